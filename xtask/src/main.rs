@@ -1,0 +1,3 @@
+//! The installable binary.
+
+fn main() {}
