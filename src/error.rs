@@ -1,0 +1,135 @@
+//! What a failed run tells a person and the shell: one message, the causes below it, a `hint:` and an exit code.
+
+use std::fmt;
+
+/// The exit codes of every command, documented here and in the README, nowhere else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: everything asked for is done.
+    Done,
+    /// 1: failed, and nothing was published.
+    Failed,
+    /// 2: the command line or the declaration is wrong.
+    Usage,
+    /// 3: the registry, or the lock, differs from what is declared (`plan --exit-code` and its kin).
+    Differs,
+    /// 4: published in part; the same command run again finishes.
+    Partial,
+    /// 128 + n: ended by signal n.
+    Signal(u8),
+}
+
+impl Exit {
+    /// The number that the shell sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Differs => 3,
+            Self::Partial => 4,
+            Self::Signal(signal) => 128u8.saturating_add(signal),
+        }
+    }
+}
+
+/// An error that says what to do next. It travels inside [`anyhow::Error`]; [`render`] and [`exit_of`] find it there.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    hint: Option<String>,
+    exit: Exit,
+    cause: Option<anyhow::Error>,
+}
+
+impl Failure {
+    /// A failure with exit code 1. `message` says what was tried, on which reference, what was found and what was
+    /// expected, without a final full stop.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, exit: Exit::Failed, cause: None }
+    }
+
+    /// Adds the way out, shown as `hint: …`.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Replaces the exit code.
+    #[must_use]
+    pub fn exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    /// Adds the error that led to this one.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<anyhow::Error>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.as_ref().map(|cause| cause.as_ref() as _)
+    }
+}
+
+/// The exit code that `error` asks for: that of the outermost [`Failure`] in its chain, else 1.
+pub fn exit_of(error: &anyhow::Error) -> Exit {
+    error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map_or(Exit::Failed, |f| f.exit)
+}
+
+/// `error` as shown on stderr, without colour: `error: …`, each cause indented, then every hint of the chain.
+pub fn render(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    let mut hints = Vec::new();
+    for (depth, cause) in error.chain().enumerate() {
+        let label = if depth == 0 { "error: " } else { "  caused by: " };
+        text.push_str(label);
+        let mut lines = cause.to_string();
+        while lines.ends_with('\n') {
+            lines.pop();
+        }
+        text.push_str(&lines);
+        text.push('\n');
+        if let Some(hint) = cause.downcast_ref::<Failure>().and_then(|f| f.hint.as_ref())
+            && !hints.contains(&hint)
+        {
+            hints.push(hint);
+        }
+    }
+    for hint in hints {
+        text.push_str("hint: ");
+        text.push_str(hint);
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_whole_chain_and_every_hint_is_shown() {
+        let inner = Failure::new("connection refused").hint("is the registry running?");
+        let outer = Failure::new("could not read docker.io/a/b:1").because(inner).exit(Exit::Partial);
+        let error = anyhow::Error::from(outer);
+        assert_eq!(
+            render(&error),
+            "error: could not read docker.io/a/b:1\n  caused by: connection refused\nhint: is the registry running?\n"
+        );
+        assert_eq!(exit_of(&error), Exit::Partial);
+        assert_eq!(exit_of(&anyhow::anyhow!("plain").context("more")), Exit::Failed);
+        assert_eq!(Exit::Signal(2).code(), 130);
+    }
+}

@@ -1,0 +1,286 @@
+//! Platforms in containerd's notation, `os[(os.version)]/arch[/variant]`, and their normal form. Pure.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::suggest::near_miss;
+
+/// A platform as written: what the list will say. Compare [`Platform::normal`] forms to ask whether two texts mean
+/// the same one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Platform {
+    /// `GOOS`, e.g. `linux`.
+    pub os: String,
+    /// `GOARCH`, e.g. `arm64`.
+    pub arch: String,
+    /// e.g. `v7`.
+    pub variant: Option<String>,
+    /// e.g. `10.0.20348.169`.
+    pub os_version: Option<String>,
+    /// e.g. `win32k`.
+    pub os_features: Vec<String>,
+}
+
+/// The combinations that Go builds for and images exist for, as `docker manifest annotate` checks them
+/// (docker/cli, `manifest/util.go`), with those that came since: loong64.
+const KNOWN: &[(&str, &[&str])] = &[
+    ("aix", &["ppc64"]),
+    ("android", &["386", "amd64", "arm", "arm64"]),
+    ("darwin", &["386", "amd64", "arm", "arm64"]),
+    ("dragonfly", &["amd64"]),
+    ("freebsd", &["386", "amd64", "arm", "arm64", "riscv64"]),
+    ("illumos", &["amd64"]),
+    ("js", &["wasm"]),
+    (
+        "linux",
+        &[
+            "386", "amd64", "arm", "arm64", "loong64", "mips", "mipsle", "mips64", "mips64le", "ppc64",
+            "ppc64le", "riscv64", "s390x",
+        ],
+    ),
+    ("netbsd", &["386", "amd64", "arm", "arm64"]),
+    ("openbsd", &["386", "amd64", "arm", "arm64"]),
+    ("plan9", &["386", "amd64", "arm"]),
+    ("solaris", &["amd64"]),
+    ("wasip1", &["wasm"]),
+    ("windows", &["386", "amd64", "arm", "arm64"]),
+];
+
+/// The variants that mean something, by architecture (image-spec, image-index.md, "Platform Variants").
+const VARIANTS: &[(&str, &[&str])] = &[
+    ("arm", &["v5", "v6", "v7", "v8"]),
+    ("arm64", &["v8", "v8.1", "v8.2", "v9"]),
+    ("amd64", &["v1", "v2", "v3", "v4"]),
+];
+
+impl Platform {
+    /// A platform of `os` and `arch` alone.
+    pub fn new(os: &str, arch: &str) -> Self {
+        Self { os: os.to_owned(), arch: arch.to_owned(), ..Self::default() }
+    }
+
+    /// The normal form: aliases resolved, and the variant that is an architecture's default left out, but for arm,
+    /// where it is `v7` (containerd, `platforms/database.go`).
+    #[must_use]
+    pub fn normal(&self) -> Self {
+        let os = match self.os.to_ascii_lowercase().as_str() {
+            "macos" => "darwin".to_owned(),
+            other => other.to_owned(),
+        };
+        let variant = self.variant.as_deref().map(str::to_ascii_lowercase).filter(|v| !v.is_empty());
+        let (arch, variant) = match (self.arch.to_ascii_lowercase().as_str(), variant.as_deref()) {
+            ("i386" | "i486" | "i586" | "i686" | "x86", _) => ("386".to_owned(), None),
+            ("x86_64" | "x86-64" | "amd64", None | Some("v1")) => ("amd64".to_owned(), None),
+            ("x86_64" | "x86-64" | "amd64", Some(v)) => ("amd64".to_owned(), Some(v.to_owned())),
+            ("aarch64" | "arm64", None | Some("8" | "v8" | "v8.0")) => ("arm64".to_owned(), None),
+            ("aarch64" | "arm64", Some(v)) => ("arm64".to_owned(), Some(v.to_owned())),
+            ("armhf", _) => ("arm".to_owned(), Some("v7".to_owned())),
+            ("armel", _) => ("arm".to_owned(), Some("v6".to_owned())),
+            ("arm", None) => ("arm".to_owned(), Some("v7".to_owned())),
+            ("arm", Some(digit @ ("5" | "6" | "7" | "8"))) => ("arm".to_owned(), Some(format!("v{digit}"))),
+            (arch, variant) => (arch.to_owned(), variant.map(str::to_owned)),
+        };
+        let mut os_features = self.os_features.clone();
+        os_features.sort();
+        os_features.dedup();
+        Self { os, arch, variant, os_version: self.os_version.clone().filter(|v| !v.is_empty()), os_features }
+    }
+
+    /// Operating system, architecture and variant in normal form, without version and features: what pairs a declared
+    /// with a published entry.
+    #[must_use]
+    pub fn base(&self) -> Self {
+        Self { os_version: None, os_features: Vec::new(), ..self.normal() }
+    }
+
+    /// Whether both mean the same platform, with version and features.
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.normal() == other.normal()
+    }
+
+    /// What `uname -m` prints there.
+    pub fn machine(&self) -> String {
+        let normal = self.normal();
+        match (normal.arch.as_str(), normal.variant.as_deref()) {
+            ("amd64", _) => "x86_64".to_owned(),
+            ("386", _) => "i686".to_owned(),
+            ("arm64", _) => "aarch64".to_owned(),
+            ("arm", Some("v5")) => "armv5tel".to_owned(),
+            ("arm", Some("v6")) => "armv6l".to_owned(),
+            ("arm", Some("v8")) => "armv8l".to_owned(),
+            ("arm", _) => "armv7l".to_owned(),
+            ("loong64", _) => "loongarch64".to_owned(),
+            ("mipsle", _) => "mips".to_owned(),
+            ("mips64le", _) => "mips64".to_owned(),
+            (arch, _) => arch.to_owned(),
+        }
+    }
+
+    /// With dashes, for tags and file names: `linux-arm-v7`.
+    pub fn dashed(&self) -> String {
+        let mut text = format!("{}-{}", self.os, self.arch);
+        for part in [&self.variant, &self.os_version].into_iter().flatten() {
+            text.push('-');
+            text.push_str(part);
+        }
+        text
+    }
+
+    /// What the engine's `--platform` takes: without version and features.
+    pub fn for_engine(&self) -> String {
+        let mut text = format!("{}/{}", self.os, self.arch);
+        if let Some(variant) = &self.variant {
+            text.push('/');
+            text.push_str(variant);
+        }
+        text
+    }
+
+    /// Why no image can be for this platform, with the near miss, or `None` when it is a known one.
+    pub fn problem(&self) -> Option<String> {
+        let normal = self.normal();
+        let Some((_, arches)) = KNOWN.iter().find(|(os, _)| *os == normal.os) else {
+            return Some(with_near_miss(
+                format!("unknown operating system `{}`", self.os),
+                &self.os,
+                KNOWN.iter().map(|(os, _)| *os),
+            ));
+        };
+        if !arches.contains(&normal.arch.as_str()) {
+            return Some(with_near_miss(
+                format!("unknown architecture `{}` for {}", self.arch, normal.os),
+                &self.arch,
+                arches.iter().copied().chain(["x86_64", "aarch64", "i386", "armhf", "armel"]),
+            ));
+        }
+        let variant = normal.variant.as_deref()?;
+        let known =
+            VARIANTS.iter().find(|(arch, _)| *arch == normal.arch).map_or(&[][..], |(_, known)| known);
+        if known.contains(&variant) {
+            return None;
+        }
+        if known.is_empty() {
+            return Some(format!("{} has no variants, found `{variant}`", normal.arch));
+        }
+        Some(format!("unknown variant `{variant}` of {}; known are {}", normal.arch, known.join(", ")))
+    }
+}
+
+/// `message`, and the candidate that was probably meant.
+fn with_near_miss<'a>(message: String, found: &str, candidates: impl Iterator<Item = &'a str>) -> String {
+    match near_miss(found, candidates) {
+        Some(candidate) => format!("{message}; did you mean `{candidate}`?"),
+        None => message,
+    }
+}
+
+/// Why a text is no platform.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not a platform: expected os[(os.version)]/arch[/variant], e.g. linux/arm64 or linux/arm/v7"
+)]
+pub struct PlatformError(String);
+
+impl FromStr for Platform {
+    type Err = PlatformError;
+
+    /// Reads the notation; whether such a platform exists is [`Platform::problem`]'s to say.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = || PlatformError(text.to_owned());
+        let mut parts = text.split('/');
+        let os = parts.next().ok_or_else(error)?;
+        let arch = parts.next().ok_or_else(error)?;
+        let variant = parts.next();
+        let (os, os_version) = match os.split_once('(') {
+            Some((os, rest)) => (os, Some(rest.strip_suffix(')').ok_or_else(error)?)),
+            None => (os, None),
+        };
+        let valid = |part: &str| {
+            !part.is_empty()
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+        };
+        if parts.next().is_some()
+            || ![Some(os), Some(arch), variant, os_version].into_iter().flatten().all(valid)
+        {
+            return Err(error());
+        }
+        Ok(Self {
+            os: os.to_owned(),
+            arch: arch.to_owned(),
+            variant: variant.map(str::to_owned),
+            os_version: os_version.map(str::to_owned),
+            os_features: Vec::new(),
+        })
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.os)?;
+        if let Some(version) = &self.os_version {
+            write!(f, "({version})")?;
+        }
+        write!(f, "/{}", self.arch)?;
+        if let Some(variant) = &self.variant {
+            write!(f, "/{variant}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn platform(text: &str) -> Platform {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_same_platform_has_one_normal_form() {
+        for (a, b) in [
+            ("linux/amd64", "linux/amd64"),
+            ("linux/amd64", "linux/x86_64/v1"),
+            ("linux/arm64", "linux/aarch64/v8"),
+            ("linux/arm", "linux/arm/v7"),
+            ("linux/armhf", "linux/arm/7"),
+            ("linux/386", "linux/i386"),
+            ("darwin/arm64", "macos/arm64"),
+        ] {
+            assert!(platform(a).same_as(&platform(b)), "{a} and {b}");
+        }
+        for (a, b) in [
+            ("linux/arm/v6", "linux/arm"),
+            ("linux/amd64/v2", "linux/amd64"),
+            ("windows(10.0.17763.1)/amd64", "windows(10.0.20348.1)/amd64"),
+        ] {
+            assert!(!platform(a).same_as(&platform(b)), "{a} and {b}");
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_shown() {
+        for text in ["linux/arm/v7", "windows(10.0.17763.1)/amd64", "linux/aarch64"] {
+            assert_eq!(platform(text).to_string(), text);
+        }
+        assert_eq!(platform("linux/arm/v7").dashed(), "linux-arm-v7");
+        assert_eq!(platform("windows(10.0.1)/amd64").for_engine(), "windows/amd64");
+        assert_eq!(platform("linux/arm64").machine(), "aarch64");
+    }
+
+    #[test]
+    fn mistakes_come_with_the_near_miss() {
+        for text in ["", "linux", "linux/", "linux/arm/v7/x", "windows(10/amd64", "linux/a md64"] {
+            assert!(text.parse::<Platform>().is_err(), "{text}");
+        }
+        for (text, problem) in [
+            ("linux/arm46", "unknown architecture `arm46` for linux; did you mean `arm64`?"),
+            ("linus/amd64", "unknown operating system `linus`; did you mean `linux`?"),
+            ("linux/arm/v9", "unknown variant `v9` of arm; known are v5, v6, v7, v8"),
+            ("linux/s390x/v1", "s390x has no variants, found `v1`"),
+        ] {
+            assert_eq!(platform(text).problem().as_deref(), Some(problem), "{text}");
+        }
+        assert_eq!(platform("linux/aarch64").problem(), None);
+    }
+}
