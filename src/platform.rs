@@ -86,6 +86,14 @@ impl Platform {
         Self { os, arch, variant, os_version: self.os_version.clone().filter(|v| !v.is_empty()), os_features }
     }
 
+    /// As a list says it: aliases of system and architecture resolved, everything else as written.
+    #[must_use]
+    pub fn canonical(&self) -> Self {
+        let normal = self.normal();
+        let variant = if normal.arch == self.arch { self.variant.clone() } else { normal.variant };
+        Self { os: normal.os, arch: normal.arch, variant, ..self.clone() }
+    }
+
     /// Operating system, architecture and variant in normal form, without version and features: what pairs a declared
     /// with a published entry.
     #[must_use]
@@ -255,6 +263,19 @@ mod tests {
             ("windows(10.0.17763.1)/amd64", "windows(10.0.20348.1)/amd64"),
         ] {
             assert!(!platform(a).same_as(&platform(b)), "{a} and {b}");
+        }
+    }
+
+    #[test]
+    fn a_list_says_architectures_by_their_own_name_and_variants_as_written() {
+        for (written, published) in [
+            ("linux/arm", "linux/arm"),
+            ("linux/arm/v7", "linux/arm/v7"),
+            ("linux/arm64/v8", "linux/arm64/v8"),
+            ("linux/aarch64", "linux/arm64"),
+            ("linux/armhf", "linux/arm/v7"),
+        ] {
+            assert_eq!(platform(written).canonical().to_string(), published);
         }
     }
 

@@ -40,6 +40,8 @@ pub struct Target {
     pub format: Format,
     /// Annotations on the index.
     pub annotations: BTreeMap<String, String>,
+    /// Version of the target's package, when it has one.
+    pub version: Option<String>,
 }
 
 /// A tag of a target.

@@ -1,0 +1,25 @@
+//! Media types of manifests (image-spec, media-types.md; distribution, "Image Manifest V 2, Schema 2"). Pure.
+
+/// A Docker manifest list.
+pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+/// A Docker image manifest, schema 2.
+pub const DOCKER_IMAGE: &str = "application/vnd.docker.distribution.manifest.v2+json";
+/// An OCI image index.
+pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// An OCI image manifest.
+pub const OCI_IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+/// Docker image manifests of schema 1, signed and not, which are refused.
+pub const DOCKER_SCHEMA1: [&str; 2] = [
+    "application/vnd.docker.distribution.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v1+prettyjws",
+];
+
+/// Whether `media_type` is a list of either kind.
+pub fn is_list(media_type: &str) -> bool {
+    matches!(media_type, DOCKER_LIST | OCI_INDEX)
+}
+
+/// Whether `media_type` is an image manifest of either kind.
+pub fn is_image(media_type: &str) -> bool {
+    matches!(media_type, DOCKER_IMAGE | OCI_IMAGE)
+}

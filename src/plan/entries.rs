@@ -1,0 +1,236 @@
+//! Declared platforms against a published list: which entry stands for which platform, and what must change.
+
+use crate::config::Undeclared;
+use crate::manifest::{Descriptor, List, PlatformFields, Role};
+use crate::platform::Platform;
+
+/// What happens to one entry of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryPlan {
+    /// The platform, or the digest of an entry without one.
+    pub name: String,
+    /// What happens.
+    pub change: EntryChange,
+}
+
+/// The changes an entry can see, each with what applying and reporting need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntryChange {
+    /// `=`: published as declared.
+    Keep {
+        /// The published entry.
+        entry: Descriptor,
+    },
+    /// `+`: declared, not published.
+    Add {
+        /// The entry to publish.
+        entry: Descriptor,
+    },
+    /// `~`: published otherwise than declared.
+    Replace {
+        /// The published entry.
+        from: Descriptor,
+        /// The entry to publish.
+        entry: Descriptor,
+        /// What differs, e.g. `digest`, `os.version none → ubuntu22.04`.
+        why: Vec<String>,
+    },
+    /// `-`: published, not declared, and to go.
+    Remove {
+        /// The published entry.
+        entry: Descriptor,
+    },
+    /// `?`: declared, and built in this run: what becomes of it is known after the build.
+    Pending {
+        /// The entry published now, if there is one.
+        published: Option<Descriptor>,
+    },
+    /// Published, not declared, and the declaration does not say what becomes of it.
+    Undecided {
+        /// The published entry.
+        entry: Descriptor,
+    },
+}
+
+/// A declared entry: the platform, and the descriptor to publish unless the image is still to be built.
+#[derive(Clone, Debug)]
+pub(super) struct DeclaredEntry {
+    pub(super) platform: Platform,
+    pub(super) descriptor: Option<Descriptor>,
+}
+
+/// Compares entry by entry: the declared ones in declaration order, then what only the published list has, in its
+/// order. Attestations are no entries here; they follow their image.
+pub(super) fn compare(
+    declared: &[DeclaredEntry],
+    published: Option<&List>,
+    undeclared: Undeclared,
+) -> Vec<EntryPlan> {
+    let published_images: Vec<(&Descriptor, Platform)> = published
+        .into_iter()
+        .flat_map(|list| &list.entries)
+        .filter_map(|entry| match entry.role() {
+            Role::Image(platform) => Some((entry, platform)),
+            Role::Attestation(_) | Role::Other => None,
+        })
+        .collect();
+    let platforms: Vec<&Platform> = published_images.iter().map(|(_, platform)| platform).collect();
+    let wanted: Vec<&Platform> = declared.iter().map(|entry| &entry.platform).collect();
+    let pairs = pair(&wanted, &platforms);
+
+    let mut plans: Vec<EntryPlan> = declared
+        .iter()
+        .zip(&pairs)
+        .map(|(entry, pair)| EntryPlan {
+            name: entry.platform.to_string(),
+            change: change(entry, pair.map(|index| published_images[index].0)),
+        })
+        .collect();
+    let left_over = published_images
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| !pairs.contains(&Some(*index)))
+        .map(|(_, (entry, platform))| (*entry, platform.to_string()));
+    let without_platform = published
+        .into_iter()
+        .flat_map(|list| &list.entries)
+        .filter(|entry| entry.role() == Role::Other)
+        .map(|entry| (entry, entry.digest.short()));
+    for (entry, name) in left_over.chain(without_platform) {
+        let entry = entry.clone();
+        let change = match undeclared {
+            Undeclared::Keep => EntryChange::Keep { entry },
+            Undeclared::Remove => EntryChange::Remove { entry },
+            // Which platforms were published from here is the lock's to know; without it nothing is known.
+            Undeclared::Known | Undeclared::Error => EntryChange::Undecided { entry },
+        };
+        plans.push(EntryPlan { name, change });
+    }
+    plans
+}
+
+fn change(declared: &DeclaredEntry, published: Option<&Descriptor>) -> EntryChange {
+    match (&declared.descriptor, published) {
+        (None, published) => EntryChange::Pending { published: published.cloned() },
+        (Some(entry), None) => EntryChange::Add { entry: entry.clone() },
+        (Some(entry), Some(from)) => {
+            let why = differences(from, entry);
+            if why.is_empty() {
+                EntryChange::Keep { entry: from.clone() }
+            } else {
+                EntryChange::Replace { from: from.clone(), entry: entry.clone(), why }
+            }
+        }
+    }
+}
+
+/// What differs between a published entry and the one to publish, in words.
+fn differences(from: &Descriptor, to: &Descriptor) -> Vec<String> {
+    let mut why = Vec::new();
+    if from.digest != to.digest {
+        why.push("digest".to_owned());
+    } else {
+        if from.media_type != to.media_type {
+            why.push(format!("media type {} → {}", from.media_type, to.media_type));
+        }
+        if from.size != to.size {
+            why.push(format!("size {} → {}", from.size, to.size));
+        }
+    }
+    let nothing = PlatformFields::default();
+    let (old, new) = (from.platform.as_ref().unwrap_or(&nothing), to.platform.as_ref().unwrap_or(&nothing));
+    let features = |fields: &PlatformFields| fields.os_features.join(",");
+    for (name, old, new) in [
+        ("os", old.os.clone(), new.os.clone()),
+        ("architecture", old.architecture.clone(), new.architecture.clone()),
+        ("variant", old.variant.clone(), new.variant.clone()),
+        ("os.version", old.os_version.clone(), new.os_version.clone()),
+        ("os.features", features(old), features(new)),
+    ] {
+        if old != new {
+            why.push(format!("{name} {} → {}", or_none(&old), or_none(&new)));
+        }
+    }
+    let keys: std::collections::BTreeSet<&String> =
+        from.annotations.keys().chain(to.annotations.keys()).collect();
+    for key in keys {
+        let (old, new) = (from.annotations.get(key), to.annotations.get(key));
+        if old != new {
+            let text = |value: Option<&String>| value.map_or("none".to_owned(), |value| format!("{value:?}"));
+            why.push(format!("annotation {key} {} → {}", text(old), text(new)));
+        }
+    }
+    why
+}
+
+fn or_none(text: &str) -> &str {
+    if text.is_empty() { "none" } else { text }
+}
+
+/// For each declared platform the published one that stands for it. Within one system, architecture and variant:
+/// the same version and features first, then versions of one Windows build or a prefix of one another, and last, but
+/// not for Windows, where a version is a platform of its own, whatever single one is left.
+fn pair(declared: &[&Platform], published: &[&Platform]) -> Vec<Option<usize>> {
+    let mut pairs: Vec<Option<usize>> = vec![None; declared.len()];
+    let rules: [fn(&Platform, &Platform) -> bool; 3] = [
+        |a, b| a.same_as(b),
+        |a, b| versions_kin(a.os_version.as_deref(), b.os_version.as_deref()),
+        |a, _| a.normal().os != "windows",
+    ];
+    for rule in rules {
+        for (index, wanted) in declared.iter().enumerate() {
+            if pairs[index].is_some() {
+                continue;
+            }
+            let free = |candidate: &usize| {
+                !pairs.contains(&Some(*candidate))
+                    && published[*candidate].base() == wanted.base()
+                    && rule(wanted, published[*candidate])
+            };
+            pairs[index] = (0..published.len()).find(free);
+        }
+    }
+    pairs
+}
+
+/// Whether two versions are of one build: a prefix of one another by components, or equal in their first three.
+fn versions_kin(a: Option<&str>, b: Option<&str>) -> bool {
+    let (Some(a), Some(b)) = (a, b) else { return true };
+    let (a, b): (Vec<&str>, Vec<&str>) = (a.split('.').collect(), b.split('.').collect());
+    let length = a.len().min(b.len()).min(3);
+    a[..length] == b[..length]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_platform_finds_the_entry_that_stands_for_it() {
+        type Row<'a> = (&'a [&'a str], &'a [&'a str], &'a [Option<usize>]);
+        let table: &[Row<'_>] = &[
+            (&["linux/amd64"], &["linux/amd64"], &[Some(0)]),
+            (&["linux/amd64", "linux/arm64"], &["linux/arm64/v8", "linux/amd64"], &[Some(1), Some(0)]),
+            (&["linux/arm/v6", "linux/arm/v7"], &["linux/arm"], &[None, Some(0)]),
+            (&["linux(ubuntu22.04)/amd64"], &["linux/amd64"], &[Some(0)]),
+            (
+                &["linux(a)/amd64", "linux(b)/amd64"],
+                &["linux(b)/amd64", "linux(c)/amd64"],
+                &[Some(1), Some(0)],
+            ),
+            (
+                &["windows(10.0.17763)/amd64", "windows(10.0.20348)/amd64"],
+                &["windows(10.0.20348.9)/amd64", "windows(10.0.17763.5)/amd64"],
+                &[Some(1), Some(0)],
+            ),
+            (&["windows(10.0.17763.6)/amd64"], &["windows(10.0.17763.5)/amd64"], &[Some(0)]),
+            (&["windows(10.0.17763)/amd64"], &["windows(10.0.20348.1)/amd64"], &[None]),
+        ];
+        for (declared, published, expected) in table {
+            let parse = |texts: &[&str]| texts.iter().map(|t| t.parse().unwrap()).collect::<Vec<Platform>>();
+            let (declared, published) = (parse(declared), parse(published));
+            let pairs = pair(&declared.iter().collect::<Vec<_>>(), &published.iter().collect::<Vec<_>>());
+            assert_eq!(pairs, *expected, "{declared:?}");
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! Declared + observed → what will be done. Pure: it reads nothing, knows neither time nor tokio, and the same values
+//! give the same plan. Previewing and applying consume the same [`TargetPlan`].
+
+mod entries;
+mod images;
+mod observed;
+mod pin;
+mod tags;
+
+use std::collections::BTreeMap;
+
+pub use entries::{EntryChange, EntryPlan};
+pub use images::disagreement;
+pub use observed::{FoundImage, ObservedImage, ObservedPlace, ObservedTag, ObservedTarget, PublishedList};
+pub use pin::{Pin, pin};
+pub use tags::{TagAction, TagPlan};
+
+use crate::config::{Attestations, Format, Target, Undeclared};
+use crate::digest::Digest;
+use crate::manifest::{Descriptor, List, ListKind, Role};
+use crate::media;
+use crate::reference::{Reference, Repository};
+
+/// What a run was asked for beyond the declaration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// `--first-publish`: a tag that the registry refuses to show does not exist yet.
+    pub first_publish: bool,
+}
+
+/// What will be done for one target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetPlan {
+    /// The target's name.
+    pub target: String,
+    /// One for each repository, in declaration order.
+    pub places: Vec<PlacePlan>,
+    /// Why nothing can be published; empty when it can.
+    pub problems: Vec<Problem>,
+    /// What a reviewer should know besides.
+    pub notes: Vec<String>,
+}
+
+/// What will be done in one repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacePlan {
+    /// The repository.
+    pub repository: Repository,
+    /// Declared entries in declaration order, then those that only the published list has.
+    pub entries: Vec<EntryPlan>,
+    /// What differs in the list itself: its type, its annotations.
+    pub list_changes: Vec<String>,
+    /// The list to serve; `None` while an image of it is still to be built, or when there are problems.
+    pub list: Option<PlannedList>,
+    /// Manifests that must be brought into the repository before the list.
+    pub copies: Vec<CopyPlan>,
+    /// One for each tag, in declaration order.
+    pub tags: Vec<TagPlan>,
+}
+
+/// A list as bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedList {
+    /// What will be served, byte for byte.
+    pub bytes: Vec<u8>,
+    /// Its digest.
+    pub digest: Digest,
+    /// Which kind of list it is.
+    pub kind: ListKind,
+    /// The digests of all its entries.
+    pub children: Vec<Digest>,
+}
+
+/// A manifest to bring from one repository to another, with all that it is made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopyPlan {
+    /// Where it is.
+    pub from: Repository,
+    /// What it is.
+    pub manifest: Descriptor,
+}
+
+/// Why nothing can be published, and the way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What was found and what was expected, on which reference.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: Some(hint.into()) }
+    }
+}
+
+impl TargetPlan {
+    /// Whether applying would write to a registry, as far as is known now: a pending image counts.
+    pub fn is_change(&self) -> bool {
+        self.places.iter().any(PlacePlan::is_change)
+    }
+
+    /// Whether an image is still to be built, so that digests are not known yet.
+    pub fn is_pending(&self) -> bool {
+        self.problems.is_empty() && self.places.iter().any(|place| place.list.is_none())
+    }
+}
+
+impl PlacePlan {
+    /// Whether something is to be written here.
+    pub fn is_change(&self) -> bool {
+        self.list.is_none() || !self.copies.is_empty() || self.tags.iter().any(|tag| tag.action.is_write())
+    }
+}
+
+/// Compares `target` with what was `observed` and decides, entry by entry and tag by tag.
+///
+/// `observed` must have been made for this very target: images and tags correspond by position.
+pub fn plan(target: &Target, observed: &ObservedTarget, options: Options) -> TargetPlan {
+    let mut problems = images::problems(target, observed);
+    let mut notes = Vec::new();
+    let kind = kind(target, observed, &mut problems);
+    if observed.first_published().is_some_and(|published| published.list.kind != kind) {
+        notes.push(format!("the list becomes an {} of type {}", kind.name(), kind.media_type()));
+    }
+
+    let places = observed
+        .places
+        .iter()
+        .map(|place| plan_place(target, observed, place, kind, options, &mut problems))
+        .collect::<Vec<_>>();
+    problems.sort_by(|a, b| a.message.cmp(&b.message));
+    problems.dedup();
+    let mut plan = TargetPlan { target: target.name.clone(), places, problems, notes };
+    if !plan.problems.is_empty() {
+        for place in &mut plan.places {
+            place.list = None;
+            place.copies.clear();
+        }
+    }
+    plan
+}
+
+impl ObservedTarget {
+    /// The list that decides the type under `format = "auto"`: the first served, in declaration order.
+    fn first_published(&self) -> Option<&PublishedList> {
+        self.places.iter().find_map(|place| place.baseline())
+    }
+
+    fn attested(&self) -> impl Iterator<Item = &FoundImage> {
+        self.images.iter().filter_map(|image| match image {
+            ObservedImage::Found(found) if !found.attestations.is_empty() => Some(found),
+            _ => None,
+        })
+    }
+}
+
+impl ObservedPlace {
+    /// The list that entries are compared with: that of the first tag that serves one.
+    pub fn baseline(&self) -> Option<&PublishedList> {
+        self.tags.iter().find_map(ObservedTag::list)
+    }
+}
+
+/// The list's type, by `format` and what is there.
+fn kind(target: &Target, observed: &ObservedTarget, problems: &mut Vec<Problem>) -> ListKind {
+    let annotated =
+        !target.annotations.is_empty() || target.images.iter().any(|image| !image.annotations.is_empty());
+    let attested = target.attestations == Attestations::Keep && observed.attested().next().is_some();
+    let published = observed.first_published().map(|published| published.list.kind);
+    let kind = match target.format {
+        Format::Docker => ListKind::Docker,
+        Format::Oci => ListKind::Oci,
+        // Attestations are entries with annotations, which a Docker list has no place for.
+        Format::Auto if attested => ListKind::Oci,
+        Format::Auto => published.unwrap_or_else(|| {
+            let all_docker = observed.images.iter().all(|image| match image {
+                ObservedImage::Found(found) => found.descriptor.media_type == media::DOCKER_IMAGE,
+                _ => true,
+            });
+            if all_docker && !annotated { ListKind::Docker } else { ListKind::Oci }
+        }),
+    };
+    if kind == ListKind::Docker && annotated {
+        problems.push(Problem::new(
+            format!(
+                "target {} declares annotations, but its list is a Docker manifest list, which has none",
+                target.name
+            ),
+            "set `format = \"oci\"` to publish an image index, or leave the annotations out",
+        ));
+    }
+    if kind == ListKind::Docker && attested {
+        problems.push(Problem::new(
+            format!(
+                "images of target {} come with attestations, which a Docker manifest list cannot hold",
+                target.name
+            ),
+            "set `format = \"oci\"`, or leave them out with `attestations = \"drop\"`",
+        ));
+    }
+    kind
+}
+
+fn plan_place(
+    target: &Target,
+    observed: &ObservedTarget,
+    place: &ObservedPlace,
+    kind: ListKind,
+    options: Options,
+    problems: &mut Vec<Problem>,
+) -> PlacePlan {
+    let baseline = place.baseline();
+    let declared = images::declared_entries(target, observed);
+    let entries = entries::compare(&declared, baseline.map(|published| &published.list), target.undeclared);
+    problems.extend(undecided(target, place, &entries));
+    let list_changes = list_changes(target, kind, baseline.map(|published| &published.list));
+
+    let settled = declared.iter().all(|entry| entry.descriptor.is_some());
+    let desired = settled.then(|| build_list(target, observed, kind, &entries, baseline));
+    let same = desired.as_ref().filter(|desired| place.all_serve(desired, target));
+    let list = match (&desired, same) {
+        (Some(_), Some(_)) => baseline.map(PlannedList::published),
+        (Some(desired), None) => {
+            Some(place.held_by_immutable(desired, target).unwrap_or_else(|| desired.planned()))
+        }
+        (None, _) => None,
+    };
+    let tags = tags::plan_tags(target, place, list.as_ref(), options, problems);
+    let copies = match &list {
+        Some(list) => copies(observed, place, list),
+        None => Vec::new(),
+    };
+    PlacePlan { repository: place.repository.clone(), entries, list_changes, list, copies, tags }
+}
+
+impl PlannedList {
+    fn published(published: &PublishedList) -> Self {
+        Self {
+            bytes: published.bytes.clone(),
+            digest: published.descriptor.digest.clone(),
+            kind: published.list.kind,
+            children: published.list.entries.iter().map(|entry| entry.digest.clone()).collect(),
+        }
+    }
+}
+
+impl List {
+    fn planned(&self) -> PlannedList {
+        let bytes = self.to_bytes();
+        PlannedList {
+            digest: Digest::of(&bytes),
+            bytes,
+            kind: self.kind,
+            children: self.entries.iter().map(|entry| entry.digest.clone()).collect(),
+        }
+    }
+
+    /// Whether both say the same: kind, annotations, and the same entries in any order. Attestations are compared not
+    /// at all: they follow their image, and alone are no reason to rewrite a list.
+    fn means(&self, other: &Self) -> bool {
+        let entries = |list: &Self| {
+            let mut entries: Vec<Descriptor> = list
+                .entries
+                .iter()
+                .filter(|entry| !matches!(entry.role(), Role::Attestation(_)))
+                .cloned()
+                .collect();
+            entries.sort_by(|a, b| {
+                (&a.digest, format!("{:?}", a.platform)).cmp(&(&b.digest, format!("{:?}", b.platform)))
+            });
+            entries
+        };
+        self.kind == other.kind && self.annotations == other.annotations && entries(self) == entries(other)
+    }
+}
+
+impl ObservedPlace {
+    /// Whether every declared tag serves one digest, and the list behind it means `desired`.
+    fn all_serve(&self, desired: &List, target: &Target) -> bool {
+        let Some(baseline) = self.baseline() else { return false };
+        let may_differ = |index: usize| target.tags[index].policy == crate::config::TagPolicy::Newest;
+        self.tags
+            .iter()
+            .enumerate()
+            .all(|(index, tag)| tag.digest() == Some(&baseline.descriptor.digest) || may_differ(index))
+            && baseline.list.means(desired)
+    }
+
+    /// The list of an immutable tag, when it means `desired`: then its very bytes go under the other tags too.
+    fn held_by_immutable(&self, desired: &List, target: &Target) -> Option<PlannedList> {
+        self.tags
+            .iter()
+            .zip(&target.tags)
+            .filter(|(_, tag)| tag.policy == crate::config::TagPolicy::Immutable)
+            .filter_map(|(observed, _)| observed.list())
+            .find(|published| published.list.means(desired))
+            .map(PlannedList::published)
+    }
+}
+
+/// The list to publish: declared entries in declaration order, each followed by its attestations, then what is kept.
+fn build_list(
+    target: &Target,
+    observed: &ObservedTarget,
+    kind: ListKind,
+    entries: &[EntryPlan],
+    baseline: Option<&PublishedList>,
+) -> List {
+    let mut list = List { annotations: target.annotations.clone(), ..List::new(kind) };
+    for plan in entries {
+        let entry = match &plan.change {
+            EntryChange::Keep { entry } | EntryChange::Add { entry } | EntryChange::Replace { entry, .. } => {
+                entry
+            }
+            EntryChange::Remove { .. } | EntryChange::Pending { .. } | EntryChange::Undecided { .. } => {
+                continue;
+            }
+        };
+        list.entries.push(entry.clone());
+        if target.attestations == Attestations::Drop || kind == ListKind::Docker {
+            continue;
+        }
+        let beside = observed
+            .attested()
+            .filter(|found| found.descriptor.digest == entry.digest)
+            .flat_map(|found| found.attestations.clone());
+        let published =
+            baseline.into_iter().flat_map(|published| published.list.attestations_of(&entry.digest));
+        let mut attestations = BTreeMap::new();
+        let mut order = Vec::new();
+        for attestation in beside.chain(published) {
+            if attestations.insert(attestation.digest.clone(), attestation.clone()).is_none() {
+                order.push(attestation.digest);
+            }
+        }
+        list.entries.extend(order.iter().filter_map(|digest| attestations.remove(digest)));
+    }
+    list
+}
+
+/// What differs in the list itself.
+fn list_changes(target: &Target, kind: ListKind, published: Option<&List>) -> Vec<String> {
+    let Some(published) = published else { return Vec::new() };
+    let mut changes = Vec::new();
+    if published.kind != kind {
+        changes.push(format!("type {} → {}", published.kind.name(), kind.name()));
+    }
+    let keys: std::collections::BTreeSet<&String> =
+        published.annotations.keys().chain(target.annotations.keys()).collect();
+    for key in keys {
+        let (old, new) = (published.annotations.get(key), target.annotations.get(key));
+        if old != new {
+            let text = |value: Option<&String>| value.map_or("none".to_owned(), |value| format!("{value:?}"));
+            changes.push(format!("annotation {key} {} → {}", text(old), text(new)));
+        }
+    }
+    changes
+}
+
+/// The entries that the declaration leaves undecided, as one problem with the choices.
+fn undecided(target: &Target, place: &ObservedPlace, entries: &[EntryPlan]) -> Option<Problem> {
+    let names: Vec<&str> = entries
+        .iter()
+        .filter(|entry| matches!(entry.change, EntryChange::Undecided { .. }))
+        .map(|entry| entry.name.as_str())
+        .collect();
+    if names.is_empty() {
+        return None;
+    }
+    let known = match target.undeclared {
+        Undeclared::Known => " and the lock does not say that they were published from here",
+        _ => "",
+    };
+    Some(Problem::new(
+        format!(
+            "{} also lists {}, which target {} does not declare{known}",
+            place.repository,
+            names.join(", "),
+            target.name
+        ),
+        "declare them, or set `undeclared = \"remove\"` to drop or `undeclared = \"keep\"` to keep them",
+    ))
+}
+
+/// The children that the repository does not hold yet, each once.
+fn copies(observed: &ObservedTarget, place: &ObservedPlace, list: &PlannedList) -> Vec<CopyPlan> {
+    let mut copies: Vec<CopyPlan> = Vec::new();
+    for image in &observed.images {
+        let ObservedImage::Found(found) = image else { continue };
+        for manifest in std::iter::once(&found.descriptor).chain(&found.attestations) {
+            let needed = list.children.contains(&manifest.digest)
+                && !place.present.contains(&manifest.digest)
+                && !copies.iter().any(|copy| copy.manifest.digest == manifest.digest);
+            if needed {
+                copies.push(CopyPlan { from: found.source.clone(), manifest: manifest.clone() });
+            }
+        }
+    }
+    copies
+}
+
+/// The references of declared images that are not there, for messages.
+pub(crate) fn absent(target: &Target, observed: &ObservedTarget) -> Vec<Reference> {
+    let declared = target.images.iter().zip(&observed.images);
+    declared
+        .filter(|(_, observed)| **observed == ObservedImage::Absent)
+        .map(|(image, _)| image.reference.clone())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

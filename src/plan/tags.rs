@@ -1,0 +1,165 @@
+//! What each tag will serve, by its policy and what it serves now.
+
+use semver::Version;
+
+use super::{ObservedPlace, ObservedTag, Options, PlannedList, Problem};
+use crate::config::{Tag, TagPolicy, Target};
+use crate::digest::Digest;
+
+/// What happens to one tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagPlan {
+    /// Its name.
+    pub name: String,
+    /// Its policy; moving tags are written last.
+    pub policy: TagPolicy,
+    /// What happens.
+    pub action: TagAction,
+}
+
+/// The changes a tag can see, each with what applying and reporting need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TagAction {
+    /// `=`: it serves the list already.
+    Unchanged {
+        /// The digest served.
+        digest: Digest,
+    },
+    /// `+`: it does not exist yet.
+    Create,
+    /// `~`: it serves another list.
+    Replace {
+        /// The digest served now.
+        from: Digest,
+    },
+    /// `~`: it serves a plain image.
+    ReplaceImage {
+        /// The digest served now.
+        from: Digest,
+    },
+    /// It stays as it is, on purpose.
+    Skipped {
+        /// The digest served now, if any.
+        from: Option<Digest>,
+        /// Why.
+        why: String,
+    },
+    /// `?`: an image is still to be built.
+    Pending {
+        /// The digest served now, if any.
+        from: Option<Digest>,
+    },
+    /// It would have to change and may not; the plan names the problem.
+    Blocked {
+        /// The digest served now, if any.
+        from: Option<Digest>,
+    },
+}
+
+impl TagAction {
+    /// Whether the tag is to be written.
+    pub fn is_write(&self) -> bool {
+        matches!(self, Self::Create | Self::Replace { .. } | Self::ReplaceImage { .. })
+    }
+
+    /// The digest that the tag served when it was observed.
+    pub fn observed(&self) -> Option<&Digest> {
+        match self {
+            Self::Unchanged { digest: from } | Self::Replace { from } | Self::ReplaceImage { from } => {
+                Some(from)
+            }
+            Self::Create => None,
+            Self::Skipped { from, .. } | Self::Pending { from } | Self::Blocked { from } => from.as_ref(),
+        }
+    }
+}
+
+/// One plan for each declared tag; what is not allowed becomes a problem.
+pub(super) fn plan_tags(
+    target: &Target,
+    place: &ObservedPlace,
+    list: Option<&PlannedList>,
+    options: Options,
+    problems: &mut Vec<Problem>,
+) -> Vec<TagPlan> {
+    target
+        .tags
+        .iter()
+        .zip(&place.tags)
+        .map(|(tag, observed)| TagPlan {
+            name: tag.name.clone(),
+            policy: tag.policy,
+            action: action(target, place, tag, observed, list, options).unwrap_or_else(|problem| {
+                problems.push(problem);
+                TagAction::Blocked { from: observed.digest().cloned() }
+            }),
+        })
+        .collect()
+}
+
+fn action(
+    target: &Target,
+    place: &ObservedPlace,
+    tag: &Tag,
+    observed: &ObservedTag,
+    list: Option<&PlannedList>,
+    options: Options,
+) -> Result<TagAction, Problem> {
+    let reference = place.repository.tag(&tag.name);
+    let from = observed.digest().cloned();
+    if let ObservedTag::Unreadable(answer) = observed
+        && !options.first_publish
+    {
+        return Err(Problem::new(
+            format!("{reference} cannot be read: {answer}"),
+            "some registries answer so for a repository that does not exist yet: create it there, \
+             or say `--first-publish` if nothing was published before",
+        ));
+    }
+    if let (Some(from), Some(list)) = (&from, list)
+        && *from == list.digest
+    {
+        return Ok(TagAction::Unchanged { digest: from.clone() });
+    }
+    match tag.policy {
+        TagPolicy::Immutable => match observed {
+            ObservedTag::Image(_) => {
+                return Err(Problem::new(
+                    format!("{reference} is immutable and serves a plain image, not a list"),
+                    "choose another tag, or declare it as `{ name, policy = \"moving\" }`",
+                ));
+            }
+            ObservedTag::List(_) if list.is_some() => {
+                return Err(Problem::new(
+                    format!("{reference} is immutable and serves another list than the one declared"),
+                    "raise the version, or declare the tag as `{ name, policy = \"moving\" }`",
+                ));
+            }
+            _ => {}
+        },
+        TagPolicy::Newest => {
+            if let Some(why) = not_newest(target, place) {
+                return Ok(TagAction::Skipped { from, why });
+            }
+        }
+        TagPolicy::Moving => {}
+    }
+    Ok(match (list, observed, from) {
+        (None, _, from) => TagAction::Pending { from },
+        (Some(_), ObservedTag::Image(_), Some(from)) => TagAction::ReplaceImage { from },
+        (Some(_), _, Some(from)) => TagAction::Replace { from },
+        (Some(_), _, None) => TagAction::Create,
+    })
+}
+
+/// Why a tag with the policy `newest` stays where it is, or `None` when it moves to this version.
+fn not_newest(target: &Target, place: &ObservedPlace) -> Option<String> {
+    let Some(version) = target.version.as_deref().and_then(|version| Version::parse(version).ok()) else {
+        return Some("the version of this release is not known".to_owned());
+    };
+    if !version.pre.is_empty() {
+        return Some(format!("{version} is a prerelease"));
+    }
+    let highest = place.released.iter().filter(|released| released.pre.is_empty()).max()?;
+    (*highest > version).then(|| format!("{highest} is released and newer than {version}"))
+}

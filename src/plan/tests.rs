@@ -1,0 +1,472 @@
+//! The planner's behaviour as diffs. Each case builds what is declared, derives what a registry serves after it was
+//! published, and changes one side. The first case is the one that changes nothing.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::config::{Image, Tag, TagPolicy};
+use crate::manifest::{ImageConfig, PlatformFields, REFERENCE_DIGEST, REFERENCE_TYPE};
+use crate::platform::Platform;
+
+/// A target with existing images for `platforms` in the list's own repository.
+fn target(platforms: &[&str]) -> Target {
+    let repository: Repository = "registry.test/team/app".parse().unwrap();
+    Target {
+        name: "app".to_owned(),
+        repositories: vec![repository.clone()],
+        tags: vec![Tag { name: "1.0".to_owned(), policy: TagPolicy::Moving }],
+        images: platforms
+            .iter()
+            .map(|text| {
+                let platform: Platform = text.parse().unwrap();
+                Image {
+                    reference: repository.tag(&platform.dashed()),
+                    platform,
+                    build: None,
+                    smoke: None,
+                    annotations: BTreeMap::new(),
+                }
+            })
+            .collect(),
+        undeclared: Undeclared::Known,
+        attestations: Attestations::Keep,
+        format: Format::Auto,
+        annotations: BTreeMap::new(),
+        version: Some("1.0.0".to_owned()),
+    }
+}
+
+fn found(image: &Image, content: &str) -> FoundImage {
+    FoundImage {
+        descriptor: Descriptor::new(media::DOCKER_IMAGE, Digest::of(content.as_bytes()), 700),
+        config: ImageConfig { platform: image.platform.normal(), labels: BTreeMap::new() },
+        attestations: Vec::new(),
+        source: image.reference.repository.clone(),
+    }
+}
+
+/// Every image found, no tag there.
+fn unpublished(target: &Target) -> ObservedTarget {
+    let images: Vec<FoundImage> =
+        target.images.iter().map(|image| found(image, &image.reference.to_string())).collect();
+    let present = images.iter().map(|image| image.descriptor.digest.clone());
+    ObservedTarget {
+        places: target
+            .repositories
+            .iter()
+            .map(|repository| ObservedPlace {
+                repository: repository.clone(),
+                tags: target.tags.iter().map(|_| ObservedTag::Absent).collect(),
+                present: present.clone().collect(),
+                released: Vec::new(),
+            })
+            .collect(),
+        images: images.into_iter().map(ObservedImage::Found).collect(),
+    }
+}
+
+fn serve(bytes: &[u8]) -> ObservedTag {
+    let crate::manifest::Manifest::List(list) = crate::manifest::parse(bytes, "").unwrap() else {
+        panic!("no list")
+    };
+    ObservedTag::List(Box::new(PublishedList {
+        descriptor: Descriptor::new(list.kind.media_type(), Digest::of(bytes), bytes.len() as u64),
+        bytes: bytes.to_vec(),
+        list,
+        configs: BTreeMap::new(),
+    }))
+}
+
+/// What the registry serves after `target` was released: the plan applied to a registry of values.
+fn published(target: &Target) -> ObservedTarget {
+    apply(&plan(target, &unpublished(target), Options::default()), unpublished(target))
+}
+
+fn apply(plan: &TargetPlan, mut observed: ObservedTarget) -> ObservedTarget {
+    assert_eq!(plan.problems, Vec::new());
+    for (place, observed) in plan.places.iter().zip(&mut observed.places) {
+        let list = place.list.as_ref().expect("nothing pending");
+        observed.present.extend(place.copies.iter().map(|copy| copy.manifest.digest.clone()));
+        for (tag, state) in place.tags.iter().zip(&mut observed.tags) {
+            if tag.action.is_write() {
+                *state = serve(&list.bytes);
+            }
+        }
+    }
+    observed
+}
+
+/// The diff in a few characters, for reading in a test.
+fn diff(target: &Target, observed: &ObservedTarget) -> Vec<String> {
+    let plan = plan(target, observed, Options::default());
+    let mut lines = Vec::new();
+    for place in &plan.places {
+        for entry in &place.entries {
+            lines.push(match &entry.change {
+                EntryChange::Keep { .. } => format!("= {}", entry.name),
+                EntryChange::Add { .. } => format!("+ {}", entry.name),
+                EntryChange::Replace { why, .. } => format!("~ {} ({})", entry.name, why.join(", ")),
+                EntryChange::Remove { .. } => format!("- {}", entry.name),
+                EntryChange::Pending { .. } => format!("? {}", entry.name),
+                EntryChange::Undecided { .. } => format!("! {}", entry.name),
+            });
+        }
+        lines.extend(place.list_changes.iter().map(|change| format!("~ list: {change}")));
+        for tag in &place.tags {
+            lines.push(match &tag.action {
+                TagAction::Unchanged { .. } => format!("= :{}", tag.name),
+                TagAction::Create => format!("+ :{}", tag.name),
+                TagAction::Replace { .. } => format!("~ :{}", tag.name),
+                TagAction::ReplaceImage { .. } => format!("~ :{} image → list", tag.name),
+                TagAction::Skipped { why, .. } => format!("  :{} ({why})", tag.name),
+                TagAction::Pending { .. } => format!("? :{}", tag.name),
+                TagAction::Blocked { .. } => format!("! :{}", tag.name),
+            });
+        }
+    }
+    lines.extend(plan.problems.iter().map(|problem| format!("error: {}", problem.message)));
+    lines
+}
+
+#[test]
+fn what_is_published_as_declared_stays() {
+    let target = target(&["linux/amd64", "linux/arm64"]);
+    let observed = published(&target);
+    assert_eq!(diff(&target, &observed), ["= linux/amd64", "= linux/arm64", "= :1.0"]);
+    assert!(!plan(&target, &observed, Options::default()).is_change());
+}
+
+#[test]
+fn what_is_not_published_is_created() {
+    let target = target(&["linux/amd64", "linux/arm64"]);
+    assert_eq!(diff(&target, &unpublished(&target)), ["+ linux/amd64", "+ linux/arm64", "+ :1.0"]);
+}
+
+#[test]
+fn a_changed_image_replaces_its_entry_alone() {
+    let target = target(&["linux/amd64", "linux/arm64"]);
+    let mut observed = published(&target);
+    observed.images[1] = ObservedImage::Found(found(&target.images[1], "another build"));
+    assert_eq!(diff(&target, &observed), ["= linux/amd64", "~ linux/arm64 (digest)", "~ :1.0"]);
+}
+
+#[test]
+fn a_platform_comes_and_goes() {
+    let two = target(&["linux/amd64", "linux/arm64"]);
+    let mut three = target(&["linux/amd64", "linux/arm64", "linux/arm/v7"]);
+    let mut observed = unpublished(&three);
+    observed.places[0].tags = published(&two).places[0].tags.clone();
+    assert_eq!(diff(&three, &observed), ["= linux/amd64", "= linux/arm64", "+ linux/arm/v7", "~ :1.0"]);
+
+    let all = published(&three);
+    let mut less = target(&["linux/amd64", "linux/arm64"]);
+    let mut observed = unpublished(&less);
+    observed.places[0].tags = all.places[0].tags.clone();
+    let refused = "error: registry.test/team/app also lists linux/arm/v7, which target app does not declare \
+                   and the lock does not say that they were published from here";
+    assert_eq!(
+        diff(&less, &observed),
+        ["= linux/amd64", "= linux/arm64", "! linux/arm/v7", "~ :1.0", refused]
+    );
+    less.undeclared = Undeclared::Remove;
+    assert_eq!(diff(&less, &observed), ["= linux/amd64", "= linux/arm64", "- linux/arm/v7", "~ :1.0"]);
+    less.undeclared = Undeclared::Keep;
+    assert_eq!(diff(&less, &observed), ["= linux/amd64", "= linux/arm64", "= linux/arm/v7", "= :1.0"]);
+
+    three.images.remove(0);
+    three.images[0].platform.os_version = Some("ubuntu22.04".to_owned());
+    let mut observed = unpublished(&three);
+    observed.places[0].tags = all.places[0].tags.clone();
+    three.undeclared = Undeclared::Remove;
+    assert_eq!(
+        diff(&three, &observed),
+        [
+            "~ linux(ubuntu22.04)/arm64 (os.version none → ubuntu22.04)",
+            "= linux/arm/v7",
+            "- linux/amd64",
+            "~ :1.0"
+        ]
+    );
+}
+
+#[test]
+fn nothing_is_made_up_before_a_build() {
+    let mut target = target(&["linux/amd64", "linux/arm64"]);
+    target.images[0].build = Some(crate::config::Build::default());
+    let mut observed = published(&target);
+    observed.images[0] = ObservedImage::Pending;
+    assert_eq!(diff(&target, &observed), ["? linux/amd64", "= linux/arm64", "? :1.0"]);
+    let plan = plan(&target, &observed, Options::default());
+    assert!(plan.is_pending() && plan.is_change());
+}
+
+#[test]
+fn every_missing_and_wrong_image_is_named_and_nothing_is_planned() {
+    let target = target(&["linux/amd64", "linux/arm64", "linux/arm/v7"]);
+    let mut observed = unpublished(&target);
+    observed.images[0] = ObservedImage::Absent;
+    observed.images[2] = ObservedImage::Absent;
+    let mut wrong = found(&target.images[1], "x");
+    wrong.config.platform = "linux/amd64".parse().unwrap();
+    observed.images[1] = ObservedImage::Found(wrong);
+    let plan = plan(&target, &observed, Options::default());
+    let messages: Vec<&str> = plan.problems.iter().map(|problem| problem.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "2 images of target app not in the registry: registry.test/team/app:linux-amd64, \
+             registry.test/team/app:linux-arm-v7",
+            "registry.test/team/app:linux-arm64 is declared as linux/arm64, but its configuration says linux/amd64",
+        ]
+    );
+    assert!(plan.places[0].list.is_none() && plan.places[0].copies.is_empty());
+}
+
+#[test]
+fn a_list_of_another_tool_stays_when_all_tags_serve_it() {
+    let mut target = target(&["linux/amd64", "linux/arm64"]);
+    target.tags.push(Tag { name: "latest".to_owned(), policy: TagPolicy::Moving });
+    let ours = published(&target);
+    let mut list = ours.places[0].tags[0].list().unwrap().list.clone();
+    list.entries.reverse();
+    let theirs = serve(
+        &serde_json::to_vec(&serde_json::from_slice::<serde_json::Value>(&list.to_bytes()).unwrap()).unwrap(),
+    );
+
+    let mut observed = ours.clone();
+    observed.places[0].tags = vec![theirs.clone(), theirs.clone()];
+    assert_eq!(diff(&target, &observed), ["= linux/amd64", "= linux/arm64", "= :1.0", "= :latest"]);
+
+    observed.places[0].tags = vec![theirs.clone(), ObservedTag::Absent];
+    assert_eq!(diff(&target, &observed), ["= linux/amd64", "= linux/arm64", "~ :1.0", "+ :latest"]);
+
+    target.tags[0].policy = TagPolicy::Immutable;
+    assert_eq!(diff(&target, &observed), ["= linux/amd64", "= linux/arm64", "= :1.0", "+ :latest"]);
+}
+
+#[test]
+fn a_tag_that_holds_an_image_becomes_a_list_unless_it_is_immutable() {
+    let mut target = target(&["linux/amd64"]);
+    let mut observed = unpublished(&target);
+    let ObservedImage::Found(image) = &observed.images[0] else { panic!() };
+    observed.places[0].tags = vec![ObservedTag::Image(image.descriptor.clone())];
+    assert_eq!(diff(&target, &observed), ["+ linux/amd64", "~ :1.0 image → list"]);
+    target.tags[0].policy = TagPolicy::Immutable;
+    assert_eq!(
+        diff(&target, &observed),
+        [
+            "+ linux/amd64",
+            "! :1.0",
+            "error: registry.test/team/app:1.0 is immutable and serves a plain image, not a list"
+        ]
+    );
+}
+
+#[test]
+fn an_immutable_tag_is_never_rewritten() {
+    let mut target = target(&["linux/amd64"]);
+    target.tags[0].policy = TagPolicy::Immutable;
+    let mut observed = published(&target);
+    assert_eq!(diff(&target, &observed), ["= linux/amd64", "= :1.0"]);
+    observed.images[0] = ObservedImage::Found(found(&target.images[0], "another build"));
+    assert_eq!(
+        diff(&target, &observed),
+        [
+            "~ linux/amd64 (digest)",
+            "! :1.0",
+            "error: registry.test/team/app:1.0 is immutable and serves another list than the one declared"
+        ]
+    );
+}
+
+#[test]
+fn newest_moves_to_the_highest_release_only() {
+    let mut target = target(&["linux/amd64"]);
+    target.tags.push(Tag { name: "latest".to_owned(), policy: TagPolicy::Newest });
+    let mut observed = unpublished(&target);
+    for (version, released, expected) in [
+        ("1.2.0", &[][..], "+ :latest"),
+        ("1.2.0", &["1.1.9", "1.2.0"], "+ :latest"),
+        ("1.2.0", &["1.10.0"], "  :latest (1.10.0 is released and newer than 1.2.0)"),
+        ("1.2.0", &["2.0.0-rc.1"], "+ :latest"),
+        ("1.3.0-rc.1", &[], "  :latest (1.3.0-rc.1 is a prerelease)"),
+    ] {
+        target.version = Some(version.to_owned());
+        observed.places[0].released = released.iter().map(|text| text.parse().unwrap()).collect();
+        assert_eq!(diff(&target, &observed)[2], expected, "{version} {released:?}");
+    }
+}
+
+#[test]
+fn a_registry_that_does_not_say_whether_a_tag_exists_stops_the_run() {
+    let target = target(&["linux/amd64"]);
+    let mut observed = unpublished(&target);
+    observed.places[0].tags = vec![ObservedTag::Unreadable("403 Forbidden".to_owned())];
+    assert_eq!(
+        diff(&target, &observed),
+        ["+ linux/amd64", "! :1.0", "error: registry.test/team/app:1.0 cannot be read: 403 Forbidden"]
+    );
+    let first = plan(&target, &observed, Options { first_publish: true });
+    assert_eq!((first.problems.len(), &first.places[0].tags[0].action), (0, &TagAction::Create));
+}
+
+#[test]
+fn attestations_follow_their_image_and_alone_change_nothing() {
+    let mut target = target(&["linux/amd64"]);
+    let mut observed = unpublished(&target);
+    let ObservedImage::Found(image) = &mut observed.images[0] else { panic!() };
+    image.descriptor.media_type = media::OCI_IMAGE.to_owned();
+    let mut attestation = Descriptor::new(media::OCI_IMAGE, Digest::of(b"attestation"), 800);
+    attestation.platform = Some(PlatformFields::from(&Platform::new("unknown", "unknown")));
+    attestation.annotations = BTreeMap::from([
+        (REFERENCE_TYPE.to_owned(), "attestation-manifest".to_owned()),
+        (REFERENCE_DIGEST.to_owned(), image.descriptor.digest.to_string()),
+    ]);
+    let bare = observed_after(&target, &observed);
+    let ObservedImage::Found(image) = &mut observed.images[0] else { panic!() };
+    image.attestations = vec![attestation.clone()];
+
+    let attested = observed_after(&target, &observed);
+    let list = attested.places[0].tags[0].list().unwrap();
+    assert_eq!(list.list.entries.len(), 2);
+    assert_eq!(list.list.entries[1], attestation);
+    assert!(attested.places[0].present.contains(&attestation.digest), "it is brought along");
+
+    let mut bare_list = attested.clone();
+    bare_list.places[0].tags = bare.places[0].tags.clone();
+    assert_eq!(diff(&target, &bare_list), ["= linux/amd64", "= :1.0"], "alone no reason to rewrite");
+
+    target.attestations = Attestations::Drop;
+    assert_eq!(observed_after(&target, &observed).places[0].tags[0].list().unwrap().list.entries.len(), 1);
+    target.attestations = Attestations::Keep;
+    target.format = Format::Docker;
+    assert_eq!(plan(&target, &observed, Options::default()).problems.len(), 1);
+}
+
+fn observed_after(target: &Target, observed: &ObservedTarget) -> ObservedTarget {
+    apply(&plan(target, observed, Options::default()), observed.clone())
+}
+
+#[test]
+fn the_type_follows_the_published_list_then_the_images() {
+    let mut target = target(&["linux/amd64"]);
+    let mut observed = unpublished(&target);
+    let kind = |target: &Target, observed: &ObservedTarget| {
+        plan(target, observed, Options::default()).places[0].list.as_ref().map(|list| list.kind)
+    };
+    assert_eq!(kind(&target, &observed), Some(ListKind::Docker));
+    let docker = observed_after(&target, &observed);
+    let ObservedImage::Found(image) = &mut observed.images[0] else { panic!() };
+    image.descriptor.media_type = media::OCI_IMAGE.to_owned();
+    assert_eq!(kind(&target, &observed), Some(ListKind::Oci));
+    observed.places[0].tags = docker.places[0].tags.clone();
+    assert_eq!(kind(&target, &observed), Some(ListKind::Docker), "the published list's type");
+    target.annotations.insert("a".to_owned(), "b".to_owned());
+    assert_eq!(kind(&target, &observed), None, "a Docker list has no annotations");
+    target.format = Format::Oci;
+    assert_eq!(kind(&target, &observed), Some(ListKind::Oci));
+    assert_eq!(
+        diff(&target, &observed)[1..3],
+        ["~ list: type manifest list → image index", "~ list: annotation a none → \"b\""]
+    );
+}
+
+#[test]
+fn an_immutable_tag_pins_the_images_of_its_revision() {
+    let mut target = target(&["linux/amd64"]);
+    target.tags[0].policy = TagPolicy::Immutable;
+    target.images[0].build = Some(crate::config::Build::default());
+    assert_eq!(pin(&target, &unpublished(&target), Some("abc")), Pin::Free);
+
+    let mut observed = published(&target);
+    let conflict = |observed: &ObservedTarget, revision| match pin(&target, observed, revision) {
+        Pin::Conflict(problem) => problem.message,
+        other => panic!("{other:?}"),
+    };
+    assert!(conflict(&observed, Some("abc")).ends_with("the image for linux/amd64 cannot be read"));
+    let ObservedTag::List(list) = &mut observed.places[0].tags[0] else { panic!() };
+    let digest = list.list.entries[0].digest.clone();
+    let labels = BTreeMap::from([("org.opencontainers.image.revision".to_owned(), "abc".to_owned())]);
+    let config = ImageConfig { platform: Platform::new("linux", "amd64"), labels };
+    list.configs.insert(digest.clone(), config);
+    assert!(conflict(&observed, Some("def")).ends_with("is of revision abc, this is def"));
+    assert!(conflict(&observed, None).ends_with("the revision of this checkout is not known"));
+    let Pin::Pinned(images) = pin(&target, &observed, Some("abc")) else { panic!() };
+    assert_eq!(images[0].descriptor.digest, digest);
+    let platforms = ["linux/amd64", "linux/arm64"].map(|text| text.parse::<Platform>().unwrap());
+    let mut more = target.clone();
+    more.images.push(Image { platform: platforms[1].clone(), ..more.images[0].clone() });
+    assert!(matches!(pin(&more, &observed, Some("abc")), Pin::Conflict(_)));
+}
+
+#[test]
+fn images_of_other_repositories_are_copied_once() {
+    let mut target = target(&["linux/amd64", "linux/arm64"]);
+    target.repositories.push("second.test/app".parse().unwrap());
+    let mut observed = unpublished(&target);
+    let kept = observed.places[0].present.first().cloned().unwrap();
+    observed.places[0].present.retain(|digest| *digest == kept);
+    observed.places[1].present.clear();
+    let plan = plan(&target, &observed, Options::default());
+    let copies: Vec<usize> = plan.places.iter().map(|place| place.copies.len()).collect();
+    assert_eq!(copies, [1, 2]);
+    assert_eq!(plan.places[0].list, plan.places[1].list, "the same bytes everywhere");
+}
+
+mod invariants {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PLATFORMS: [&str; 6] = [
+        "linux/amd64",
+        "linux/arm64",
+        "linux/arm/v7",
+        "linux/arm/v6",
+        "windows(10.0.1)/amd64",
+        "windows(10.0.2)/amd64",
+    ];
+
+    proptest! {
+        /// Any declaration against any published list converges in one apply, and the next run changes nothing.
+        #[test]
+        fn one_apply_converges(
+            before in proptest::sample::subsequence(PLATFORMS.to_vec(), 1..6),
+            after in proptest::sample::subsequence(PLATFORMS.to_vec(), 1..6),
+            rebuilt in proptest::collection::vec(any::<bool>(), 6),
+            keep in any::<bool>(),
+            tags in 1usize..4,
+            served in proptest::collection::vec(any::<bool>(), 4),
+        ) {
+            let tag = |index: usize| Tag { name: format!("t{index}"), policy: TagPolicy::Moving };
+            let mut first = target(&before);
+            first.tags = (0..tags).map(tag).collect();
+            let mut second = target(&after);
+            second.tags = first.tags.clone();
+            second.undeclared = if keep { Undeclared::Keep } else { Undeclared::Remove };
+
+            let mut observed = unpublished(&second);
+            let old = published(&first);
+            for (index, state) in observed.places[0].tags.iter_mut().enumerate() {
+                if served[index] { *state = old.places[0].tags[index].clone(); }
+            }
+            for (index, image) in observed.images.iter_mut().enumerate() {
+                if rebuilt[index] { *image = ObservedImage::Found(found(&second.images[index], "rebuilt")); }
+            }
+            observed.places[0].present.clear();
+
+            let after_one = observed_after(&second, &observed);
+            let served = after_one.places[0].baseline().unwrap();
+            for image in &second.images {
+                let listed = served.list.entries.iter().filter(|entry| match entry.role() {
+                    Role::Image(platform) => platform.same_as(&image.platform),
+                    _ => false,
+                });
+                prop_assert_eq!(listed.count(), 1, "each declared platform once");
+            }
+            let again = plan(&second, &after_one, Options::default());
+            prop_assert!(again.places[0].tags.iter().all(|tag| !tag.action.is_write()));
+            prop_assert_eq!(observed_after(&second, &after_one), after_one);
+        }
+    }
+}
