@@ -21,7 +21,7 @@
 //! - **Strict.** A manifest is refused while its blobs are absent, and an index while its manifests are
 //!   (`MANIFEST_BLOB_UNKNOWN`), so that a wrong order shows where it happens. Exempt are `subject`, which the
 //!   specification lets come first, and layers that are fetched from elsewhere (`urls`).
-//!   [`Options::allow_sparse`] accepts indexes whose manifests are absent.
+//!   [`Options::allow_sparse`] lets everything else be absent too.
 //! - **Isolated.** A repository serves what was pushed or mounted to it, although bytes are stored once.
 //! - **Constant memory.** Blobs stream between the socket and the disk.
 //!
@@ -54,7 +54,7 @@ pub struct Options {
     pub listen: SocketAddr,
     /// The folder of the registry's content, created if it is missing. One process at a time can use it.
     pub root: PathBuf,
-    /// Accept an index whose manifests are absent.
+    /// Accept indexes whose manifests, and manifests whose blobs, are absent.
     pub allow_sparse: bool,
     /// A file to append a line to for each request, once it is answered: `METHOD path status bytes-in bytes-out`.
     pub request_log: Option<PathBuf>,
