@@ -103,7 +103,8 @@ fn arguments(job: &BuildJob, builder: Builder, id_file: &Path) -> Vec<OsString> 
         Builder::Buildx => vec!["buildx".into(), "build".into(), "--load".into()],
         Builder::BuildKit => vec!["build".into()],
     };
-    let mut option = |name: &str, value: &str| arguments.extend([OsString::from(name), OsString::from(value)]);
+    let mut option =
+        |name: &str, value: &str| arguments.extend([OsString::from(name), OsString::from(value)]);
     option("--platform", &job.platform.for_engine());
     option("--tag", &job.reference.to_string());
     option("--progress", "plain");

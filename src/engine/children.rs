@@ -127,8 +127,10 @@ pub async fn pipe<T: Send + 'static>(
     arguments: Vec<OsString>,
     read: impl FnOnce(&mut dyn std::io::Read) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let reader =
-        in_own_group(program, arguments).stderr_capture().reader().map_err(|error| cannot_start(program, error))?;
+    let reader = in_own_group(program, arguments)
+        .stderr_capture()
+        .reader()
+        .map_err(|error| cannot_start(program, error))?;
     let group = Group::of(&reader.pids());
     let result = tokio::task::spawn_blocking(move || {
         let mut stdout = &reader;

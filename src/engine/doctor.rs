@@ -58,7 +58,9 @@ impl Fix {
     /// What a person types or reads.
     pub fn shown(&self) -> String {
         match self {
-            Self::Run(commands) => commands.iter().map(|command| command.join(" ")).collect::<Vec<_>>().join(" && "),
+            Self::Run(commands) => {
+                commands.iter().map(|command| command.join(" ")).collect::<Vec<_>>().join(" && ")
+            }
             Self::Say(text) => text.clone(),
         }
     }
@@ -76,7 +78,8 @@ pub async fn run(fix: &Fix, lines: Lines) -> Result<bool> {
         let arguments = arguments.iter().map(std::ffi::OsString::from).collect();
         let finished = children::stream(std::path::Path::new(program), arguments, &[], lines.clone()).await?;
         if !finished.success {
-            let text = format!("`{}` ended with {}:\n{}", command.join(" "), finished.status, finished.output);
+            let text =
+                format!("`{}` ended with {}:\n{}", command.join(" "), finished.status, finished.output);
             return Err(Failure::new(text).into());
         }
     }
@@ -161,7 +164,10 @@ fn registry(info: &DaemonInfo, host: &str, declared: &RegistrySettings) -> Check
         let found = "declared with a certificate authority of its own, which the daemon may not know";
         return Check::bad(name, State::Doubtful, found, Fix::Say(setting));
     }
-    Check::fine(name, if info.is_insecure(host) { "the daemon takes it without verified TLS" } else { "verified TLS" })
+    Check::fine(
+        name,
+        if info.is_insecure(host) { "the daemon takes it without verified TLS" } else { "verified TLS" },
+    )
 }
 
 /// An emulator for each declared platform that is built here.

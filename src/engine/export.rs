@@ -110,7 +110,8 @@ fn assemble(config: ExportedBlob, layers: Vec<(ExportedBlob, Kind)>, zstd: bool)
         (true, Kind::Gzip) => "application/vnd.oci.image.layer.v1.tar+gzip",
         (false, Kind::Gzip) => "application/vnd.docker.image.rootfs.diff.tar.gzip",
     };
-    let descriptor = |media_type: &str, blob: &ExportedBlob| Descriptor::new(media_type, blob.digest.clone(), blob.size);
+    let descriptor =
+        |media_type: &str, blob: &ExportedBlob| Descriptor::new(media_type, blob.digest.clone(), blob.size);
     let manifest = serde_json::json!({
         "schemaVersion": 2,
         "mediaType": media_type,
@@ -163,7 +164,11 @@ fn blob(path: &Path) -> Result<ExportedBlob> {
         hasher.update(&buffer[..read]);
         size += read as u64;
     }
-    Ok(ExportedBlob { digest: format!("sha256:{}", hex(&hasher.finalize())).parse()?, size, path: path.to_owned() })
+    Ok(ExportedBlob {
+        digest: format!("sha256:{}", hex(&hasher.finalize())).parse()?,
+        size,
+        path: path.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -206,7 +211,11 @@ mod tests {
             assert!(blob.digest.matches(&std::fs::read(&blob.path).unwrap()));
         }
         let again = tempfile::tempdir().unwrap();
-        assert_eq!(read_archive(&mut &bytes[..], again.path()).unwrap().manifest, exported.manifest, "same bytes");
+        assert_eq!(
+            read_archive(&mut &bytes[..], again.path()).unwrap().manifest,
+            exported.manifest,
+            "same bytes"
+        );
     }
 
     #[test]
@@ -215,6 +224,8 @@ mod tests {
         let without = archive(&[("c.json", b"{}")], None);
         assert!(read_archive(&mut &without[..], folder.path()).is_err());
         let missing = archive(&[("manifest.json", br#"[{"Config":"c.json","Layers":[]}]"#)], None);
-        assert!(format!("{:#}", read_archive(&mut &missing[..], folder.path()).unwrap_err()).contains("c.json"));
+        assert!(
+            format!("{:#}", read_archive(&mut &missing[..], folder.path()).unwrap_err()).contains("c.json")
+        );
     }
 }

@@ -62,10 +62,14 @@ impl Engine {
         }
         let lacks: Vec<(&Path, &Lack)> = candidates
             .iter()
-            .filter_map(|candidate| candidate.verdict.as_ref().err().map(|lack| (candidate.program.as_path(), lack)))
+            .filter_map(|candidate| {
+                candidate.verdict.as_ref().err().map(|lack| (candidate.program.as_path(), lack))
+            })
             .collect();
-        let list: Vec<String> =
-            lacks.iter().map(|(program, lack)| format!("\n  {}: {}", program.display(), lack.found)).collect();
+        let list: Vec<String> = lacks
+            .iter()
+            .map(|(program, lack)| format!("\n  {}: {}", program.display(), lack.found))
+            .collect();
         let mut hints: Vec<&str> = lacks.iter().map(|(_, lack)| lack.hint.as_str()).collect();
         // With a daemon that is down nothing else is worth repairing first.
         if let Some((_, down)) = lacks.iter().find(|(_, lack)| lack.daemon) {
@@ -117,7 +121,8 @@ fn on_path() -> Vec<PathBuf> {
 async fn probe(program: &Path) -> Probe {
     let ask = |arguments: &[&str]| children::capture(program, arguments.iter().map(OsString::from).collect());
     let (version, buildx) =
-        futures_util::future::join(ask(&["version", "--format", "{{json .}}"]), ask(&["buildx", "version"])).await;
+        futures_util::future::join(ask(&["version", "--format", "{{json .}}"]), ask(&["buildx", "version"]))
+            .await;
     let mut probe = Probe { buildx: buildx.is_ok_and(|answer| answer.success), ..Probe::default() };
     match version {
         Ok(answer) => {
@@ -150,8 +155,12 @@ fn decide(program: &Path, probe: &Probe) -> Result<Engine, Lack> {
             daemon: true,
         });
     };
-    let engine =
-        |builder| Engine { program: program.to_owned(), builder, client: client.clone(), server: server.clone() };
+    let engine = |builder| Engine {
+        program: program.to_owned(),
+        builder,
+        client: client.clone(),
+        server: server.clone(),
+    };
     if probe.buildx {
         return Ok(engine(Builder::Buildx));
     }
@@ -160,10 +169,13 @@ fn decide(program: &Path, probe: &Probe) -> Result<Engine, Lack> {
     match major {
         Some(18..23) => Ok(engine(Builder::BuildKit)),
         _ => Err(Lack {
-            found: format!("version {client} without the buildx plugin, which it needs to build for other platforms"),
-            hint: "install the plugin (Debian and Ubuntu: the package docker-buildx-plugin or docker-buildx; \
+            found: format!(
+                "version {client} without the buildx plugin, which it needs to build for other platforms"
+            ),
+            hint:
+                "install the plugin (Debian and Ubuntu: the package docker-buildx-plugin or docker-buildx; \
                    https://github.com/docker/buildx#installing)"
-                .to_owned(),
+                    .to_owned(),
             daemon: false,
         }),
     }
@@ -177,8 +189,12 @@ mod tests {
     fn a_cli_builds_with_buildx_or_is_old_enough_to_do_it_itself() {
         let builder = |client: &str, server: &str, buildx: bool| {
             let filled = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-            let probe =
-                Probe { client: filled(client), server: filled(server), complaint: "refused".to_owned(), buildx };
+            let probe = Probe {
+                client: filled(client),
+                server: filled(server),
+                complaint: "refused".to_owned(),
+                buildx,
+            };
             decide(Path::new("docker"), &probe).map(|engine| engine.builder).map_err(|lack| lack.found)
         };
         assert_eq!(builder("28.2.2", "28.2.2", true), Ok(Builder::Buildx));

@@ -40,9 +40,13 @@ impl Engine {
         let (endpoint, info) = futures_util::future::join(endpoint, info).await;
         let info = info?;
         if !info.success {
-            return Err(Failure::new(format!("the daemon of {} does not answer: {}", self.describe(), info.stderr.trim()))
-                .hint("is it running? `doctor` looks")
-                .into());
+            return Err(Failure::new(format!(
+                "the daemon of {} does not answer: {}",
+                self.describe(),
+                info.stderr.trim()
+            ))
+            .hint("is it running? `doctor` looks")
+            .into());
         }
         parse(&info.stdout, endpoint).with_context(|| format!("could not read what {} says", self.describe()))
     }
@@ -84,7 +88,8 @@ impl DaemonInfo {
     /// Whether the daemon speaks plain HTTP or unverified TLS to `host`.
     pub fn is_insecure(&self, host: &str) -> bool {
         self.insecure.iter().any(|insecure| insecure == host)
-            || (crate::reference::host_is_loopback(host) && self.insecure.iter().any(|net| net.starts_with("127.")))
+            || (crate::reference::host_is_loopback(host)
+                && self.insecure.iter().any(|net| net.starts_with("127.")))
     }
 }
 
@@ -100,11 +105,14 @@ mod tests {
             "IndexConfigs":{"docker.io":{"Secure":true},"registry.corp:5000":{"Secure":false}}}}"#;
         let here = parse(json, "unix:///var/run/docker.sock".to_owned()).unwrap();
         assert!(here.shares_loopback() || !cfg!(target_os = "linux"));
-        for (host, insecure) in [("registry.corp:5000", true), ("docker.io", false), ("127.0.0.1:5000", true)] {
+        for (host, insecure) in [("registry.corp:5000", true), ("docker.io", false), ("127.0.0.1:5000", true)]
+        {
             assert_eq!(here.is_insecure(host), insecure, "{host}");
         }
         assert!(!DaemonInfo { endpoint: "ssh://build@host".to_owned(), ..here.clone() }.shares_loopback());
-        assert!(!DaemonInfo { operating_system: "Docker Desktop".to_owned(), ..here.clone() }.shares_loopback());
+        assert!(
+            !DaemonInfo { operating_system: "Docker Desktop".to_owned(), ..here.clone() }.shares_loopback()
+        );
         assert!(!DaemonInfo { rootless: true, ..here }.shares_loopback());
         assert!(parse("Cannot connect", String::new()).is_err());
     }

@@ -48,13 +48,16 @@ impl Engine {
     ///
     /// The engine cannot be asked.
     pub async fn recorded_digest(&self, image_id: &str, repository: &Repository) -> Result<Option<Digest>> {
-        let asked = self.capture(&["image", "inspect", "--format", "{{json .RepoDigests}}", image_id]).await?;
+        let asked =
+            self.capture(&["image", "inspect", "--format", "{{json .RepoDigests}}", image_id]).await?;
         if !asked.success {
             return Ok(None);
         }
         let recorded: Vec<String> = serde_json::from_str(asked.stdout.trim()).unwrap_or_default();
         let references = recorded.iter().filter_map(|text| text.parse::<Reference>().ok());
-        Ok(references.filter(|reference| reference.repository == *repository).find_map(|reference| reference.digest))
+        Ok(references
+            .filter(|reference| reference.repository == *repository)
+            .find_map(|reference| reference.digest))
     }
 }
 

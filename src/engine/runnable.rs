@@ -34,7 +34,11 @@ impl Runnable {
 impl Engine {
     /// Looks at the daemon's machine.
     pub fn runnable(&self, info: &DaemonInfo) -> Runnable {
-        if info.is_local() { Runnable::Arches(arches(info, Path::new(BINFMT_MISC))) } else { Runnable::Unknown }
+        if info.is_local() {
+            Runnable::Arches(arches(info, Path::new(BINFMT_MISC)))
+        } else {
+            Runnable::Unknown
+        }
     }
 }
 
@@ -84,7 +88,9 @@ mod tests {
     #[test]
     fn what_runs_is_native_or_has_an_enabled_emulator() {
         let folder = tempfile::tempdir().unwrap();
-        for (name, state) in [("qemu-aarch64", "enabled\n"), ("qemu-s390x", "disabled\n"), ("jar", "enabled\n")] {
+        for (name, state) in
+            [("qemu-aarch64", "enabled\n"), ("qemu-s390x", "disabled\n"), ("jar", "enabled\n")]
+        {
             std::fs::write(folder.path().join(name), state).unwrap();
         }
         let info = DaemonInfo { machine: "x86_64".to_owned(), ..DaemonInfo::default() };

@@ -18,7 +18,13 @@ impl Engine {
     ///
     /// It takes too long, ends with a status other than 0, or does not print what is expected; the container is gone
     /// in every case.
-    pub async fn smoke(&self, image_id: &str, platform: &Platform, smoke: &Smoke, lines: Lines) -> Result<()> {
+    pub async fn smoke(
+        &self,
+        image_id: &str,
+        platform: &Platform,
+        smoke: &Smoke,
+        lines: Lines,
+    ) -> Result<()> {
         // A container outlives the CLI that started it: it needs a name to be ended by.
         let name = container_name(image_id);
         let for_engine = platform.for_engine();
@@ -83,7 +89,8 @@ impl Drop for Container<'_> {
 
 /// Unique among concurrent runs of this process and others.
 fn container_name(image_id: &str) -> String {
-    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_nanos());
+    let nanos =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_nanos());
     let image = image_id.strip_prefix("sha256:").unwrap_or(image_id);
     format!("manifests-smoke-{}-{}-{nanos}", std::process::id(), &image[..image.len().min(8)])
 }
