@@ -71,7 +71,8 @@ fn target(expander: &mut Expander<'_>, table: &TargetTable, root: &Path) -> Opti
     let nowhere = Repository { host: "docker.io".to_owned(), path: format!("library/{}", table.name.value) };
     let repository = repositories.first().map_or(&nowhere, |(repository, _)| repository);
     let tag = tags.first().map_or("latest", |(tag, _)| tag.name.as_str());
-    let images = images::images(expander, &images::Place { table, of_target: &of_target, root, repository, tag })?;
+    let images =
+        images::images(expander, &images::Place { table, of_target: &of_target, root, repository, tag })?;
     if tags.is_empty() || repositories.is_empty() {
         return None;
     }

@@ -212,7 +212,9 @@ fn mistakes_name_place_and_way_out() {
         (
             "platforms",
             "platform.\"linux/s390x\" = {}\nplatforms",
-            &["4:10 `platform.\"linux/s390x\"` is not among `platforms` | known are linux/amd64, linux/arm64"],
+            &[
+                "4:10 `platform.\"linux/s390x\"` is not among `platforms` | known are linux/amd64, linux/arm64",
+            ],
         ),
         (
             "platforms",
