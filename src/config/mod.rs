@@ -1,8 +1,27 @@
 //! `manifests.toml`: text → checked declaration. Pure: reads no file, asks no program.
+//!
+//! [`read`] keeps what is written with its places, [`Document::needs`] says what has to be known about the world
+//! around it, and [`Document::resolve`] makes the [`Declaration`], or [`Problems`] with all that is wrong.
 
+mod build;
+mod document;
+mod expand;
+mod facts;
+mod fields;
 mod model;
+mod platforms;
+mod problems;
+mod resolve;
+mod template;
+mod tree;
+mod validate;
 
+pub use document::{Document, read};
+pub use expand::Strictness;
+pub use facts::{Fact, Facts, Needs, Package};
 pub use model::{
     Attestations, Build, Declaration, Format, Image, RegistrySettings, Smoke, Tag, TagPolicy, Target,
     Undeclared, WithoutEmulator,
 };
+pub use problems::{Located, Problem, Problems, Span};
+pub use resolve::FileKind;
