@@ -8,6 +8,9 @@ pub mod digest;
 #[cfg(feature = "embedded-registry")]
 pub mod embedded;
 pub mod error;
+pub mod facts;
+pub mod init;
+pub mod load;
 pub mod platform;
 pub mod reference;
 pub mod suggest;
