@@ -234,6 +234,25 @@ fn check_accepts_what_only_this_checkout_cannot_resolve() {
 }
 
 #[test]
+fn files_behind_a_placeholder_are_not_looked_for() {
+    let text = "
+        [target.app]
+        repository = 'ghcr.io/acme/app'
+        tags = ['1']
+        platforms = ['linux/amd64']
+        build.context = '{env.NOT_SET}'
+        [registry.'a.corp']
+        ca-file = '{env.NOT_SET}'
+    ";
+    let document = config::read(Path::new("/work/manifests.toml"), text).unwrap();
+    let nowhere = |_: &Path, _: config::FileKind| false;
+    assert!(document.resolve_with(&facts(), Strictness::Check, &nowhere).is_ok());
+    let set = Facts { env: BTreeMap::from([("NOT_SET".into(), "there".into())]), ..facts() };
+    let problems = document.resolve_with(&set, Strictness::Check, &nowhere).unwrap_err();
+    assert_eq!(problems.list().len(), 2, "{problems}");
+}
+
+#[test]
 fn only_what_is_used_has_to_be_known() {
     let needs = |text: &str| {
         let document = config::read(Path::new("/work/manifests.toml"), text).unwrap();

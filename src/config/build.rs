@@ -1,6 +1,7 @@
 //! How an image is built and tried: `build` and `smoke`, resolved for one platform.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::document::{BuildTable, SmokeTable};
@@ -16,34 +17,19 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 impl Resolver<'_> {
     pub(super) fn build(&mut self, table: &BuildTable, scope: Scope<'_>) -> Build {
         let scope = Scope { place: "`build`", ..scope };
-        let context = match &table.context {
-            Some(text) => self.expander.plain(text, scope).unwrap_or_default(),
-            None => String::new(),
+        let given = |resolver: &mut Self, text: &Option<Text>| resolver.path(text.as_ref()?, scope);
+        let context = given(self, &table.context);
+        let dockerfile = given(self, &table.dockerfile);
+        let certain = |text: &Option<Text>, path: &Option<(PathBuf, bool)>| match path {
+            Some((_, guessed)) => !guessed,
+            None => text.is_none(),
         };
-        let context = self.path(&context);
-        let dockerfile = table
-            .dockerfile
-            .as_ref()
-            .and_then(|text| self.expander.plain(text, scope))
-            .map(|text| self.path(&text));
+        let certain = certain(&table.context, &context) && certain(&table.dockerfile, &dockerfile);
+        let context = context.map_or_else(|| self.root.clone(), |(path, _)| path);
+        let dockerfile = dockerfile.map(|(path, _)| path);
         // A command that runs before the build may write them.
-        if table.before.is_empty() {
-            let context_span = table.context.as_ref().map_or(&table.span, |text| &text.span);
-            self.files.push(NamedFile {
-                path: context.clone(),
-                kind: FileKind::Folder,
-                span: context_span.clone(),
-                help: None,
-            });
-            self.files.push(NamedFile {
-                path: dockerfile.clone().unwrap_or_else(|| context.join("Dockerfile")),
-                kind: FileKind::File,
-                span: table.dockerfile.as_ref().map_or(context_span, |text| &text.span).clone(),
-                help: table
-                    .dockerfile
-                    .is_none()
-                    .then_some("write it, or name another with `build.dockerfile`"),
-            });
+        if table.before.is_empty() && certain {
+            self.build_files(table, &context, dockerfile.as_deref());
         }
         let labels = self.strings(&table.labels, scope);
         Build {
@@ -62,6 +48,23 @@ impl Resolver<'_> {
             before: self.list(&table.before, scope),
             extra_args: self.list(&table.extra_args, scope),
         }
+    }
+
+    /// The context and the Dockerfile must be there.
+    fn build_files(&mut self, table: &BuildTable, context: &Path, dockerfile: Option<&Path>) {
+        let context_span = table.context.as_ref().map_or(&table.span, |text| &text.span);
+        self.files.push(NamedFile {
+            path: context.to_owned(),
+            kind: FileKind::Folder,
+            span: context_span.clone(),
+            help: None,
+        });
+        self.files.push(NamedFile {
+            path: dockerfile.map_or_else(|| context.join("Dockerfile"), Path::to_owned),
+            kind: FileKind::File,
+            span: table.dockerfile.as_ref().map_or(context_span, |text| &text.span).clone(),
+            help: dockerfile.is_none().then_some("write it, or name another with `build.dockerfile`"),
+        });
     }
 
     pub(super) fn smoke(&mut self, table: &SmokeTable, scope: Scope<'_>) -> Smoke {

@@ -283,20 +283,21 @@ impl Resolver<'_> {
             .collect()
     }
 
-    /// An absolute path; what it names must be there.
-    pub(super) fn file(&mut self, text: Option<&Text>, scope: Scope<'_>) -> Option<PathBuf> {
-        let text = text?;
-        let expanded = self.expander.plain(text, scope)?;
-        let path = self.path(&expanded);
-        let file =
-            NamedFile { path: path.clone(), kind: FileKind::File, span: text.span.clone(), help: None };
-        self.files.push(file);
-        Some(path)
+    /// What `text` names, as seen from the declaration's folder, and whether a placeholder is in it.
+    pub(super) fn path(&mut self, text: &Text, scope: Scope<'_>) -> Option<(PathBuf, bool)> {
+        let expanded = self.expander.expand(text, scope, Form::Plain)?;
+        Some((self.root.join(expanded.text).components().collect(), expanded.guessed))
     }
 
-    /// `text` as seen from the declaration's folder.
-    pub(super) fn path(&self, text: &str) -> PathBuf {
-        self.root.join(text).components().collect()
+    /// A file that must be there.
+    fn file(&mut self, text: Option<&Text>, scope: Scope<'_>) -> Option<PathBuf> {
+        let text = text?;
+        let (path, guessed) = self.path(text, scope)?;
+        if !guessed {
+            let (path, span) = (path.clone(), text.span.clone());
+            self.files.push(NamedFile { path, kind: FileKind::File, span, help: None });
+        }
+        Some(path)
     }
 
     fn registry(&mut self, table: &RegistryTable) -> RegistrySettings {
