@@ -1,97 +1,110 @@
-//! Asks git and cargo for what templates, labels and the check for a clean tree need; only for what is used.
+//! What a checkout and its environment know: commit, tag, origin, Cargo packages, environment variables. I/O.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::Result;
+use anyhow::Context as _;
+use cargo_metadata::MetadataCommand;
 
 use crate::config::{Fact, Facts, Needs, Package};
-use crate::error::Failure;
 
-/// Finds out what `needs` names, for the checkout around `root`.
+/// Asks git, cargo and the environment for what is needed, and for nothing else. What cannot be had carries the reason.
 pub fn gather(root: &Path, needs: &Needs) -> Facts {
-    let unused = || Err("it was not looked up".to_owned());
-    let (git_sha, git_tag, source) = match needs.git {
-        true => (
-            git(root, &["rev-parse", "HEAD"]).map_err(|_| "this is no git checkout with a commit".to_owned()),
-            git(root, &["describe", "--exact-match", "--tags", "HEAD"])
-                .map_err(|_| "the commit checked out has no tag".to_owned()),
-            git(root, &["remote", "get-url", "origin"]).map(|url| browsable(&url)),
-        ),
-        false => (unused(), unused(), unused()),
-    };
-    let packages = if needs.packages { packages(root) } else { Err("it was not looked up".to_owned()) };
-    let env = needs.env.iter().filter_map(|name| Some((name.clone(), std::env::var(name).ok()?))).collect();
-    Facts { git_sha, git_tag, source, packages, env }
+    let mut facts = Facts::default();
+    if needs.git {
+        facts.git_sha = git(root, &["rev-parse", "HEAD"]);
+        facts.git_tag = tag(root);
+        facts.source = git(root, &["remote", "get-url", "origin"])
+            .and_then(|origin| source_url(&origin).ok_or_else(|| "the origin is not on a server".to_owned()));
+    }
+    if needs.packages {
+        facts.packages = packages(root);
+    }
+    facts.env = needs.env.iter().filter_map(|name| Some((name.clone(), std::env::var(name).ok()?))).collect();
+    facts
 }
 
-/// The commit checked out at `root`, if there is one.
-pub fn revision(root: &Path) -> Option<String> {
-    git(root, &["rev-parse", "HEAD"]).ok()
-}
-
-/// The paths that differ from the commit checked out, but for those in `ignore`; none outside a git checkout.
-///
-/// # Errors
-///
-/// git cannot be asked.
-pub fn dirty(root: &Path, ignore: &[&str]) -> Result<Vec<String>> {
-    if revision(root).is_none() {
+/// The paths that differ from the commit checked out, untracked ones too, but for `ignore`. Outside a git repository
+/// nothing does.
+pub fn dirty(root: &Path, ignore: &Path) -> anyhow::Result<Vec<String>> {
+    if git(root, &["rev-parse", "--is-inside-work-tree"]).is_err() {
         return Ok(Vec::new());
     }
-    let status = git(root, &["status", "--porcelain", "--untracked-files=normal"])
-        .map_err(|reason| Failure::new(format!("could not ask git whether the tree is clean: {reason}")))?;
-    let paths = status.lines().filter_map(|line| line.get(3..)).map(str::to_owned);
-    let ignored = |path: &String| ignore.iter().any(|name| path.rsplit('/').next() == Some(*name));
-    Ok(paths.filter(|path| !ignored(path)).collect())
+    let ignore = format!(":(exclude,literal){}", ignore.strip_prefix(root).unwrap_or(ignore).display());
+    let arguments = ["status", "--porcelain", "-z", "--no-renames", "--", ":/", &ignore];
+    let listed = git(root, &arguments)
+        .map_err(anyhow::Error::msg)
+        .with_context(|| format!("could not ask git whether {} is clean", root.display()))?;
+    // Each entry is two letters of status, a space and the path.
+    Ok(listed.split('\0').filter_map(|entry| entry.get(3..)).map(str::to_owned).collect())
 }
 
+/// Where people read the source that `origin` is cloned from, without any credentials; `None` for a local path.
+pub(crate) fn source_url(origin: &str) -> Option<String> {
+    let (scheme, rest) = match origin.split_once("://") {
+        Some(("http", rest)) => ("http", rest),
+        Some(("https" | "ssh" | "git" | "git+ssh", rest)) => ("https", rest),
+        Some(_) => return None,
+        None => ("https", origin),
+    };
+    let (authority, path) = if origin.contains("://") {
+        rest.split_once('/')?
+    } else {
+        // git@host:path; a colon after a slash is part of a local path.
+        rest.split_once(':').filter(|(host, _)| !host.contains('/') && host.len() > 1)?
+    };
+    let host = authority.rsplit('@').next()?;
+    // The port of ssh is not that of the web.
+    let host = if origin.starts_with("http") { host } else { host.split(':').next()? };
+    let path = path.trim_matches('/');
+    let path = path.strip_suffix(".git").unwrap_or(path);
+    (!host.is_empty() && !path.is_empty()).then(|| format!("{scheme}://{host}/{path}"))
+}
+
+/// The tag of the commit checked out; the highest version, when it has several.
+fn tag(root: &Path) -> Fact<String> {
+    let tags = git(root, &["tag", "--points-at", "HEAD", "--sort=-version:refname"])?;
+    match tags.lines().next() {
+        Some(tag) => Ok(tag.to_owned()),
+        None => Err("the commit checked out has no tag".to_owned()),
+    }
+}
+
+/// The packages of the workspace around `root`.
+fn packages(root: &Path) -> Fact<Vec<Package>> {
+    if !root.ancestors().any(|folder| folder.join("Cargo.toml").is_file()) {
+        return Err(format!("there is no Cargo.toml in {} or above", root.display()));
+    }
+    let metadata = MetadataCommand::new()
+        .current_dir(root)
+        .no_deps()
+        .exec()
+        .map_err(|error| format!("`cargo metadata` failed: {}", first_line(&error.to_string())))?;
+    let package = |package: cargo_metadata::Package| Package {
+        name: package.name.to_string(),
+        version: package.version,
+    };
+    // The workspace's own tasks are no product and have no version to publish.
+    let products = metadata.packages.into_iter().filter(|package| package.name.as_str() != "xtask");
+    Ok(products.map(package).collect())
+}
+
+/// What git prints, or why it does not.
 fn git(root: &Path, arguments: &[&str]) -> Fact<String> {
-    let asked = duct::cmd("git", arguments)
-        .dir(folder(root))
-        .stdin_null()
+    let output = duct::cmd("git", arguments)
+        .dir(root)
         .stdout_capture()
         .stderr_capture()
         .unchecked()
         .run()
-        .map_err(|error| format!("could not start git: {error}"))?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
-    if asked.status.success() { Ok(text(&asked.stdout)) } else { Err(text(&asked.stderr)) }
-}
-
-fn packages(root: &Path) -> Fact<Vec<Package>> {
-    let metadata =
-        cargo_metadata::MetadataCommand::new().current_dir(folder(root)).no_deps().exec().map_err(
-            |error| match error {
-                cargo_metadata::Error::CargoMetadata { stderr } => {
-                    stderr.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
-                }
-                other => other.to_string(),
-            },
-        )?;
-    let members = metadata.workspace_packages().into_iter();
-    // `cargo init`'s xtask is no product: it has no version of its own to publish.
-    let products = members.filter(|package| package.name.as_str() != "xtask");
-    Ok(products
-        .map(|package| Package { name: package.name.to_string(), version: package.version.clone() })
-        .collect())
-}
-
-fn folder(root: &Path) -> PathBuf {
-    if root.as_os_str().is_empty() { PathBuf::from(".") } else { root.to_owned() }
-}
-
-/// An address to open in a browser: `git@github.com:o/r.git` → `https://github.com/o/r`. Without credentials.
-fn browsable(url: &str) -> String {
-    let url = url.strip_suffix(".git").unwrap_or(url);
-    if let Some((scheme, rest)) = url.split_once("://") {
-        let host_and_path = rest.split_once('@').map_or(rest, |(_, rest)| rest);
-        let scheme = if scheme == "ssh" || scheme == "git" { "https" } else { scheme };
-        return format!("{scheme}://{host_and_path}");
+        .map_err(|error| format!("could not run git: {error}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned());
     }
-    match url.split_once('@').and_then(|(_, rest)| rest.split_once(':')) {
-        Some((host, path)) => format!("https://{host}/{path}"),
-        None => url.to_owned(),
-    }
+    Err(first_line(&String::from_utf8_lossy(&output.stderr)).trim_start_matches("fatal: ").to_owned())
+}
+
+fn first_line(text: &str) -> &str {
+    text.trim().lines().next().unwrap_or("it did not say why")
 }
 
 #[cfg(test)]
@@ -99,15 +112,49 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_becomes_an_address_without_credentials() {
-        for (url, expected) in [
-            ("git@github.com:o/r.git", "https://github.com/o/r"),
-            ("https://github.com/o/r.git", "https://github.com/o/r"),
-            ("https://user:secret@git.corp/o/r", "https://git.corp/o/r"),
-            ("ssh://git@git.corp/o/r.git", "https://git.corp/o/r"),
-            ("/srv/r", "/srv/r"),
+    fn the_source_is_shown_without_credentials() {
+        for (origin, url) in [
+            ("https://github.com/acme/app.git", Some("https://github.com/acme/app")),
+            ("https://me:secret@github.com/acme/app", Some("https://github.com/acme/app")),
+            ("https://git.corp:8443/acme/app/", Some("https://git.corp:8443/acme/app")),
+            ("git@github.com:acme/app.git", Some("https://github.com/acme/app")),
+            ("ssh://git@git.corp:2222/acme/app.git", Some("https://git.corp/acme/app")),
+            ("/srv/git/app.git", None),
+            ("file:///srv/git/app.git", None),
+            ("../app", None),
+            (r"C:\git\app", None),
         ] {
-            assert_eq!(browsable(url), expected);
+            assert_eq!(source_url(origin).as_deref(), url, "{origin}");
         }
+    }
+
+    #[test]
+    fn a_checkout_is_asked_and_reasons_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let needs = Needs { git: true, packages: true, env: ["MANIFESTS_TEST_UNSET".to_owned()].into() };
+        let facts = gather(root, &needs);
+        assert!(facts.git_sha.unwrap_err().contains("not a git repository"));
+        assert!(facts.packages.unwrap_err().contains("there is no Cargo.toml"));
+        assert!(facts.env.is_empty());
+        assert_eq!(dirty(root, Path::new("manifests.lock")).unwrap(), Vec::<String>::new());
+
+        let run = |arguments: &[&str]| git(root, arguments).unwrap();
+        run(&["init", "--quiet"]);
+        run(&["remote", "add", "origin", "git@git.example:acme/app.git"]);
+        std::fs::write(root.join("a file"), "").unwrap();
+        std::fs::write(root.join("manifests.lock"), "").unwrap();
+        assert_eq!(dirty(root, &root.join("manifests.lock")).unwrap(), ["a file"]);
+        run(&["add", "a file"]);
+        let author = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"];
+        run(&[&author[..], &["commit", "--quiet", "--message=first"]].concat());
+        assert_eq!(dirty(root, Path::new("manifests.lock")).unwrap(), Vec::<String>::new());
+        let facts = gather(root, &Needs { git: true, ..Needs::default() });
+        assert_eq!(facts.git_sha.unwrap().len(), 40);
+        assert_eq!(facts.git_tag.unwrap_err(), "the commit checked out has no tag");
+        assert_eq!(facts.source.unwrap(), "https://git.example/acme/app");
+        run(&["tag", "v1.9.0"]);
+        run(&["tag", "v1.10.0"]);
+        assert_eq!(tag(root).unwrap(), "v1.10.0");
     }
 }

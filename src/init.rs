@@ -1,192 +1,203 @@
-//! A first declaration, from what the project's folder shows.
+//! `manifests init`: a first `manifests.toml`, from the Dockerfiles of a folder.
 
+mod dockerfile;
+
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Context as _;
 
-use crate::config::Needs;
+use crate::config::{Needs, Package};
 use crate::error::{Exit, Failure};
 use crate::facts;
 use crate::load::FILE_NAME;
+pub use dockerfile::Dockerfile;
 
-/// What was written, and from what.
+/// The file that was written, and what a person should know about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// The file.
+    /// The new file.
     pub path: PathBuf,
-    /// What was read, and what was assumed.
+    /// What was read and what was assumed, one line each.
     pub notes: Vec<String>,
 }
 
-/// What a folder shows of the project in it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Found {
-    /// The target's name: of the package, else of the folder.
-    name: String,
-    /// Dockerfiles relative to the folder, the first one used.
-    dockerfiles: Vec<String>,
-    /// Where the source is, as an address.
-    source: Option<String>,
-    /// Whether `{version}` has a value here.
-    versioned: bool,
-}
-
-/// Writes `manifests.toml` into `folder`.
-///
-/// # Errors
-///
-/// Exit code 2: there is one already, or no Dockerfile to declare.
-pub fn write(folder: &Path) -> Result<Written> {
-    let path = folder.join(FILE_NAME);
+/// Writes a first `manifests.toml` into `root`; a file that is there already stays as it is.
+pub fn init(root: &Path) -> anyhow::Result<Written> {
+    let path = root.join(FILE_NAME);
     if path.exists() {
-        return Err(Failure::new(format!("{} exists already; it is left as it is", path.display()))
-            .hint("`check` validates it")
+        return Err(Failure::new(format!("{} exists already", path.display()))
+            .hint("change it by hand, or remove it first")
             .exit(Exit::Usage)
             .into());
     }
-    let found = look(folder)?;
+    let found = scan(root)?;
     if found.dockerfiles.is_empty() {
-        return Err(Failure::new(format!("there is no Dockerfile in {}", folder.display()))
-            .hint(
-                "run `init` in the folder that has one, or declare images that exist already without `build`",
-            )
+        return Err(Failure::new(format!("there is no Dockerfile in {}", root.display()))
+            .hint("write one, or declare images that exist already with `manifests import REF`")
             .exit(Exit::Usage)
             .into());
     }
-    let (text, notes) = propose(&found);
-    // Created new: a file that came in between is not overwritten.
-    let mut file = std::fs::File::options()
-        .write(true)
-        .create_new(true)
-        .open(&path)
-        .with_context(|| format!("could not create {}", path.display()))?;
-    std::io::Write::write_all(&mut file, text.as_bytes())?;
-    Ok(Written { path, notes })
+    let proposal = propose(&found);
+    // Another process may have written one since.
+    std::fs::File::create_new(&path)
+        .and_then(|mut file| file.write_all(proposal.text.as_bytes()))
+        .with_context(|| format!("could not write {}", path.display()))?;
+    Ok(Written { path, notes: proposal.notes })
 }
 
-fn look(folder: &Path) -> Result<Found> {
-    let folder = folder.canonicalize().with_context(|| format!("there is no folder {}", folder.display()))?;
-    let mut dockerfiles: Vec<String> = std::fs::read_dir(&folder)?
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name == "Dockerfile" || name == "Containerfile" || name.starts_with("Dockerfile."))
-        .filter(|name| !name.ends_with(".dockerignore"))
-        .collect();
-    dockerfiles.sort();
-    let needs = Needs { git: true, packages: true, ..Needs::default() };
-    let facts = facts::gather(&folder, &needs);
-    let packages = facts.packages.unwrap_or_default();
-    let base = folder.file_name().and_then(|name| name.to_str()).unwrap_or("app");
-    let package = packages.iter().find(|package| package.name == base).or(match &packages[..] {
-        [only] => Some(only),
-        _ => None,
-    });
-    let name = package.map_or(base, |package| package.name.as_str());
+/// What a folder tells about the images that it is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The folder's name.
+    pub folder: String,
+    /// Its Dockerfiles, and those of folders below.
+    pub dockerfiles: Vec<Dockerfile>,
+    /// The workspace's Cargo packages.
+    pub packages: Vec<Package>,
+    /// Where the source is, as a URL.
+    pub source: Option<String>,
+}
+
+/// A first file, not yet written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// The file's content.
+    pub text: String,
+    /// What was read and what was assumed, one line each.
+    pub notes: Vec<String>,
+}
+
+/// Looks at a folder, without writing anything.
+pub fn scan(root: &Path) -> anyhow::Result<Found> {
+    let root = std::path::absolute(root)?;
+    let facts = facts::gather(&root, &Needs { git: true, packages: true, ..Needs::default() });
     Ok(Found {
-        name: repository_part(name),
-        dockerfiles,
+        folder: root.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        dockerfiles: dockerfile::below(&root)?,
+        packages: facts.packages.unwrap_or_default(),
         source: facts.source.ok(),
-        versioned: package.is_some(),
     })
 }
 
-/// The text of the file, and what it assumes. Pure.
-fn propose(found: &Found) -> (String, Vec<String>) {
-    let Found { name, dockerfiles, source, versioned } = found;
-    let dockerfile = dockerfiles.first().map_or("Dockerfile", String::as_str);
-    let (repository, why) = repository(source.as_deref(), name);
-    let mut notes = vec![format!("read {dockerfile}"), format!("assumed {repository}: {why}")];
-    if dockerfiles.len() > 1 {
-        notes.push(format!("left out: {}", dockerfiles[1..].join(", ")));
-    }
-    let (tags, tags_comment) = match versioned {
-        true => (
-            "[\"{version}\", \"latest\"]",
-            "the package's version, never changed once published; and one that moves",
-        ),
-        false => ("[\"latest\"]", "with a Cargo package, \"{version}\" gives one tag for each release"),
-    };
-    let build_file = match dockerfile {
-        "Dockerfile" => String::new(),
-        other => format!("build.dockerfile = \"{other}\"\n"),
-    };
-    let text = format!(
-        "# What this project publishes. `manifests check` validates it, `manifests release --rehearse` tries all of it\n\
-         # without a registry, `manifests plan` shows what `manifests release` would change.\n\
-         \n\
-         [target.{name}]\n\
-         # Where the list of platforms goes; an array publishes it in several registries.\n\
-         repository = \"{repository}\"\n\
-         # {tags_comment}.\n\
-         tags = {tags}\n\
-         platforms = [\"linux/amd64\", \"linux/arm64\"]\n\
-         build.context = \".\"\n\
-         {build_file}\
-         # Each image can be run before it is pushed:\n\
-         # smoke = {{ command = [\"--version\"], expect = \"{{version}}\" }}\n"
+/// A declaration of what was found: it passes `check`, and releases as it stands where the guessed repository is the
+/// right one.
+pub fn propose(found: &Found) -> Proposal {
+    let mut text = String::from(
+        "# Which images this project publishes for which platforms. `check` reads this file, `release --rehearse`\n\
+         # tries it without leaving the machine, `release` publishes.\n",
     );
-    (text, notes)
-}
-
-/// Where the list probably goes, and why.
-fn repository(source: Option<&str>, name: &str) -> (String, String) {
-    let known = [("https://github.com/", "ghcr.io"), ("https://gitlab.com/", "registry.gitlab.com")];
-    for (forge, registry) in known {
-        let path = source.and_then(|source| source.strip_prefix(forge)).map(str::to_ascii_lowercase);
-        if let Some((owner, project)) = path.as_deref().and_then(|path| path.split_once('/')) {
-            let repository = match registry {
-                "registry.gitlab.com" => format!("{registry}/{owner}/{project}"),
-                _ => format!("{registry}/{owner}/{name}"),
-            };
-            return (repository, format!("the registry of {forge}{owner}"));
+    let mut notes = Vec::new();
+    for (index, dockerfile) in found.dockerfiles.iter().enumerate() {
+        let mut name = target_name(found, dockerfile);
+        if found.dockerfiles[..index].iter().any(|other| target_name(found, other) == name) {
+            let _ = write!(name, "-{}", index + 1);
         }
+        notes.push(format!("read {}", dockerfile.path));
+        target(&mut text, &mut notes, found, dockerfile, &name);
     }
-    (
-        format!("docker.io/USER/{name}").replace("USER", "library"),
-        "no forge is known; put your own here".to_owned(),
-    )
+    Proposal { text, notes }
 }
 
-/// `name` as a part of a repository's name: lower-case, and nothing but what is allowed.
-fn repository_part(name: &str) -> String {
-    let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
-    let text: String = name.to_ascii_lowercase().chars().map(allowed).collect();
-    let text = text.trim_matches(['-', '_']);
-    if text.is_empty() { "app".to_owned() } else { text.to_owned() }
-}
+/// Appends a target for one Dockerfile.
+fn target(text: &mut String, notes: &mut Vec<String>, found: &Found, dockerfile: &Dockerfile, name: &str) {
+    let mut line = |content: &str| {
+        text.push_str(content);
+        text.push('\n');
+    };
+    let repository = repository(found, name);
+    line(&format!("\n[target.{name}]"));
+    if found.source.is_none() {
+        line("# There is no git origin to guess from: this is a registry on the machine itself.");
+        notes.push(format!("assumed {repository}: there is no git origin to guess a registry from"));
+    } else {
+        notes.push(format!("assumed {repository}, from the git origin"));
+    }
+    line(&format!("repository = {}", quoted(&repository)));
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Facts, Package, Strictness, read};
-
-    #[test]
-    fn what_is_proposed_resolves() {
-        for (source, versioned, repository) in [
-            (Some("https://github.com/Owner/repo"), true, "ghcr.io/owner/app"),
-            (Some("https://gitlab.com/group/sub/repo"), false, "registry.gitlab.com/group/sub/repo"),
-            (None, false, "docker.io/library/app"),
-        ] {
-            let found = Found {
-                name: "app".to_owned(),
-                dockerfiles: vec!["Dockerfile".to_owned()],
-                source: source.map(str::to_owned),
-                versioned,
-            };
-            let (text, _) = propose(&found);
-            let packages = vec![Package { name: "app".to_owned(), version: "1.2.3".parse().unwrap() }];
-            let facts = Facts { packages: Ok(packages), ..Facts::default() };
-            let document = read(Path::new("/w/manifests.toml"), &text).unwrap();
-            let declaration = document.resolve(&facts, Strictness::Release).unwrap_or_else(|p| panic!("{p}"));
-            assert_eq!(declaration.targets[0].repositories[0].to_string(), repository);
-            assert_eq!(declaration.targets[0].images.len(), 2);
+    match package(found, name) {
+        Some(package) => {
+            line("# A version, once published, stays as it is; `latest` follows the highest one.");
+            line(r#"tags = ["{version}", { name = "latest", policy = "newest" }]"#);
+            notes.push(format!("assumed the version of the Cargo package {}", package.name));
+        }
+        None => {
+            line(r#"tags = ["latest"]"#);
+            notes.push(format!("assumed the tag latest alone: no Cargo package gives {name} a version"));
         }
     }
 
-    #[test]
-    fn a_folders_name_becomes_a_repositorys() {
-        for (name, part) in [("My App", "my-app"), ("-x-", "x"), ("…", "app")] {
-            assert_eq!(repository_part(name), part);
-        }
+    let platforms: Vec<String> = dockerfile.platforms().iter().map(|platform| quoted(platform)).collect();
+    line("# Where the images themselves go is `image`; by default the repository, tagged TAG-OS-ARCH.");
+    line(&format!("platforms = [{}]", platforms.join(", ")));
+    notes.push(format!("assumed the platforms {}", dockerfile.platforms().join(", ")));
+
+    line(&format!("build.context = {}", quoted(&dockerfile.context)));
+    if !dockerfile.is_default() {
+        line(&format!("build.dockerfile = {}", quoted(&dockerfile.path)));
     }
+    let open = dockerfile.open_arguments();
+    if !open.is_empty() {
+        let args: Vec<String> = open.iter().map(|arg| format!("{arg} = \"…\"")).collect();
+        line("# The Dockerfile gives these no value:");
+        line(&format!("# build.args = {{ {} }}", args.join(", ")));
+        notes.push(format!(
+            "{} declares {} without a value: see build.args",
+            dockerfile.path,
+            open.join(", ")
+        ));
+    }
+    if dockerfile.serves() {
+        line(
+            "# It serves, so a run would not end by itself; with a command that ends, every image is tried before",
+        );
+        line("# it is pushed:");
+    } else {
+        line("# With a command that ends, every image is tried before it is pushed:");
+    }
+    line(r#"# smoke = { command = ["--version"], expect = "…" }"#);
+}
+
+/// Named after its folder or its own suffix, else after the only package, else after the project's folder.
+fn target_name(found: &Found, dockerfile: &Dockerfile) -> String {
+    let name = match (dockerfile.own_name(), found.packages.as_slice()) {
+        (Some(name), _) => name,
+        (None, [only]) => only.name.as_str(),
+        (None, _) => found.folder.as_str(),
+    };
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let name: String = name.to_ascii_lowercase().chars().map(|c| if allowed(c) { c } else { '-' }).collect();
+    let words: Vec<&str> = name.split('-').filter(|word| !word.is_empty()).collect();
+    if words.is_empty() { "app".to_owned() } else { words.join("-") }
+}
+
+/// The package whose version the target's templates would use.
+fn package<'a>(found: &'a Found, target: &str) -> Option<&'a Package> {
+    match found.packages.as_slice() {
+        [only] => Some(only),
+        several => several.iter().find(|package| package.name == target),
+    }
+}
+
+/// The container registry of the forge that the source is on.
+fn repository(found: &Found, target: &str) -> String {
+    let source = found.source.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let place = source.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+    let owner = |path: &str| path.split('/').next().unwrap_or_default().to_owned();
+    let guess = match place {
+        Some(("github.com", path)) => format!("ghcr.io/{}/{target}", owner(path)),
+        Some(("gitlab.com", path)) => format!("registry.gitlab.com/{path}/{target}"),
+        Some((host, path)) => format!("{host}/{}/{target}", owner(path)),
+        None => String::new(),
+    };
+    match guess.parse::<crate::reference::Repository>() {
+        Ok(repository) if !guess.is_empty() => repository.to_string(),
+        _ => format!("localhost:5000/{target}"),
+    }
+}
+
+/// As a TOML string.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
 }

@@ -1,43 +1,90 @@
-//! Finds and reads the declaration: the one place where `manifests.toml` is opened.
+//! Finds `manifests.toml`, reads it and asks the world around it what it needs. I/O.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-
-use crate::config::{Declaration, Strictness, read};
+use crate::config::{self, Declaration, FileKind, Problems, Strictness};
 use crate::error::{Exit, Failure};
 use crate::facts;
 
-/// The file's name.
+/// What the file is called.
 pub const FILE_NAME: &str = "manifests.toml";
 
-/// Reads the declaration at `path`, or, without one, the first found from the current folder upwards.
-///
-/// # Errors
-///
-/// Exit code 2: there is none, it cannot be read, or something is wrong with it.
-pub fn load(path: Option<&Path>, strictness: Strictness) -> Result<Declaration> {
-    let here = std::env::current_dir()?;
+/// The checked declaration in `path`, or in the `manifests.toml` of this folder or one above. Files that it names must
+/// be there. An error about its content has the [`Problems`] in its chain.
+pub fn load(path: Option<&Path>, strictness: Strictness) -> anyhow::Result<Declaration> {
     let path = match path {
-        Some(path) => here.join(path),
-        None => find(&here).ok_or_else(|| {
-            Failure::new(format!("there is no {FILE_NAME} in {} or above it", here.display()))
-                .hint("`init` writes a first one from your Dockerfile; `--config FILE` names another")
-                .exit(Exit::Usage)
-        })?,
+        Some(path) => std::path::absolute(path)?,
+        None => find_declaration(&std::env::current_dir()?)?,
     };
     let text = std::fs::read_to_string(&path).map_err(|error| {
-        Failure::new(format!("could not read {}", path.display())).because(error).exit(Exit::Usage)
+        let failure = Failure::new(format!("could not read {}", path.display())).exit(Exit::Usage);
+        let missing = error.kind() == std::io::ErrorKind::NotFound;
+        let failure = if missing { failure.hint("`manifests init` writes a first one") } else { failure };
+        failure.because(error)
     })?;
-    let shown = path.strip_prefix(&here).unwrap_or(&path).to_owned();
-    let fail = |problems: crate::config::Problems| Failure::from(problems.shown_as(&shown));
-    let document = read(&path, &text).map_err(fail)?;
-    let root = path.parent().unwrap_or(&here);
+    let failed = |problems: Problems| Failure::from(problems.shown_as(&shown(&path)));
+    let document = config::read(&path, &text).map_err(failed)?;
+    let root = path.parent().unwrap_or(Path::new("/"));
     let facts = facts::gather(root, document.needs());
-    Ok(document.resolve(&facts, strictness).map_err(fail)?)
+    Ok(document.resolve_with(&facts, strictness, &exists).map_err(failed)?)
 }
 
-/// The declaration in `start` or in the nearest folder above it.
-pub fn find(start: &Path) -> Option<PathBuf> {
-    start.ancestors().map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file())
+/// The `manifests.toml` in `start` or the nearest folder above it, as cargo finds its own.
+pub fn find_declaration(start: &Path) -> anyhow::Result<PathBuf> {
+    let found = start.ancestors().map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file());
+    found.ok_or_else(|| {
+        Failure::new(format!("there is no {FILE_NAME} in {} or any folder above", start.display()))
+            .hint("`manifests init` writes a first one, `--config FILE` names another")
+            .exit(Exit::Usage)
+            .into()
+    })
+}
+
+fn exists(path: &Path, kind: FileKind) -> bool {
+    match kind {
+        FileKind::File => path.is_file(),
+        FileKind::Folder => path.is_dir(),
+    }
+}
+
+/// `path` as seen from the current folder, if it is below it.
+fn shown(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{exit_of, render};
+
+    #[test]
+    fn the_file_is_found_from_any_folder_below() {
+        let folder = tempfile::tempdir().unwrap();
+        let below = folder.path().join("a/b");
+        std::fs::create_dir_all(&below).unwrap();
+        let error = find_declaration(&below).unwrap_err();
+        assert_eq!(exit_of(&error), Exit::Usage);
+        assert!(render(&error).contains("hint: `manifests init` writes a first one"));
+        let path = folder.path().join(FILE_NAME);
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(find_declaration(&below).unwrap(), path);
+    }
+
+    #[test]
+    fn problems_travel_in_the_chain() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        let error = load(Some(&path), Strictness::Check).unwrap_err();
+        assert_eq!(exit_of(&error), Exit::Usage);
+        let text = "[target.app]\nrepository = \"ghcr.io/acme/app\"\ntags = [\"1\"]\nplatforms = [\"linux/amd64\"]\n";
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(load(Some(&path), Strictness::Check).unwrap().root, folder.path());
+        std::fs::write(&path, format!("{text}build.context = \"docker\"\n")).unwrap();
+        let error = load(Some(&path), Strictness::Check).unwrap_err();
+        assert_eq!(exit_of(&error), Exit::Usage);
+        let problems = error.chain().find_map(|cause| cause.downcast_ref::<Problems>()).unwrap();
+        let located = problems.located().next().unwrap();
+        assert_eq!((located.line, located.column, located.message), (5, 17, "there is no folder `docker`"));
+    }
 }

@@ -45,8 +45,6 @@ pub enum From {
 
 /// Stages 1 and 2: observe every target, and plan.
 ///
-/// `revision` is the commit of this checkout, which an immutable tag's images are compared with.
-///
 /// # Errors
 ///
 /// As [`observe`]. What the plan itself objects to is in [`TargetPlan::problems`].
@@ -54,7 +52,6 @@ pub async fn prepare<'a>(
     registry: &Registry,
     declaration: &'a Declaration,
     from: From,
-    revision: Option<&str>,
     options: Options,
 ) -> Result<Vec<Planned<'a>>> {
     try_join_all(declaration.targets.iter().map(|target| async move {
@@ -67,7 +64,7 @@ pub async fn prepare<'a>(
             })
             .collect();
         let observed = observe(registry, target, &sources).await?;
-        match pin(target, &observed, revision) {
+        match pin(target, &observed, declaration.revision.as_deref()) {
             Pin::Free => Ok(Planned { plan: plan(target, &observed, options), target, sources }),
             // Without a build there is nothing to pin: the images themselves are compared.
             Pin::Conflict(_) | Pin::Pinned(_) if from == From::Registry => {

@@ -81,7 +81,8 @@ fn skopeo_copies_whole_lists_and_buildah_reads_them() {
     let folder = tempfile::tempdir().unwrap();
     let (root, run) = (folder.path().join("root"), folder.path().join("run"));
     let buildah = |args: &[&str]| {
-        let own = ["--storage-driver", "vfs", "--root", root.to_str().unwrap(), "--runroot", run.to_str().unwrap()];
+        let own =
+            ["--storage-driver", "vfs", "--root", root.to_str().unwrap(), "--runroot", run.to_str().unwrap()];
         ok("buildah", &[&own[..], args].concat())
     };
     buildah(&["pull", "--quiet", "--tls-verify=false", &copy]);

@@ -7,7 +7,7 @@ use super::context::Context;
 use crate::error::Exit;
 
 pub(super) fn run(context: &Context, arguments: &Init) -> Result<Exit> {
-    let written = crate::init::write(&arguments.folder)?;
+    let written = crate::init::init(&arguments.folder)?;
     for note in &written.notes {
         context.progress.line(note);
     }

@@ -7,7 +7,7 @@ use super::args::{Inspect, Tags};
 use super::context::Context;
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
-use crate::load::load;
+use crate::load::{find_declaration, load};
 use crate::observe;
 use crate::report;
 
@@ -39,7 +39,7 @@ pub(super) async fn tags(context: &Context, arguments: &Tags) -> Result<Exit> {
 
 /// The declaration at hand, for its registry settings; these commands work without one too.
 fn declaration_if_any(context: &Context) -> Result<Option<Declaration>> {
-    if context.global.config.is_none() && crate::load::find(&std::env::current_dir()?).is_none() {
+    if context.global.config.is_none() && find_declaration(&std::env::current_dir()?).is_err() {
         return Ok(None);
     }
     load(context.global.config.as_deref(), Strictness::Check).map(Some)

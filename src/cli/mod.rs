@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+use crate::config::Problems;
 use crate::error::{Exit, exit_of, render};
 use crate::report::style::{Ink, Style};
 use args::{Arguments, Command};
@@ -74,6 +75,12 @@ async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
 
 #[expect(clippy::print_stderr, reason = "the one place where a failed run is reported")]
 fn fail(error: &anyhow::Error, style: Style) -> ExitCode {
+    if let Some(problems) = error.chain().find_map(|cause| cause.downcast_ref::<Problems>()) {
+        // The carets first: what a person acts on. The last line says how many there are.
+        eprintln!("{}", problems.render(style.is_coloured()));
+        eprintln!("{} {error}", style.paint(Ink::Remove, "error:"));
+        return ExitCode::from(exit_of(error).code());
+    }
     let text = render(error);
     let text = match text.strip_prefix("error:") {
         Some(rest) => format!("{}{rest}", style.paint(Ink::Remove, "error:")),

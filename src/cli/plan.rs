@@ -6,7 +6,6 @@ use super::args::{Format, Plan};
 use super::context::Context;
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
-use crate::facts;
 use crate::plan::{Options, TargetPlan};
 use crate::publish::{From, prepare};
 use crate::report;
@@ -26,8 +25,7 @@ pub(super) async fn run(context: &Context, arguments: &Plan) -> Result<Exit> {
 async fn show(context: &Context, arguments: &Plan, declaration: Declaration) -> Result<Exit> {
     let registry = context.registry(Some(&declaration))?;
     let options = Options { first_publish: arguments.first.first_publish };
-    let revision = facts::revision(&declaration.root);
-    let planned = prepare(&registry, &declaration, From::Build, revision.as_deref(), options).await?;
+    let planned = prepare(&registry, &declaration, From::Build, options).await?;
     let plans: Vec<TargetPlan> = planned.into_iter().map(|planned| planned.plan).collect();
     match context.global.format {
         Format::Markdown => context.print_raw(&report::plan::markdown(&plans))?,

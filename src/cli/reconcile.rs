@@ -6,7 +6,6 @@ use super::args::Reconcile;
 use super::context::Context;
 use crate::config::Strictness;
 use crate::error::Exit;
-use crate::facts;
 use crate::plan::{Options, TargetPlan};
 use crate::publish::{From, apply_all, prepare, stop_on_problems};
 use crate::report;
@@ -15,9 +14,8 @@ pub(super) async fn run(context: &Context, arguments: &Reconcile) -> Result<Exit
     let declaration = context.declaration(&arguments.targets, Strictness::Release)?;
     let registry = context.registry(Some(&declaration))?;
     let options = Options { first_publish: arguments.first.first_publish };
-    let revision = facts::revision(&declaration.root);
 
-    let planned = prepare(&registry, &declaration, From::Registry, revision.as_deref(), options).await?;
+    let planned = prepare(&registry, &declaration, From::Registry, options).await?;
     stop_on_problems(&planned)?;
     let plans: Vec<TargetPlan> = planned.into_iter().map(|planned| planned.plan).collect();
     context.progress.line(&report::plan::text(&plans, context.progress.style()));

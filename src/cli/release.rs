@@ -32,12 +32,11 @@ async fn publish(context: &Context, arguments: &Release, declaration: &Declarati
     let progress = &context.progress;
     let registry = context.registry(Some(declaration))?;
     let options = Options { first_publish: arguments.first.first_publish };
-    let revision = facts::revision(&declaration.root);
 
     // 1. Observe and plan.
     let names: Vec<&str> = declaration.targets.iter().map(|target| target.name.as_str()).collect();
     progress.stage("Planning", &names.join(", "));
-    let planned = prepare(&registry, declaration, From::Build, revision.as_deref(), options).await?;
+    let planned = prepare(&registry, declaration, From::Build, options).await?;
     let plans: Vec<_> = planned.iter().map(|planned| planned.plan.clone()).collect();
     progress.line(report::plan::text(&plans, progress.style()).trim_end());
     stop_on_problems(&planned)?;
@@ -107,7 +106,7 @@ fn show_how_to_run(context: &Context, mapped: &Declaration) {
 
 /// A release is made from a commit, so that its revision says what is in it.
 fn refuse_dirty(declaration: &Declaration) -> Result<()> {
-    let changed = facts::dirty(&declaration.root, &["manifests.lock"])?;
+    let changed = facts::dirty(&declaration.root, &declaration.root.join("manifests.lock"))?;
     if changed.is_empty() {
         return Ok(());
     }

@@ -169,7 +169,7 @@ impl Document {
         let targets: Vec<TargetTable> = each_table(targets, "target", &mut problems)
             .map(|(name, table)| TargetTable::read(name, table, defaults, &mut problems))
             .collect();
-        if targets.is_empty() && root.get("target").is_none() {
+        if targets.is_empty() && problems.is_empty() {
             let help = "declare one: `[target.NAME]` with `repository`, `tags` and `platforms`";
             problems.push(Problem::new(&(0..0), "no target is declared").help(help));
         }
@@ -230,10 +230,17 @@ impl TargetTable {
         let package = fields.string("package");
         let tables = fields.table("platform", "tables `platform.\"OS/ARCH\"`");
         for key in ["repository", "tags"] {
-            if fields.key(key).is_none() {
+            if fields.lacks(key) {
                 let message = format!("target `{}` has no `{key}`", name.value);
                 fields.problems.push(Problem::new(&name.span, message));
             }
+        }
+        if fields.lacks("platforms")
+            && (fields.lacks("platform") || tables.is_some_and(|tables| tables.0.is_empty()))
+        {
+            let message = format!("target `{}` has no platforms", name.value);
+            let help = "add e.g. `platforms = [\"linux/amd64\", \"linux/arm64\"]`";
+            fields.problems.push(Problem::new(&name.span, message).help(help));
         }
         let own_tables = match own.get("platform").map(|entry| &entry.node.value) {
             Some(Value::Table(own)) => own,

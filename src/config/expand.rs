@@ -113,7 +113,10 @@ impl Expander<'_> {
             let problem = Problem::new(span, format!("unknown template name `{text}`"));
             let help = match near_miss(text, NAMES.iter().copied()) {
                 Some(candidate) => format!("did you mean `{{{candidate}}}`?"),
-                None => format!("known are {}; write `{{{{` for a brace", NAMES.join(", ")),
+                None if text.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c)) => {
+                    format!("expected one of `{}`; write `{{{{` for a brace", NAMES.join("`, `"))
+                }
+                None => "write `{{` for a brace".to_owned(),
             };
             self.problems.push(problem.help(help));
             return None;

@@ -2,17 +2,24 @@
 //! once.
 
 use super::problems::{Problem, Span};
-use super::tree::{Node, Table, Text, Value};
+use super::tree::{Entry, Node, Table, Text, Value};
+use crate::suggest::near_miss;
 
 /// The keys of one table while they are read.
 pub(super) struct Fields<'a, 'p> {
     table: &'a Table,
+    known: &'a [&'a str],
     pub(super) problems: &'p mut Vec<Problem>,
 }
 
 impl<'a, 'p> Fields<'a, 'p> {
     /// Reports every key of `table` that is not among `known`; `owner` is what has the keys, e.g. "a target".
-    pub(super) fn new(table: &'a Table, owner: &str, known: &[&str], problems: &'p mut Vec<Problem>) -> Self {
+    pub(super) fn new(
+        table: &'a Table,
+        owner: &str,
+        known: &'a [&'a str],
+        problems: &'p mut Vec<Problem>,
+    ) -> Self {
         for entry in &table.0 {
             let key = &entry.key.value;
             if !known.contains(&key.as_str()) {
@@ -20,7 +27,16 @@ impl<'a, 'p> Fields<'a, 'p> {
                 problems.push(Problem::new(&entry.key.span, message).meant(key, known));
             }
         }
-        Self { table, problems }
+        Self { table, known, problems }
+    }
+
+    /// Whether the key is not there, not even misspelt.
+    pub(super) fn lacks(&self, key: &str) -> bool {
+        let misspelt = |entry: &Entry| {
+            let found = entry.key.value.as_str();
+            !self.known.contains(&found) && near_miss(found, self.known.iter().copied()) == Some(key)
+        };
+        self.key(key).is_none() && !self.table.0.iter().any(misspelt)
     }
 
     /// Where the key stands, if it is there.
@@ -70,7 +86,7 @@ impl<'a, 'p> Fields<'a, 'p> {
     /// A table whose values are strings, in the order of the file.
     pub(super) fn table_of_strings(&mut self, key: &str) -> Vec<(Text, Text)> {
         let Some(table) = self.table(key, "a table of strings") else { return Vec::new() };
-        let read = |entry: &super::tree::Entry| {
+        let read = |entry: &Entry| {
             self.as_string(&entry.key.value, &entry.node).map(|value| (entry.key.clone(), value))
         };
         table.0.iter().filter_map(read).collect()
@@ -150,7 +166,8 @@ impl<'a, 'p> Fields<'a, 'p> {
         };
         let problem = Problem::new(&node.span, format!("wrong type of `{key}`"))
             .label(format!("expected {expected}, found {found}"));
-        let in_quotes = expected == "a string" && matches!(node.value, Value::Integer(_) | Value::Other(_));
+        let in_quotes =
+            expected.starts_with("a string") && matches!(node.value, Value::Integer(_) | Value::Other(_));
         self.problems.push(if in_quotes { problem.help("put it in quotes") } else { problem });
         None
     }

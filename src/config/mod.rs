@@ -1,18 +1,20 @@
 //! `manifests.toml`: text → checked declaration. Pure: reads no file, asks no program.
 //!
-//! [`read`] takes the text apart and keeps every place, [`Document::needs`] says what its templates ask of the world,
-//! and [`Document::resolve`] fills them in and checks the meaning. All problems come at once.
+//! [`read`] keeps what is written with its places, [`Document::needs`] says what has to be known about the world
+//! around it, and [`Document::resolve`] makes the [`Declaration`], or [`Problems`] with all that is wrong.
 
+mod build;
 mod document;
 mod expand;
 mod facts;
 mod fields;
-mod images;
 mod model;
+mod platforms;
 mod problems;
 mod resolve;
 mod template;
 mod tree;
+mod validate;
 
 pub use document::{Document, read};
 pub use expand::Strictness;
@@ -22,6 +24,4 @@ pub use model::{
     Undeclared, WithoutEmulator,
 };
 pub use problems::{Located, Problem, Problems, Span};
-
-#[cfg(test)]
-mod tests;
+pub use resolve::FileKind;

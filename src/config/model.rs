@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use semver::Version;
+
 use crate::platform::Platform;
 use crate::reference::{Reference, Repository};
 
@@ -15,6 +17,8 @@ pub struct Declaration {
     pub path: PathBuf,
     /// Its folder: what paths in it are relative to.
     pub root: PathBuf,
+    /// The commit checked out, when it is known.
+    pub revision: Option<String>,
     /// In the order of the file.
     pub targets: Vec<Target>,
     /// By host, as written in `[registry."HOST"]`.
@@ -26,6 +30,8 @@ pub struct Declaration {
 pub struct Target {
     /// The table's name.
     pub name: String,
+    /// The version of its Cargo package, when it has one: what `newest` compares.
+    pub version: Option<Version>,
     /// Where the list goes; never empty.
     pub repositories: Vec<Repository>,
     /// Never empty, no name twice.
@@ -40,8 +46,6 @@ pub struct Target {
     pub format: Format,
     /// Annotations on the index.
     pub annotations: BTreeMap<String, String>,
-    /// Version of the target's package, when it has one.
-    pub version: Option<String>,
 }
 
 /// A tag of a target.

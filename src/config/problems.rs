@@ -60,8 +60,9 @@ impl Problem {
         self
     }
 
+    /// Points at another place as well, if it is another.
     pub(super) fn also(mut self, span: &Span, label: impl Into<String>) -> Self {
-        self.also = Some((span.clone(), label.into()));
+        self.also = (*span != self.span).then(|| (span.clone(), label.into()));
         self
     }
 
@@ -74,7 +75,7 @@ impl Problem {
     pub(super) fn meant(self, found: &str, candidates: &[&str]) -> Self {
         let help = match near_miss(found, candidates.iter().copied()) {
             Some(candidate) => format!("did you mean `{candidate}`?"),
-            None => format!("known are {}", candidates.join(", ")),
+            None => format!("expected one of `{}`", candidates.join("`, `")),
         };
         self.help(help)
     }

@@ -1,7 +1,5 @@
 //! What each tag will serve, by its policy and what it serves now.
 
-use semver::Version;
-
 use super::{ObservedPlace, ObservedTag, Options, PlannedList, Problem};
 use crate::config::{Tag, TagPolicy, Target};
 use crate::digest::Digest;
@@ -154,12 +152,12 @@ fn action(
 
 /// Why a tag with the policy `newest` stays where it is, or `None` when it moves to this version.
 fn not_newest(target: &Target, place: &ObservedPlace) -> Option<String> {
-    let Some(version) = target.version.as_deref().and_then(|version| Version::parse(version).ok()) else {
+    let Some(version) = &target.version else {
         return Some("the version of this release is not known".to_owned());
     };
     if !version.pre.is_empty() {
         return Some(format!("{version} is a prerelease"));
     }
     let highest = place.released.iter().filter(|released| released.pre.is_empty()).max()?;
-    (*highest > version).then(|| format!("{highest} is released and newer than {version}"))
+    (highest > version).then(|| format!("{highest} is released and newer than {version}"))
 }

@@ -32,7 +32,7 @@ fn target(platforms: &[&str]) -> Target {
         attestations: Attestations::Keep,
         format: Format::Auto,
         annotations: BTreeMap::new(),
-        version: Some("1.0.0".to_owned()),
+        version: Some(semver::Version::new(1, 0, 0)),
     }
 }
 
@@ -291,7 +291,7 @@ fn newest_moves_to_the_highest_release_only() {
         ("1.2.0", &["2.0.0-rc.1"], "+ :latest"),
         ("1.3.0-rc.1", &[], "  :latest (1.3.0-rc.1 is a prerelease)"),
     ] {
-        target.version = Some(version.to_owned());
+        target.version = Some(version.parse().unwrap());
         observed.places[0].released = released.iter().map(|text| text.parse().unwrap()).collect();
         assert_eq!(diff(&target, &observed)[2], expected, "{version} {released:?}");
     }

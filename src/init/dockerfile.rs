@@ -1,0 +1,153 @@
+//! What a Dockerfile tells without being built.
+
+use std::path::{Path, PathBuf};
+
+use crate::platform::Platform;
+
+/// How deep below the folder a Dockerfile is looked for.
+const DEPTH: usize = 3;
+
+/// Folders that hold no sources.
+const SKIPPED: &[&str] = &["target", "node_modules", "vendor"];
+
+/// A Dockerfile, its paths relative to the declaration's folder, with `/`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dockerfile {
+    /// The file.
+    pub path: String,
+    /// The folder that it is built in.
+    pub context: String,
+    /// Its content.
+    pub text: String,
+}
+
+/// The Dockerfiles in `root` and below, sorted, those of the upper folders first.
+pub(super) fn below(root: &Path) -> std::io::Result<Vec<Dockerfile>> {
+    let mut paths = Vec::new();
+    collect(root, DEPTH, &mut paths)?;
+    paths.sort_by_key(|path| (path.components().count(), path.clone()));
+    paths.iter().map(|path| read(root, path)).collect()
+}
+
+fn collect(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let kind = entry.file_type()?;
+        if kind.is_dir() && depth > 0 && !name.starts_with('.') && !SKIPPED.contains(&name.as_str()) {
+            collect(&entry.path(), depth - 1, paths)?;
+        }
+        if kind.is_file() && is_dockerfile(&name) {
+            paths.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+fn is_dockerfile(name: &str) -> bool {
+    let known = ["Dockerfile", "Containerfile"];
+    known.contains(&name)
+        || name.ends_with(".Dockerfile")
+        || (name.starts_with("Dockerfile.") && !name.ends_with(".dockerignore"))
+}
+
+fn read(root: &Path, path: &Path) -> std::io::Result<Dockerfile> {
+    let text = String::from_utf8_lossy(&std::fs::read(path)?).into_owned();
+    let folder = path.parent().unwrap_or(root);
+    let mut dockerfile = Dockerfile { path: relative(root, path), context: relative(root, folder), text };
+    // A Dockerfile in a folder of its own is often meant to be built from the top: what it copies tells.
+    let copied = dockerfile.copied();
+    if copied.iter().any(|source| !folder.join(source).exists() && root.join(source).exists()) {
+        dockerfile.context = ".".to_owned();
+    }
+    Ok(dockerfile)
+}
+
+fn relative(root: &Path, path: &Path) -> String {
+    let parts = path.strip_prefix(root).unwrap_or(path).iter();
+    let path = parts.map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
+    if path.is_empty() { ".".to_owned() } else { path }
+}
+
+impl Dockerfile {
+    /// What tells it from others: the folder that it is in, or its suffix.
+    pub(super) fn own_name(&self) -> Option<&str> {
+        let (folder, file) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
+        let affix = file.strip_prefix("Dockerfile.").or_else(|| file.strip_suffix(".Dockerfile"));
+        let folder = folder.rsplit('/').next().filter(|name| !name.is_empty());
+        // These say what is in them, not what it is for.
+        affix.or(folder.filter(|name| !matches!(*name, "docker" | "container" | "build" | "deploy")))
+    }
+
+    /// Whether the engine takes it without being told.
+    pub(super) fn is_default(&self) -> bool {
+        let default = if self.context == "." {
+            "Dockerfile".to_owned()
+        } else {
+            format!("{}/Dockerfile", self.context)
+        };
+        self.path == default
+    }
+
+    /// The platforms that its base allows, as far as it says so.
+    pub(super) fn platforms(&self) -> Vec<&str> {
+        let last = self.instructions("FROM").last().unwrap_or_default();
+        let pinned = last.split_whitespace().find_map(|word| word.strip_prefix("--platform="));
+        let exists = |text: &&str| text.parse().is_ok_and(|platform: Platform| platform.problem().is_none());
+        match pinned.filter(exists) {
+            Some(platform) => vec![platform],
+            None if last.contains("mcr.microsoft.com/windows") => vec!["windows/amd64"],
+            None => vec!["linux/amd64", "linux/arm64"],
+        }
+    }
+
+    /// The arguments without a default, but for those that the engine sets.
+    pub(super) fn open_arguments(&self) -> Vec<&str> {
+        let automatic = |name: &str| {
+            let name = name.to_ascii_uppercase();
+            ["TARGET", "BUILD", "SOURCE_DATE_EPOCH"].iter().any(|known| name.starts_with(known))
+                || name.ends_with("_PROXY")
+        };
+        let mut open: Vec<&str> = Vec::new();
+        for name in self.instructions("ARG").flat_map(str::split_whitespace) {
+            if !name.contains('=') && !automatic(name) && !self.has_default(name) && !open.contains(&name) {
+                open.push(name);
+            }
+        }
+        open
+    }
+
+    /// Whether it says that it listens.
+    pub(super) fn serves(&self) -> bool {
+        self.instructions("EXPOSE").next().is_some()
+    }
+
+    fn has_default(&self, name: &str) -> bool {
+        let mut words = self.instructions("ARG").flat_map(str::split_whitespace);
+        words.any(|word| word.split_once('=').is_some_and(|(other, _)| other == name))
+    }
+
+    /// What it copies from its context, without patterns and variables.
+    fn copied(&self) -> Vec<&str> {
+        self.instructions("COPY")
+            .chain(self.instructions("ADD"))
+            .filter(|arguments| !arguments.contains("--from=") && !arguments.contains("<<"))
+            .flat_map(|arguments| {
+                let words: Vec<&str> =
+                    arguments.split_whitespace().filter(|word| !word.starts_with("--")).collect();
+                let sources = words.len().saturating_sub(1);
+                words.into_iter().take(sources)
+            })
+            .filter(|source| !source.contains(['*', '?', '$', '[', '"', ':']))
+            .map(|source| source.trim_start_matches('/'))
+            .collect()
+    }
+
+    /// What follows an instruction, wherever it stands.
+    fn instructions<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.text.lines().filter_map(move |line| {
+            let (word, rest) = line.trim_start().split_once(char::is_whitespace)?;
+            word.eq_ignore_ascii_case(name).then(|| rest.trim())
+        })
+    }
+}
