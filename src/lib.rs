@@ -7,6 +7,7 @@ pub mod config;
 pub mod digest;
 #[cfg(feature = "embedded-registry")]
 pub mod embedded;
+pub mod engine;
 pub mod error;
 pub mod manifest;
 pub mod media;
