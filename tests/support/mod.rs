@@ -1,0 +1,19 @@
+//! Fixtures of the integration tests: an independent registry, the container engine, bases to build on, and a
+//! project folder to run `manifests` in.
+//!
+//! `cargo xtask ci` installs and prepares what they need. What is missing fails the test, with a hint; no test is
+//! skipped for it.
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses a part")]
+
+mod busybox;
+mod engine;
+mod registry;
+mod workspace;
+
+pub use busybox::busybox_base;
+pub use engine::{ImageGuard, docker, docker_ok, docker_run};
+pub use registry::{DebianRegistry, free_port};
+pub use workspace::Workspace;
+
+/// What every failure for a missing part says.
+const HINT: &str = "hint: `cargo xtask ci` installs and prepares what the tests need";

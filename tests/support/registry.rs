@@ -1,0 +1,101 @@
+//! A registry that is not ours: Debian's docker-registry, which is CNCF distribution 2.8.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+const PROGRAM: &str = "docker-registry";
+
+/// A port of the loopback that nobody listens on. Another process may take it before its user does: who listens on
+/// it has to try again with another then.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on 127.0.0.1");
+    listener.local_addr().expect("the address of a listener").port()
+}
+
+/// A running registry, empty at first, where everything may be deleted; it ends when this is dropped.
+pub struct DebianRegistry {
+    process: Child,
+    port: u16,
+    folder: TempDir,
+}
+
+impl DebianRegistry {
+    /// Starts a registry and waits until it answers.
+    ///
+    /// # Panics
+    ///
+    /// When docker-registry is not installed or does not start.
+    pub fn start() -> Self {
+        let mut problem = String::new();
+        for _ in 0..5 {
+            match Self::start_at(free_port()) {
+                Ok(registry) => return registry,
+                Err(log) => problem = log,
+            }
+        }
+        panic!("{PROGRAM} did not start; its last words:\n{problem}");
+    }
+
+    /// The registry's host as references have it: `127.0.0.1:PORT`.
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    fn start_at(port: u16) -> Result<Self, String> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let config = folder.path().join("config.yml");
+        let storage = folder.path().join("storage");
+        let text = format!(
+            "version: 0.1\n\
+             log: {{level: warn}}\n\
+             storage: {{filesystem: {{rootdirectory: {storage:?}}}, delete: {{enabled: true}}}}\n\
+             http: {{addr: '127.0.0.1:{port}'}}\n"
+        );
+        fs::write(&config, text).expect("the registry's configuration is written");
+        let log = File::create(folder.path().join("log")).expect("the registry's log is created");
+        let process = Command::new(PROGRAM)
+            .arg("serve")
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle of the log"))
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {PROGRAM}: {error}\n{}", super::HINT));
+
+        let mut registry = Self { process, port, folder };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        // A process that ended left the port to somebody else, whose answer would not be ours.
+        while registry.process.try_wait().expect("the registry's state").is_none() {
+            if registry.answers() {
+                return Ok(registry);
+            }
+            if Instant::now() > deadline {
+                break;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Err(fs::read_to_string(registry.folder.path().join("log")).unwrap_or_default())
+    }
+
+    fn answers(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        let mut start = [0; 12];
+        let asked = stream.set_read_timeout(Some(Duration::from_secs(2))).is_ok()
+            && stream.write_all(b"GET /v2/ HTTP/1.0\r\n\r\n").is_ok();
+        asked && stream.read_exact(&mut start).is_ok() && start.ends_with(b" 200")
+    }
+}
+
+impl Drop for DebianRegistry {
+    fn drop(&mut self) {
+        // Nothing to do about a process that cannot be killed: it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

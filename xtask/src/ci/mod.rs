@@ -1,0 +1,87 @@
+//! `cargo xtask ci`: everything that must hold, on a machine on which nothing was prepared by hand.
+//!
+//! Nothing is skipped silently: what a check needs is made here, and what cannot be made is a failure.
+
+mod busybox;
+mod emulators;
+mod packages;
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use duct::cmd;
+
+use crate::{example, host};
+
+/// Prepares the machine, then checks and tests this repository.
+///
+/// On Debian, as root or with sudo, it installs what is missing; elsewhere it says what to install. The container
+/// engine has to run already. The licenses and sources of the dependencies are not checked here but by
+/// `cargo deny check`, after deny.toml.
+#[derive(Parser)]
+#[command(name = "ci", bin_name = "cargo xtask ci")]
+struct Args {}
+
+/// Runs the task with the arguments of this process.
+pub(crate) fn run() -> Result<()> {
+    Args::parse_from(std::env::args().skip(1));
+    let started = Instant::now();
+
+    step("engine", engine)?;
+    step("packages", packages::install)?;
+    step("emulators", emulators::register)?;
+    step("busybox bases", busybox::fetch)?;
+    step("format", || cargo(&["fmt", "--all", "--check"]))?;
+    step("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    step("clippy without default features", || {
+        let library = ["--package", "manifests", "--lib", "--bins", "--no-default-features"];
+        cargo(&[&["clippy"], &library[..], &["--", "-D", "warnings"]].concat())
+    })?;
+    step("documentation", || cargo(&["doc", "--workspace", "--no-deps"]))?;
+    step("example", example::check)?;
+    step("documentation tests", || cargo(&["test", "--workspace", "--doc"]))?;
+    // Last and without a line of ours behind it: the output ends with the test runner's own summary.
+    announce(&format!("tests, {:.1} s after the start", started.elapsed().as_secs_f64()));
+    tests().context("tests")
+}
+
+/// Runs one step between two lines on stderr.
+fn step(name: &'static str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    announce(name);
+    let started = Instant::now();
+    work().context(name)?;
+    announce(&format!("{name}: done in {:.1} s", started.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+fn announce(line: &str) {
+    eprintln!("==> {line}");
+}
+
+/// The tests need a running engine, which is not ours to start.
+fn engine() -> Result<()> {
+    let hint = "hint: install a container engine and start it; the tests build and run images";
+    if host::find_program("docker").is_none() {
+        bail!("no `docker` on PATH\n{hint}");
+    }
+    host::run("docker", &["version", "--format", "engine {{.Server.Version}}"]).context(hint)
+}
+
+fn tests() -> Result<()> {
+    if host::find_program("cargo-nextest").is_some() {
+        cargo(&["nextest", "run", "--workspace"])
+    } else {
+        cargo(&["test", "--workspace", "--all-targets"])
+    }
+}
+
+fn cargo(args: &[&str]) -> Result<()> {
+    // Set by the cargo that runs this task: the steps use the same toolchain.
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let command = cmd(program, args)
+        .dir(host::root())
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .env("MANIFESTS_TEST_BASES", busybox::folder());
+    host::finish(command, &format!("cargo {}", args.join(" ")))
+}
