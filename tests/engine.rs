@@ -351,7 +351,8 @@ async fn the_daemon_of_this_machine_is_looked_at() {
     let info = engine.info().await.unwrap_or_else(|error| panic!("{}", render(&error)));
     assert_eq!(info.os, "linux");
     assert!(info.is_insecure("127.0.0.1:5000") && !info.is_insecure("docker.io"), "{info:?}");
-    assert_eq!(engine.reaches_loopback().await.unwrap(), info.shares_loopback());
+    // The other tests push to a registry on loopback.
+    assert!(engine.reaches_loopback().await.unwrap());
     let runnable = engine.runnable(&info).await;
     assert!(runnable.can_run(&platform("linux/amd64")) && !runnable.can_run(&platform("windows/amd64")));
 }

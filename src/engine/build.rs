@@ -149,37 +149,42 @@ fn before(job: &BuildJob) -> Option<Program> {
 fn arguments(job: &BuildJob, builder: Builder, id_file: &Path) -> Vec<OsString> {
     let build = &job.build;
     let mut arguments: Vec<OsString> = match builder {
-        // Without `--load` a builder in a container keeps the image to itself.
-        Builder::Buildx => vec!["buildx".into(), "build".into(), "--load".into()],
+        Builder::Buildx => vec!["buildx".into(), "build".into()],
         Builder::BuildKit => vec!["build".into()],
     };
-    let mut option =
-        |name: &str, value: &str| arguments.extend([OsString::from(name), OsString::from(value)]);
-    option("--platform", &job.platform.for_engine());
-    option("--tag", &job.reference.to_string());
-    option("--progress", "plain");
+    let mut option = |name: &str, value: OsString| arguments.extend([name.into(), value]);
+    option("--platform", job.platform.for_engine().into());
+    option("--tag", job.reference.to_string().into());
+    if let Some(dockerfile) = &build.dockerfile {
+        option("--file", dockerfile.into());
+    }
     for (name, value) in &build.args {
-        option("--build-arg", &format!("{name}={value}"));
+        option("--build-arg", format!("{name}={value}").into());
+    }
+    if let Some(stage) = &build.stage {
+        option("--target", stage.into());
     }
     for (name, value) in build.labels.iter().chain(&build.added_labels) {
-        option("--label", &format!("{name}={value}"));
+        option("--label", format!("{name}={value}").into());
     }
     for (name, values) in [
-        ("--target", build.stage.as_slice()),
-        ("--secret", build.secrets.as_slice()),
-        ("--ssh", build.ssh.as_slice()),
-        ("--cache-from", build.cache_from.as_slice()),
-        ("--cache-to", build.cache_to.as_slice()),
+        ("--secret", &build.secrets),
+        ("--ssh", &build.ssh),
+        ("--cache-from", &build.cache_from),
+        ("--cache-to", &build.cache_to),
     ] {
         for value in values {
-            option(name, value);
+            option(name, value.into());
         }
     }
-    arguments.extend(["--iidfile".into(), id_file.into()]);
-    if let Some(dockerfile) = &build.dockerfile {
-        arguments.extend(["--file".into(), dockerfile.into()]);
-    }
-    for (name, wanted) in [("--no-cache", build.no_cache), ("--pull", build.pull)] {
+    option("--iidfile", id_file.into());
+    option("--progress", "plain".into());
+    for (name, wanted) in [
+        ("--no-cache", build.no_cache),
+        ("--pull", build.pull),
+        // A builder in a container would keep the image to itself.
+        ("--load", builder == Builder::Buildx),
+    ] {
         if wanted {
             arguments.push(name.into());
         }
@@ -231,11 +236,11 @@ mod tests {
         let build = Build { context: "/src".into(), ..Build::default() };
         assert_eq!(
             line(build.clone(), Builder::Buildx),
-            "buildx build --load --platform linux/arm/v7 --tag ghcr.io/o/app:1 --progress plain --iidfile /tmp/id /src"
+            "buildx build --platform linux/arm/v7 --tag ghcr.io/o/app:1 --iidfile /tmp/id --progress plain --load /src"
         );
         assert_eq!(
             line(build, Builder::BuildKit),
-            "build --platform linux/arm/v7 --tag ghcr.io/o/app:1 --progress plain --iidfile /tmp/id /src"
+            "build --platform linux/arm/v7 --tag ghcr.io/o/app:1 --iidfile /tmp/id --progress plain /src"
         );
     }
 
@@ -269,9 +274,9 @@ mod tests {
         };
         assert_eq!(
             line(build, Builder::BuildKit),
-            "build --platform linux/arm/v7 --tag ghcr.io/o/app:1 --progress plain --build-arg A=1 2 --label l=m \
-             --label n=o --target s --secret id=x --ssh default --cache-from c --cache-to d --iidfile /tmp/id \
-             --file /src/D --no-cache --pull --network none /src"
+            "build --platform linux/arm/v7 --tag ghcr.io/o/app:1 --file /src/D --build-arg A=1 2 --target s --label l=m \
+             --label n=o --secret id=x --ssh default --cache-from c --cache-to d --iidfile /tmp/id --progress plain \
+             --no-cache --pull --network none /src"
         );
     }
 }

@@ -5,6 +5,8 @@ mod settings;
 
 use anyhow::{Context as _, Result};
 
+pub use settings::{loopback_is_declared, require};
+
 use super::children::Program;
 use super::find::{Candidate, DAEMON, DOCKER, Request, candidates};
 use super::{DaemonInfo, Engine, Lines, indent};
@@ -154,17 +156,17 @@ pub async fn checks(request: &Request<'_>, declaration: &Declaration) -> Vec<Che
     checks
 }
 
-/// Whether a run that builds what is declared would fail: the settings of the daemon beside the declaration's, found
-/// before anything is built.
-pub fn settings(info: &DaemonInfo, declaration: &Declaration) -> Vec<Check> {
-    settings::checks(info, declaration)
-}
-
 async fn machine(engine: &Engine, info: &DaemonInfo, declaration: &Declaration) -> Vec<Check> {
     let store = if info.containerd_store { ", images in containerd's store" } else { "" };
     let mut checks =
         vec![Check::fine("daemon", format!("{} at {}{store}", info.operating_system, info.endpoint))];
-    checks.extend(settings::checks(info, declaration));
+    // Where it does not matter nobody is made to come by.
+    let reaches = loopback_is_declared(declaration).then(|| engine.reaches_loopback());
+    let reaches = match reaches {
+        Some(reaches) => reaches.await.unwrap_or(false),
+        None => true,
+    };
+    checks.extend(settings::checks(info, reaches, declaration));
     let os_release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     let runnable = engine.runnable(info).await;
     let ways = emulators::Ways { engine: &engine.program, local: info.is_local(), os_release: &os_release };

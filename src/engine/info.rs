@@ -28,6 +28,8 @@ pub struct DaemonInfo {
     pub containerd_store: bool,
     /// Where the CLI reaches it, e.g. `unix:///var/run/docker.sock`.
     pub endpoint: String,
+    /// What the CLI calls that place.
+    pub context: String,
 }
 
 impl Engine {
@@ -81,6 +83,7 @@ fn parse(json: &str, endpoint: String) -> Result<DaemonInfo> {
         rootless: strings(&json["SecurityOptions"]).iter().any(|option| option.contains("name=rootless")),
         containerd_store: driver.contains("io.containerd.snapshotter"),
         endpoint,
+        context: json["ClientInfo"]["Context"].as_str().unwrap_or("default").to_owned(),
     })
 }
 
@@ -93,12 +96,6 @@ impl DaemonInfo {
     /// Whether the daemon runs on this very machine, so that its emulators and settings are this machine's.
     pub fn is_local(&self) -> bool {
         cfg!(target_os = "linux") && self.endpoint.starts_with("unix://") && !self.is_desktop()
-    }
-
-    /// Whether the daemon's loopback can be this process's: a daemon in a virtual machine, on another host, or in a
-    /// network of its own has another. [`Engine::reaches_loopback`] finds out.
-    pub fn shares_loopback(&self) -> bool {
-        self.is_local() && !self.rootless
     }
 
     /// Whether the daemon speaks plain HTTP or unverified TLS to `host`, which may have a port.
@@ -159,12 +156,10 @@ mod tests {
             (here.os.as_str(), here.mirrors.as_slice()),
             ("linux", &["https://m.corp/".to_owned()][..])
         );
-        assert!(here.shares_loopback() || !cfg!(target_os = "linux"));
-        assert!(!DaemonInfo { endpoint: "ssh://build@host".to_owned(), ..here.clone() }.shares_loopback());
-        assert!(
-            !DaemonInfo { operating_system: "Docker Desktop".to_owned(), ..here.clone() }.shares_loopback()
-        );
-        assert!(!DaemonInfo { rootless: true, ..here.clone() }.shares_loopback());
+        assert!(here.is_local() || !cfg!(target_os = "linux"));
+        assert!(!DaemonInfo { endpoint: "ssh://build@host".to_owned(), ..here.clone() }.is_local());
+        assert!(!DaemonInfo { operating_system: "Docker Desktop".to_owned(), ..here.clone() }.is_local());
+        assert_eq!(here.context, "default");
         assert!(!here.containerd_store);
         let store = r#"{"DriverStatus":[["driver-type","io.containerd.snapshotter.v1"]]}"#;
         assert!(parse(store, String::new()).unwrap().containerd_store);

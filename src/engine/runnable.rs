@@ -40,8 +40,8 @@ impl Engine {
         if self.builder == Builder::BuildKit {
             return Runnable::Unknown;
         }
-        // The builder named `default` is the daemon itself.
-        let asked = self.command(["buildx", "inspect", "default"]).apart().await;
+        // The builder named like the context is the daemon itself.
+        let asked = self.command(["buildx", "inspect", &info.context]).apart().await;
         asked.ok().filter(|ended| ended.success).map_or(Runnable::Unknown, |ended| of_builder(&ended.stdout))
     }
 }

@@ -5,12 +5,48 @@ use std::path::{Path, PathBuf};
 use super::{Check, Fix, State};
 use crate::config::{Declaration, RegistrySettings};
 use crate::engine::DaemonInfo;
+use crate::error::Failure;
 use crate::reference::host_is_loopback;
 
 /// Where a daemon that runs as root looks for certificates, by host. It reads them anew for each connection.
 const CERTIFICATES: &str = "/etc/docker/certs.d";
 
-pub(super) fn checks(info: &DaemonInfo, declaration: &Declaration) -> Vec<Check> {
+/// Refuses to begin what the daemon's settings let fail at the first push.
+///
+/// # Errors
+///
+/// A declared registry to which the engine pushes is spoken to otherwise by the daemon.
+pub fn require(info: &DaemonInfo, reaches_loopback: bool, declaration: &Declaration) -> Result<(), Failure> {
+    let wrong =
+        checks(info, reaches_loopback, declaration).into_iter().find(|check| check.state == State::Wrong);
+    let Some(wrong) = wrong else { return Ok(()) };
+    let failure = Failure::new(format!("the engine could not push: {}: {}", wrong.name, wrong.found));
+    Err(match wrong.fix {
+        Some(fix) => failure.hint(fix.shown()),
+        None => failure,
+    })
+}
+
+/// Whether the engine pushes to this machine's loopback, so that it matters whether the daemon reaches it.
+pub fn loopback_is_declared(declaration: &Declaration) -> bool {
+    hosts(declaration).into_iter().any(host_is_loopback)
+}
+
+pub(super) fn checks(info: &DaemonInfo, reaches_loopback: bool, declaration: &Declaration) -> Vec<Check> {
+    let default = RegistrySettings::default();
+    let declared = |host: &str| declaration.registries.get(host).unwrap_or(&default);
+    let check = |host: &str| match host_is_loopback(host) && !reaches_loopback {
+        true => Check::fine(
+            format!("daemon and {host}"),
+            "the daemon has another loopback: images are exported, and pushed from here",
+        ),
+        false => check(info, host, declared(host), Path::new(CERTIFICATES)),
+    };
+    hosts(declaration).into_iter().map(check).collect()
+}
+
+/// Where built images go, each once.
+fn hosts(declaration: &Declaration) -> Vec<&str> {
     let images = declaration.targets.iter().flat_map(|target| &target.images);
     let mut hosts: Vec<&str> = images
         .filter(|image| image.build.is_some())
@@ -18,25 +54,17 @@ pub(super) fn checks(info: &DaemonInfo, declaration: &Declaration) -> Vec<Check>
         .collect();
     hosts.sort_unstable();
     hosts.dedup();
-    let default = RegistrySettings::default();
-    let declared = |host: &str| declaration.registries.get(host).unwrap_or(&default);
-    hosts.into_iter().map(|host| check(info, host, declared(host), Path::new(CERTIFICATES))).collect()
+    hosts
 }
 
 fn check(info: &DaemonInfo, host: &str, declared: &RegistrySettings, certificates: &Path) -> Check {
     let name = format!("daemon and {host}");
-    if host_is_loopback(host) && !info.shares_loopback() {
-        return Check::fine(
-            name,
-            "the daemon has another loopback: images are exported and pushed from here",
-        );
-    }
     let loose = info.is_insecure(host);
     if wants_loose(host, declared) {
         if loose {
             return Check::fine(name, "the daemon takes it without verified TLS, as declared");
         }
-        let found = "declared as plain HTTP or insecure, but the daemon insists on verified TLS";
+        let found = "from here it is plain HTTP or any certificate, but the daemon insists on verified TLS";
         let fix = format!(
             "add {host:?} to \"insecure-registries\" in {}, and restart the daemon",
             settings_file(info)
@@ -108,7 +136,12 @@ fn settings_file(info: &DaemonInfo) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::config::{Attestations, Build, Format, Image, Target, Undeclared};
+    use crate::error::render;
+    use crate::reference::Repository;
 
     fn local(insecure: &[&str]) -> DaemonInfo {
         DaemonInfo {
@@ -163,10 +196,48 @@ mod tests {
         assert_eq!(check().state, State::Fine);
     }
 
+    fn declaration(host: &str, registries: &[(&str, RegistrySettings)]) -> Declaration {
+        let repository: Repository = format!("{host}/app").parse().unwrap();
+        let image = Image {
+            platform: "linux/amd64".parse().unwrap(),
+            reference: repository.tag("1"),
+            build: Some(Build::default()),
+            smoke: None,
+            annotations: BTreeMap::new(),
+        };
+        Declaration {
+            path: "/src/manifests.toml".into(),
+            root: "/src".into(),
+            targets: vec![Target {
+                name: "app".to_owned(),
+                repositories: vec![repository],
+                tags: Vec::new(),
+                images: vec![image],
+                undeclared: Undeclared::Known,
+                attestations: Attestations::Keep,
+                format: Format::Auto,
+                annotations: BTreeMap::new(),
+                version: None,
+            }],
+            registries: registries
+                .iter()
+                .map(|(host, settings)| ((*host).to_owned(), settings.clone()))
+                .collect(),
+        }
+    }
+
     #[test]
     fn another_loopback_needs_no_settings() {
-        let desktop = DaemonInfo { operating_system: "Docker Desktop".to_owned(), ..local(&[]) };
-        let check = check(&desktop, "localhost:5000", &RegistrySettings::default(), Path::new("/no/certs.d"));
-        assert!(check.state == State::Fine && check.found.contains("exported"));
+        let declaration = declaration("localhost:5000", &[]);
+        assert!(loopback_is_declared(&declaration));
+        assert!(require(&local(&[]), false, &declaration).is_ok());
+        assert!(checks(&local(&[]), false, &declaration)[0].found.contains("exported"));
+        let error = require(&local(&[]), true, &declaration).unwrap_err();
+        assert_eq!(
+            render(&error.into()),
+            "error: the engine could not push: daemon and localhost:5000: from here it is plain HTTP or any certificate, \
+             but the daemon insists on verified TLS\nhint: add \"localhost:5000\" to \"insecure-registries\" in \
+             /etc/docker/daemon.json of the daemon's machine, and restart the daemon\n"
+        );
     }
 }
