@@ -1,3 +1,7 @@
-//! The installable binary.
+//! The installable binary: the library's command line and nothing else.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    manifests::cli::main()
+}

@@ -6,3 +6,7 @@ pub use model::{
     Attestations, Build, Declaration, Format, Image, RegistrySettings, Smoke, Tag, TagPolicy, Target,
     Undeclared, WithoutEmulator,
 };
+/// STUB
+#[derive(Clone, Copy, Debug, PartialEq, Eq)] pub enum Strictness { /// c
+ Check, /// r
+ Release }

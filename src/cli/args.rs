@@ -1,0 +1,267 @@
+//! The grammar of the command line.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::platform::Platform;
+use crate::reference::{Reference, Repository};
+use crate::report::style::Style;
+
+/// Publish container images for several platforms from one declared, reviewed file.
+#[derive(Debug, Parser)]
+#[command(
+    name = "manifests",
+    version,
+    after_help = "Usual case:\n  manifests release --rehearse   everything, against a registry in this process\n  \
+                  manifests plan                 what a release would change\n  \
+                  manifests release              build, smoke run, push, publish\n\n\
+                  Exit codes: 0 done; 1 failed, nothing published; 2 wrong usage or declaration; 3 differs;\n\
+                  4 published in part, run again; 128+n on signal n",
+    subcommand_required = true,
+    arg_required_else_help = true,
+    infer_long_args = false
+)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Global {
+    /// The declaration; found upwards from here when not given.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// How data on stdout is written.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    pub(super) format: Format,
+    /// The container engine's CLI; else the first on PATH that can build the declared platforms.
+    #[arg(long, global = true, env = "MANIFESTS_ENGINE", value_name = "PATH")]
+    pub(super) engine: Option<PathBuf>,
+    /// How many builds, smoke runs and pushes at once.
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) jobs: Option<u16>,
+    /// Take any certificate, and plain HTTP where a registry speaks no TLS.
+    #[arg(long, global = true)]
+    pub(super) insecure: bool,
+    /// When to colour.
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    pub(super) color: Colour,
+    /// Show the output of every build and push as it comes.
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub(super) verbose: bool,
+    /// Show errors only.
+    #[arg(short, long, global = true)]
+    pub(super) quiet: bool,
+}
+
+impl Global {
+    /// How stderr is coloured.
+    pub(super) fn stderr_style(&self) -> Style {
+        Style::new(self.colours(std::io::stderr().is_terminal()))
+    }
+
+    /// How stdout is coloured.
+    pub(super) fn stdout_style(&self) -> Style {
+        Style::new(self.colours(std::io::stdout().is_terminal()))
+    }
+
+    /// `--color` decides; else `NO_COLOR` (no-color.org), `CLICOLOR_FORCE` (bixense.com/clicolors), the terminal.
+    fn colours(&self, terminal: bool) -> bool {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        match self.color {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto if set("NO_COLOR") => false,
+            Colour::Auto if set("CLICOLOR_FORCE") => true,
+            Colour::Auto => terminal && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
+        }
+    }
+}
+
+/// How data on stdout is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For a pull request; `plan` only.
+    Markdown,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Colour {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Build, smoke run and push every platform, then bring the list to what is declared.
+    Release(Release),
+    /// Show what `release` would change, entry by entry; writes nothing.
+    Plan(Plan),
+    /// Build the images into the engine.
+    Build(Stage),
+    /// Build the images and run them.
+    Smoke(Stage),
+    /// Build, smoke run and push the images; the list is left alone.
+    Push(Push),
+    /// Bring the list to what is declared, with the images found in the registry.
+    Reconcile(Reconcile),
+    /// Show what a reference serves: platforms, digests, sizes, attestations.
+    Inspect(Inspect),
+    /// Show the tags of a repository.
+    Tags(Tags),
+    /// Write a first manifests.toml from the Dockerfile found here.
+    Init(Init),
+    /// Validate the declaration, offline: every problem at once, with line and column.
+    Check(Check),
+    /// Look whether this machine can release: engine, emulators, registries, credentials.
+    Doctor(Doctor),
+    /// The embedded registry by itself.
+    #[cfg(feature = "embedded-registry")]
+    Registry {
+        #[command(subcommand)]
+        command: RegistryCommand,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Targets {
+    /// Only these targets.
+    #[arg(value_name = "TARGET")]
+    pub(super) targets: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Release {
+    #[command(flatten)]
+    pub(super) targets: Targets,
+    /// Everything against the embedded registry: nothing leaves this machine.
+    #[cfg(feature = "embedded-registry")]
+    #[arg(long, alias = "dry-run")]
+    pub(super) rehearse: bool,
+    /// After a rehearsal, serve its registry until Ctrl-C.
+    #[cfg(feature = "embedded-registry")]
+    #[arg(long, requires = "rehearse")]
+    pub(super) keep_serving: bool,
+    /// Do not run the images before they are pushed.
+    #[arg(long)]
+    pub(super) skip_smoke: bool,
+    /// Release from a git tree with uncommitted changes.
+    #[arg(long)]
+    pub(super) allow_dirty: bool,
+    #[command(flatten)]
+    pub(super) first: FirstPublish,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct FirstPublish {
+    /// Take a tag that the registry refuses to show for one that does not exist yet.
+    #[arg(long)]
+    pub(super) first_publish: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Plan {
+    #[command(flatten)]
+    pub(super) targets: Targets,
+    /// End with exit code 3 when there is something to do.
+    #[arg(long)]
+    pub(super) exit_code: bool,
+    /// Against the embedded registry.
+    #[cfg(feature = "embedded-registry")]
+    #[arg(long, alias = "dry-run")]
+    pub(super) rehearse: bool,
+    #[command(flatten)]
+    pub(super) first: FirstPublish,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Stage {
+    #[command(flatten)]
+    pub(super) targets: Targets,
+    /// Only this platform; may be given several times.
+    #[arg(long, value_name = "PLATFORM")]
+    pub(super) platform: Vec<Platform>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Push {
+    #[command(flatten)]
+    pub(super) stage: Stage,
+    /// Do not run the images before they are pushed.
+    #[arg(long)]
+    pub(super) skip_smoke: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Reconcile {
+    #[command(flatten)]
+    pub(super) targets: Targets,
+    #[command(flatten)]
+    pub(super) first: FirstPublish,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Inspect {
+    /// What to look at, e.g. docker.io/library/alpine:3.
+    #[arg(value_name = "REF")]
+    pub(super) reference: Reference,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Tags {
+    /// Where to look, e.g. docker.io/library/alpine.
+    #[arg(value_name = "REPOSITORY")]
+    pub(super) repository: Repository,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    /// The folder to write manifests.toml into.
+    #[arg(default_value = ".", value_name = "FOLDER")]
+    pub(super) folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Check {}
+
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// Run what can be run to repair what is missing.
+    #[arg(long)]
+    pub(super) fix: bool,
+}
+
+#[cfg(feature = "embedded-registry")]
+#[derive(Debug, Subcommand)]
+pub(super) enum RegistryCommand {
+    /// Serve until Ctrl-C.
+    Serve(Serve),
+}
+
+#[cfg(feature = "embedded-registry")]
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Where to listen; port 0 takes any that is free.
+    #[arg(long, default_value = "127.0.0.1:5000", value_name = "ADDR:PORT")]
+    pub(super) listen: std::net::SocketAddr,
+    /// Where content is stored.
+    #[arg(long, default_value = "target/manifests/registry", value_name = "DIR")]
+    pub(super) root: PathBuf,
+    /// Take lists whose images are not all there.
+    #[arg(long)]
+    pub(super) allow_sparse: bool,
+}

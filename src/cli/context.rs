@@ -1,0 +1,142 @@
+//! What every verb needs: the arguments common to all, progress, and the adapters made from the declaration.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use super::args::{Format, Global, Targets};
+use crate::apply::Event;
+use crate::config::{Declaration, Strictness};
+use crate::error::{Exit, Failure};
+use crate::load::load;
+use crate::registry::{Credentials, Options, Registry};
+use crate::report::progress::{Progress, Volume};
+use crate::report::style::Style;
+use crate::suggest::near_miss;
+
+/// What was published so far, for the account that an interrupted run gives.
+pub(super) type Ledger = Arc<Mutex<Vec<String>>>;
+
+/// The setting of one command.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) global: Global,
+    pub(super) progress: Progress,
+    ledger: Ledger,
+}
+
+impl Context {
+    pub(super) fn new(global: Global) -> Result<Self> {
+        let volume = match (global.quiet, global.verbose) {
+            (true, _) => Volume::Quiet,
+            (_, true) => Volume::Verbose,
+            _ => Volume::Normal,
+        };
+        let progress = Progress::new(volume, global.stderr_style());
+        Ok(Self { progress, global, ledger: Ledger::default() })
+    }
+
+    pub(super) fn ledger(&self) -> Ledger {
+        Arc::clone(&self.ledger)
+    }
+
+    /// The declaration, limited to the named targets.
+    pub(super) fn declaration(&self, targets: &Targets, strictness: Strictness) -> Result<Declaration> {
+        let mut declaration = load(self.global.config.as_deref(), strictness)?;
+        let names: Vec<String> = declaration.targets.iter().map(|target| target.name.clone()).collect();
+        for wanted in &targets.targets {
+            if !names.contains(wanted) {
+                let hint = match near_miss(wanted, names.iter().map(String::as_str)) {
+                    Some(name) => format!("did you mean `{name}`?"),
+                    None => format!("declared are {}", names.join(", ")),
+                };
+                let file = declaration.path.display();
+                return Err(Failure::new(format!("{file} declares no target `{wanted}`"))
+                    .hint(hint)
+                    .exit(Exit::Usage)
+                    .into());
+            }
+        }
+        if !targets.targets.is_empty() {
+            declaration.targets.retain(|target| targets.targets.contains(&target.name));
+        }
+        Ok(declaration)
+    }
+
+    /// The registry adapter, set up as declared.
+    pub(super) fn registry(&self, declaration: Option<&Declaration>) -> Result<Registry> {
+        let progress = self.progress.clone();
+        let options = Options {
+            registries: declaration.map(|declaration| declaration.registries.clone()).unwrap_or_default(),
+            insecure: self.global.insecure,
+            credentials: Credentials::from_env(),
+            waits: Arc::new(move |wait| progress.line(&wait.to_string())),
+            ..Options::default()
+        };
+        Ok(Registry::new(options)?)
+    }
+
+    /// Waits until no other run of this workspace releases: two of them would build and push the same references.
+    ///
+    /// The turn ends when the file that is given back is dropped.
+    pub(super) async fn take_turn(&self, root: &Path) -> Result<File> {
+        let folder = root.join("target").join("manifests");
+        let path = folder.join("release.turn");
+        let open = || {
+            std::fs::create_dir_all(&folder)?;
+            File::options().create(true).truncate(false).write(true).open(&path)
+        };
+        let file = open().with_context(|| format!("could not open {}", path.display()))?;
+        if file.try_lock().is_ok() {
+            return Ok(file);
+        }
+        self.progress.stage("Waiting", "for another release of this workspace to end");
+        let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await?;
+        locked.with_context(|| format!("could not lock {}", path.display()))
+    }
+
+    /// How much engine work at once: `--jobs`, else enough to keep an engine busy that waits for the network a lot.
+    pub(super) fn jobs(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(4, |cores| cores.get().max(4));
+        self.global.jobs.map_or_else(cores, usize::from)
+    }
+
+    /// A step of applying: shown, and kept for an interrupted run's account.
+    pub(super) fn on_event(&self, event: Event) {
+        if matches!(event, Event::Tagged(..))
+            && let Ok(mut ledger) = self.ledger.lock()
+        {
+            ledger.push(event.to_string());
+        }
+        self.progress.line(&event.to_string());
+    }
+
+    pub(super) fn stdout_style(&self) -> Style {
+        self.global.stdout_style()
+    }
+
+    /// Writes data: `text` for people, `json` for programs.
+    pub(super) fn print(&self, text: impl FnOnce(Style) -> String, json: impl FnOnce() -> Value) -> Result<()> {
+        match self.global.format {
+            Format::Text => self.print_raw(&text(self.stdout_style())),
+            Format::Json => self.print_raw(&format!("{:#}\n", json())),
+            Format::Markdown => Err(Failure::new("`--format markdown` is for `plan` only").exit(Exit::Usage).into()),
+        }
+    }
+
+    /// Writes to stdout. A reader that has gone, as `head` does, is no error.
+    pub(super) fn print_raw(&self, text: &str) -> Result<()> {
+        use std::io::Write as _;
+        match std::io::stdout().lock().write_all(text.as_bytes()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How long a run that was told to end waits for its children before it kills them.
+pub(super) const GRACE: Duration = Duration::from_secs(3);

@@ -1,0 +1,115 @@
+//! `doctor`: whether this machine can release what is declared.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use futures_util::future::join_all;
+use serde_json::json;
+
+use super::args::{Doctor, Targets};
+use super::context::Context;
+use crate::config::{Declaration, Strictness};
+use crate::engine::doctor::{Check, Fix, State, checks, run as run_fix};
+use crate::engine::{Lines, Request};
+use crate::error::Exit;
+use crate::registry::Registry;
+use crate::report::style::{Ink, Style};
+
+pub(super) async fn run(context: &Context, arguments: &Doctor) -> Result<Exit> {
+    let declaration = context.declaration(&Targets { targets: Vec::new() }, Strictness::Check)?;
+    let mut found = look(context, &declaration).await?;
+    if arguments.fix && fix(context, &found).await? {
+        found = look(context, &declaration).await?;
+    }
+    context.print(|style| text(&found, style), || to_json(&found))?;
+    let wrong = found.iter().any(|check| check.state == State::Wrong);
+    Ok(if wrong { Exit::Failed } else { Exit::Done })
+}
+
+async fn look(context: &Context, declaration: &Declaration) -> Result<Vec<Check>> {
+    let request = Request { explicit: context.global.engine.as_deref() };
+    let registry = context.registry(Some(declaration))?;
+    let (mut found, registries) =
+        futures_util::future::join(checks(&request, declaration), registries(&registry, declaration)).await;
+    found.extend(registries);
+    Ok(found)
+}
+
+/// Whether each registry answers, and whether there are credentials for it.
+async fn registries(registry: &Registry, declaration: &Declaration) -> Vec<Check> {
+    let lists = declaration.targets.iter().flat_map(|target| &target.repositories);
+    let images = declaration.targets.iter().flat_map(|target| &target.images).map(|image| &image.reference.repository);
+    let mut hosts: Vec<&str> = lists.chain(images).map(|repository| repository.host.as_str()).collect();
+    hosts.sort_unstable();
+    hosts.dedup();
+    join_all(hosts.into_iter().map(|host| async move {
+        let name = format!("registry {host}");
+        match registry.ping(host).await {
+            Ok(pong) if pong.credentials.is_none() && pong.asks_for_credentials => Check::bad(
+                name,
+                State::Doubtful,
+                "it answers, and asks for credentials that there are none for",
+                Fix::Say(format!("docker login {host}")),
+            ),
+            Ok(pong) => {
+                let source = pong.credentials.map_or("no credentials needed".to_owned(), |source| format!("credentials from {source}"));
+                Check::fine(name, format!("it answers; {source}"))
+            }
+            Err(error) => {
+                let hint = error.hint().unwrap_or_else(|| "is the address right, and the network up?".to_owned());
+                Check::bad(name, State::Wrong, error.answer(), Fix::Say(hint))
+            }
+        }
+    }))
+    .await
+}
+
+/// Runs every fix that can be run, each command once; whether there was any.
+async fn fix(context: &Context, found: &[Check]) -> Result<bool> {
+    let mut done: Vec<&Fix> = Vec::new();
+    for check in found.iter().filter(|check| check.state != State::Fine) {
+        let Some(fix @ Fix::Run(_)) = &check.fix else { continue };
+        if done.contains(&fix) {
+            continue;
+        }
+        done.push(fix);
+        context.progress.stage("Fixing", &format!("{}: {}", check.name, fix.shown()));
+        let progress = context.progress.clone();
+        let lines: Lines = Arc::new(move |line: &str| progress.line(line));
+        run_fix(fix, lines).await?;
+    }
+    Ok(!done.is_empty())
+}
+
+fn text(found: &[Check], style: Style) -> String {
+    let width = found.iter().map(|check| check.name.chars().count()).max().unwrap_or_default();
+    let mut out = String::new();
+    for check in found {
+        let (ink, word) = match check.state {
+            State::Fine => (Ink::Add, "ok   "),
+            State::Doubtful => (Ink::Change, "note "),
+            State::Wrong => (Ink::Remove, "wrong"),
+        };
+        out.push_str(&format!("{} {:width$}  {}\n", style.paint(ink, word), check.name, check.found));
+        if let (Some(fix), true) = (&check.fix, check.state != State::Fine) {
+            out.push_str(&format!("      {:width$}  hint: {}\n", "", fix.shown()));
+        }
+    }
+    out
+}
+
+fn to_json(found: &[Check]) -> serde_json::Value {
+    let checks: Vec<_> = found
+        .iter()
+        .map(|check| {
+            let state = match check.state {
+                State::Fine => "ok",
+                State::Doubtful => "note",
+                State::Wrong => "wrong",
+            };
+            let fix = check.fix.as_ref().map(Fix::shown);
+            json!({ "check": check.name, "state": state, "found": check.found, "hint": fix })
+        })
+        .collect();
+    json!({ "version": 1, "checks": checks })
+}

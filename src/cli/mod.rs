@@ -1,0 +1,84 @@
+//! The command line: one file per verb. Each reads as the stages it goes through; the work is done elsewhere.
+
+mod args;
+mod check;
+mod context;
+mod doctor;
+mod init;
+mod inspect;
+mod plan;
+mod reconcile;
+#[cfg(feature = "embedded-registry")]
+mod registry;
+mod release;
+mod signals;
+mod stages;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::error::{Exit, exit_of, render};
+use crate::report::style::{Ink, Style};
+use args::{Arguments, Command};
+use context::Context;
+
+/// Runs the command line of this process: parses, does, reports, and gives the exit code of [`Exit`].
+///
+/// This is all that an adopter's `xtask` calls.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // `--help` and `--version` are no errors; clap prints each where it belongs.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            let _ = error.print();
+            return ExitCode::from(exit.code());
+        }
+    };
+    let style = arguments.global.stderr_style();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&anyhow::Error::from(error).context("could not start the runtime"), style),
+    };
+    let result = runtime.block_on(async {
+        let context = Context::new(arguments.global)?;
+        let ledger = context.ledger();
+        signals::until_ended(run(&context, arguments.command), &ledger).await
+    });
+    // A blocking read of a child's output must not keep an ended run alive.
+    runtime.shutdown_background();
+    match result {
+        Ok(exit) => ExitCode::from(exit.code()),
+        Err(error) => fail(&error, style),
+    }
+}
+
+async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Release(arguments) => release::run(context, &arguments).await,
+        Command::Build(arguments) => stages::build(context, &arguments).await,
+        Command::Smoke(arguments) => stages::smoke(context, &arguments).await,
+        Command::Push(arguments) => stages::push(context, &arguments).await,
+        Command::Reconcile(arguments) => reconcile::run(context, &arguments).await,
+        Command::Plan(arguments) => plan::run(context, &arguments).await,
+        Command::Inspect(arguments) => inspect::inspect(context, &arguments).await,
+        Command::Tags(arguments) => inspect::tags(context, &arguments).await,
+        Command::Init(arguments) => init::run(context, &arguments),
+        Command::Check(arguments) => check::run(context, &arguments),
+        Command::Doctor(arguments) => doctor::run(context, &arguments).await,
+        #[cfg(feature = "embedded-registry")]
+        Command::Registry { command } => registry::run(context, command).await,
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the one place where a failed run is reported")]
+fn fail(error: &anyhow::Error, style: Style) -> ExitCode {
+    let text = render(error);
+    let text = match text.strip_prefix("error:") {
+        Some(rest) => format!("{}{rest}", style.paint(Ink::Remove, "error:")),
+        None => text,
+    };
+    eprint!("{text}");
+    ExitCode::from(exit_of(error).code())
+}

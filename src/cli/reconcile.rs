@@ -1,0 +1,28 @@
+//! `reconcile`: only the list. Every image is found in the registry.
+
+use anyhow::Result;
+
+use super::args::Reconcile;
+use super::context::Context;
+use crate::config::Strictness;
+use crate::error::Exit;
+use crate::facts;
+use crate::plan::{Options, TargetPlan};
+use crate::publish::{From, apply_all, prepare, stop_on_problems};
+use crate::report;
+
+pub(super) async fn run(context: &Context, arguments: &Reconcile) -> Result<Exit> {
+    let declaration = context.declaration(&arguments.targets, Strictness::Release)?;
+    let registry = context.registry(Some(&declaration))?;
+    let options = Options { first_publish: arguments.first.first_publish };
+    let revision = facts::revision(&declaration.root);
+
+    let planned = prepare(&registry, &declaration, From::Registry, revision.as_deref(), options).await?;
+    stop_on_problems(&planned)?;
+    let plans: Vec<TargetPlan> = planned.into_iter().map(|planned| planned.plan).collect();
+    context.progress.line(&report::plan::text(&plans, context.progress.style()));
+
+    let applied = apply_all(&registry, &plans, &|event| context.on_event(event)).await?;
+    context.print(|style| report::summary::text(&applied, style), || report::summary::json(&applied))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,116 @@
+//! `release`: check → plan → build → smoke run → push → reconcile, and the same as a rehearsal.
+
+use anyhow::Result;
+
+use super::args::Release;
+use super::context::Context;
+use super::stages::{Readiness, ready};
+use crate::config::{Declaration, Strictness};
+use crate::error::{Exit, Failure};
+use crate::facts;
+use crate::pipeline::{Pipeline, Until};
+use crate::plan::Options;
+use crate::publish::{From, apply_all, prepare, produce, stop_on_problems};
+use crate::report;
+
+pub(super) async fn run(context: &Context, arguments: &Release) -> Result<Exit> {
+    let declaration = context.declaration(&arguments.targets, Strictness::Release)?;
+    let _turn = context.take_turn(&declaration.root).await?;
+    #[cfg(feature = "embedded-registry")]
+    if arguments.rehearse {
+        return rehearse(context, arguments, declaration).await;
+    }
+    if !arguments.allow_dirty {
+        refuse_dirty(&declaration)?;
+    }
+    publish(context, arguments, &declaration).await?;
+    Ok(Exit::Done)
+}
+
+/// The release itself, against whatever registries `declaration` names.
+async fn publish(context: &Context, arguments: &Release, declaration: &Declaration) -> Result<()> {
+    let progress = &context.progress;
+    let registry = context.registry(Some(declaration))?;
+    let options = Options { first_publish: arguments.first.first_publish };
+    let revision = facts::revision(&declaration.root);
+
+    // 1. Observe and plan.
+    let names: Vec<&str> = declaration.targets.iter().map(|target| target.name.as_str()).collect();
+    progress.stage("Planning", &names.join(", "));
+    let planned = prepare(&registry, declaration, From::Build, revision.as_deref(), options).await?;
+    let plans: Vec<_> = planned.iter().map(|planned| planned.plan.clone()).collect();
+    progress.line(report::plan::text(&plans, progress.style()).trim_end());
+    stop_on_problems(&planned)?;
+
+    // 2. Build, smoke run, push: only what is pending needs an engine at all.
+    let pending = plans.iter().any(crate::plan::TargetPlan::is_pending);
+    let readiness = if pending { Some(ready(context, declaration).await?) } else { None };
+    let pipeline = readiness.as_ref().map(|ready: &Readiness| Pipeline {
+        engine: &ready.engine,
+        registry: &registry,
+        root: &declaration.root,
+        runnable: &ready.runnable,
+        engine_pushes: ready.engine_pushes,
+        until: Until::Pushed,
+        skip_smoke: arguments.skip_smoke,
+        jobs: context.jobs(),
+        progress,
+    });
+    let settled = produce(&registry, pipeline.as_ref(), planned, options).await?;
+    if settled != plans {
+        progress.stage("Planned", "with the images that were built");
+        progress.line(report::plan::text(&settled, progress.style()).trim_end());
+    }
+
+    // 3. Reconcile.
+    let applied = apply_all(&registry, &settled, &|event| context.on_event(event)).await?;
+    context.print(|style| report::summary::text(&applied, style), || report::summary::json(&applied))
+}
+
+/// The whole of it against the embedded registry.
+#[cfg(feature = "embedded-registry")]
+async fn rehearse(context: &Context, arguments: &Release, declaration: Declaration) -> Result<Exit> {
+    let rehearsal = crate::rehearsal::Rehearsal::start(&declaration.root).await?;
+    context.progress.stage("Rehearsing", &format!("on the embedded registry at {}", rehearsal.host()));
+    let mapped = rehearsal.map(declaration);
+    let result = publish(context, arguments, &mapped).await;
+    let (requests, writes) = rehearsal.requests();
+    let log = rehearsal.folder().join("requests.log");
+    context.progress.stage("Rehearsed", &format!("{requests} requests, {writes} of them writes ({})", log.display()));
+    if result.is_ok() {
+        show_how_to_run(context, &mapped);
+        if arguments.keep_serving {
+            context.progress.stage("Serving", &format!("{} until Ctrl-C", rehearsal.host()));
+            std::future::pending::<()>().await;
+        }
+    }
+    rehearsal.stop().await?;
+    result.map(|()| Exit::Done)
+}
+
+/// The line that shows the result, per platform of the first list.
+#[cfg(feature = "embedded-registry")]
+fn show_how_to_run(context: &Context, mapped: &Declaration) {
+    let Some(target) = mapped.targets.first() else { return };
+    let (repository, tag) = (&target.repositories[0], &target.tags[0].name);
+    context.progress.line(&format!(
+        "To run it: `manifests release --rehearse --keep-serving`, and then in another terminal"
+    ));
+    for image in &target.images {
+        let platform = image.platform.for_engine();
+        context.progress.line(&format!("  docker run --rm --pull always --platform {platform} {repository}:{tag}"));
+    }
+}
+
+/// A release is made from a commit, so that its revision says what is in it.
+fn refuse_dirty(declaration: &Declaration) -> Result<()> {
+    let changed = facts::dirty(&declaration.root, &["manifests.lock"])?;
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let shown: Vec<&str> = changed.iter().take(5).map(String::as_str).collect();
+    let more = if changed.len() > shown.len() { ", …" } else { "" };
+    Err(Failure::new(format!("the git tree has uncommitted changes: {}{more}", shown.join(", ")))
+        .hint("commit or stash them, or release them as they are with `--allow-dirty`")
+        .into())
+}

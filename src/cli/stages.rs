@@ -1,0 +1,118 @@
+//! `build`, `smoke` and `push`: a stage of a release and what it needs.
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::args::{Push, Stage};
+use super::context::Context;
+use crate::config::{Declaration, Strictness, Target};
+use crate::engine::{Engine, Request, Runnable};
+use crate::error::{Exit, Failure};
+use crate::pipeline::{Pipeline, Produced, Until};
+
+pub(super) async fn build(context: &Context, arguments: &Stage) -> Result<Exit> {
+    run(context, arguments, Until::Built, true).await
+}
+
+pub(super) async fn smoke(context: &Context, arguments: &Stage) -> Result<Exit> {
+    run(context, arguments, Until::Smoked, false).await
+}
+
+pub(super) async fn push(context: &Context, arguments: &Push) -> Result<Exit> {
+    run(context, &arguments.stage, Until::Pushed, arguments.skip_smoke).await
+}
+
+async fn run(context: &Context, arguments: &Stage, until: Until, skip_smoke: bool) -> Result<Exit> {
+    let declaration = context.declaration(&arguments.targets, Strictness::Release)?;
+    let work = work(&declaration, arguments)?;
+    let registry = context.registry(Some(&declaration))?;
+    let ready = ready(context, &declaration).await?;
+    let pipeline = Pipeline {
+        engine: &ready.engine,
+        registry: &registry,
+        root: &declaration.root,
+        runnable: &ready.runnable,
+        engine_pushes: ready.engine_pushes,
+        until,
+        skip_smoke,
+        jobs: context.jobs(),
+        progress: &context.progress,
+    };
+    let produced = pipeline.run(&work).await?;
+    context.print(|_| produced.iter().map(line).collect(), || produced.iter().map(to_json).collect())?;
+    Ok(Exit::Done)
+}
+
+/// `TAG: digest: …` as the engine prints it after a push, with the whole reference; the reference alone before one.
+fn line(produced: &Produced) -> String {
+    match &produced.digest {
+        Some(digest) => format!("{}: digest: {digest}\n", produced.reference),
+        None => format!("{}\n", produced.reference),
+    }
+}
+
+fn to_json(produced: &Produced) -> serde_json::Value {
+    json!({
+        "target": produced.target,
+        "platform": produced.platform.to_string(),
+        "reference": produced.reference.to_string(),
+        "digest": produced.digest,
+        "pushed": produced.pushed,
+    })
+}
+
+/// The images with a build, of the platforms asked for.
+fn work<'a>(declaration: &'a Declaration, arguments: &Stage) -> Result<Vec<(&'a Target, usize)>> {
+    let images = declaration
+        .targets
+        .iter()
+        .flat_map(|target| target.images.iter().enumerate().map(move |(index, image)| (target, index, image)));
+    for wanted in &arguments.platform {
+        if !images.clone().any(|(_, _, image)| image.platform.base() == wanted.base()) {
+            let mut declared: Vec<String> = images.map(|(_, _, image)| image.platform.to_string()).collect();
+            declared.dedup();
+            return Err(Failure::new(format!("no target declares the platform {wanted}"))
+                .hint(format!("declared are {}", declared.join(", ")))
+                .exit(Exit::Usage)
+                .into());
+        }
+    }
+    let wanted = |platform: &crate::platform::Platform| {
+        arguments.platform.is_empty() || arguments.platform.iter().any(|wanted| wanted.base() == platform.base())
+    };
+    let work: Vec<_> = images
+        .filter(|(_, _, image)| image.build.is_some() && wanted(&image.platform))
+        .map(|(target, index, _)| (target, index))
+        .collect();
+    if work.is_empty() {
+        return Err(Failure::new("nothing here is built: every image is declared as existing")
+            .hint("add `build` to a target, or publish what exists with `reconcile`")
+            .exit(Exit::Usage)
+            .into());
+    }
+    Ok(work)
+}
+
+/// An engine that was found able, and what it and this machine can do.
+#[derive(Debug)]
+pub(super) struct Readiness {
+    pub(super) engine: Engine,
+    pub(super) runnable: Runnable,
+    pub(super) engine_pushes: bool,
+}
+
+/// Finds the engine, and compares its settings with the declared registries before anything is built.
+pub(super) async fn ready(context: &Context, declaration: &Declaration) -> Result<Readiness> {
+    let request = Request { explicit: context.global.engine.as_deref() };
+    let engine = Engine::find(&request).await?;
+    context.progress.stage("Engine", &engine.describe());
+    let info = engine.info().await?;
+    let runnable = engine.runnable(&info);
+    let to_loopback = declaration
+        .targets
+        .iter()
+        .flat_map(|target| &target.images)
+        .any(|image| image.build.is_some() && image.reference.repository.is_loopback());
+    let engine_pushes = !to_loopback || info.shares_loopback();
+    Ok(Readiness { engine, runnable, engine_pushes })
+}

@@ -1,0 +1,247 @@
+//! Build → smoke run → push, one pipeline per platform, all side by side: a platform is pushed as soon as it is built
+//! and has passed its smoke run. When one fails the others go on to their end, and the list is left alone.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+use futures_util::future::join_all;
+use tokio::sync::Semaphore;
+
+use crate::config::{Image, Target, WithoutEmulator};
+use crate::digest::Digest;
+use crate::engine::{BuildJob, Engine, Lines, Runnable};
+use crate::error::{Exit, Failure, exit_of, render};
+use crate::platform::Platform;
+use crate::reference::Reference;
+use crate::registry::Registry;
+use crate::report::progress::{Progress, Task};
+
+/// How far the pipelines go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Until {
+    /// Images are in the engine.
+    Built,
+    /// And have passed their smoke run.
+    Smoked,
+    /// And are in their registry.
+    Pushed,
+}
+
+/// What the pipelines work with.
+#[derive(Debug)]
+pub struct Pipeline<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// Where images are pushed to.
+    pub registry: &'a Registry,
+    /// The declaration's folder, where `before` runs.
+    pub root: &'a Path,
+    /// Which platforms this machine runs.
+    pub runnable: &'a Runnable,
+    /// Whether the engine's daemon reaches the registries itself; when not, images are exported and pushed from here.
+    pub engine_pushes: bool,
+    /// How far to go.
+    pub until: Until,
+    /// `--skip-smoke`.
+    pub skip_smoke: bool,
+    /// How much engine work at once.
+    pub jobs: usize,
+    /// Where progress goes.
+    pub progress: &'a Progress,
+}
+
+/// One platform's image after its pipeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Produced {
+    /// The target's name.
+    pub target: String,
+    /// Which of the target's images.
+    pub index: usize,
+    /// The platform.
+    pub platform: Platform,
+    /// The image's reference.
+    pub reference: Reference,
+    /// The digest that its push reported, or under which the registry held it already; `None` before a push.
+    pub digest: Option<Digest>,
+    /// Whether bytes went to the registry.
+    pub pushed: bool,
+}
+
+impl Pipeline<'_> {
+    /// Runs the pipelines of all images in `work`, given with their target and their position in it.
+    ///
+    /// # Errors
+    ///
+    /// After all have ended, one error that names every platform that failed and why.
+    pub async fn run(&self, work: &[(&Target, usize)]) -> Result<Vec<Produced>> {
+        self.check_emulators(work)?;
+        let permits = Semaphore::new(self.jobs.max(1));
+        let several = work.iter().any(|(target, _)| target.name != work[0].0.name);
+        let runs = join_all(work.iter().map(|(target, index)| {
+            let image = &target.images[*index];
+            let name = match several {
+                true => format!("{} {}", target.name, image.platform),
+                false => image.platform.to_string(),
+            };
+            let task = self.progress.task(&name);
+            let permits = &permits;
+            async move {
+                let result = self.run_one(target, *index, &task, permits).await;
+                match &result {
+                    Ok(produced) => task.done(&self.outcome(produced)),
+                    Err(_) => task.failed(""),
+                }
+                result.map_err(|error| (name, error))
+            }
+        }))
+        .await;
+
+        let mut produced = Vec::new();
+        let mut failures = Vec::new();
+        for run in runs {
+            match run {
+                Ok(one) => produced.push(one),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        if failures.is_empty() {
+            return Ok(produced);
+        }
+        Err(all_failures(failures, work.len()))
+    }
+
+    fn outcome(&self, produced: &Produced) -> String {
+        match (&produced.digest, produced.pushed) {
+            (Some(digest), true) => format!("pushed {} {}", produced.reference, digest.short()),
+            (Some(digest), false) => format!("unchanged {} {}", produced.reference, digest.short()),
+            (None, _) => format!("built {}", produced.reference),
+        }
+    }
+
+    /// A declared smoke run that cannot run here is found out before anything is built.
+    fn check_emulators(&self, work: &[(&Target, usize)]) -> Result<()> {
+        if self.until == Until::Built || self.skip_smoke {
+            return Ok(());
+        }
+        let missing: Vec<String> = work
+            .iter()
+            .map(|(target, index)| &target.images[*index])
+            .filter(|image| {
+                let fails = |smoke: &crate::config::Smoke| smoke.without_emulator == WithoutEmulator::Fail;
+                image.build.is_some()
+                    && image.smoke.as_ref().is_some_and(fails)
+                    && !self.runnable.can_run(&image.platform)
+            })
+            .map(|image| image.platform.to_string())
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(format!("the smoke run of {} needs an emulator, which this machine does not have", missing.join(", ")))
+            .hint("`doctor --fix` registers emulators; `--skip-smoke` or `smoke.without-emulator = \"warn\"` goes on without")
+            .into())
+    }
+
+    async fn run_one(&self, target: &Target, index: usize, task: &Task, permits: &Semaphore) -> Result<Produced> {
+        let image = &target.images[index];
+        let mut produced = Produced {
+            target: target.name.clone(),
+            index,
+            platform: image.platform.clone(),
+            reference: image.reference.clone(),
+            digest: None,
+            pushed: false,
+        };
+        let Some(build) = &image.build else { return Ok(produced) };
+        task.stage("waiting");
+        let _permit = permits.acquire().await?;
+
+        task.stage("building");
+        let job = BuildJob {
+            target: target.name.clone(),
+            platform: image.platform.clone(),
+            reference: image.reference.clone(),
+            root: self.root.to_owned(),
+            build: build.clone(),
+        };
+        let built = self.engine.build(&job, lines(task, "building")).await?;
+
+        if self.until >= Until::Smoked {
+            self.smoke(image, &built.image_id, task).await?;
+        }
+        if self.until >= Until::Pushed {
+            task.stage("pushing");
+            let known = self.registry_has(&built.image_id, image).await?;
+            produced.pushed = known.is_none();
+            produced.digest = Some(match known {
+                Some(digest) => digest,
+                None => self.push(&built.image_id, &image.reference, task).await?,
+            });
+        }
+        Ok(produced)
+    }
+
+    async fn smoke(&self, image: &Image, image_id: &str, task: &Task) -> Result<()> {
+        let Some(smoke) = &image.smoke else { return Ok(()) };
+        if self.skip_smoke {
+            return Ok(());
+        }
+        if !self.runnable.can_run(&image.platform) {
+            self.progress.warn(&format!(
+                "{}: no smoke run, as this machine has no emulator for it (`doctor` says how to get one)",
+                image.platform
+            ));
+            return Ok(());
+        }
+        task.stage("smoke run");
+        self.engine.smoke(image_id, &image.platform, smoke, lines(task, "smoke run")).await
+    }
+
+    /// The digest under which the registry serves this very image at its reference already. An unchanged image is not
+    /// pushed again: the engine would send its manifest every time.
+    async fn registry_has(&self, image_id: &str, image: &Image) -> Result<Option<Digest>> {
+        let Some(digest) = self.engine.recorded_digest(image_id, &image.reference.repository).await? else {
+            return Ok(None);
+        };
+        let served = self.registry.head_manifest(&image.reference.repository, image.reference.lookup()).await;
+        // What cannot be read is pushed: the engine has credentials of its own.
+        let served = served.ok().flatten().map(|head| head.digest);
+        Ok(served.filter(|served| *served == digest))
+    }
+
+    async fn push(&self, image_id: &str, reference: &Reference, task: &Task) -> Result<Digest> {
+        if self.engine_pushes {
+            return Ok(self.engine.push(reference, lines(task, "pushing")).await?.digest);
+        }
+        let folder = tempfile::tempdir()?;
+        let exported = self.engine.export(image_id, folder.path()).await?;
+        let repository = &reference.repository;
+        for blob in &exported.blobs {
+            self.registry.upload_file(repository, &blob.digest, blob.size, &blob.path).await?;
+        }
+        Ok(self
+            .registry
+            .put_manifest(repository, reference.lookup(), &exported.media_type, &exported.manifest)
+            .await?)
+    }
+}
+
+/// A sink that shows a child's lines on the task's own line.
+fn lines(task: &Task, stage: &'static str) -> Lines {
+    let task = task.clone();
+    Arc::new(move |line: &str| task.output(stage, line))
+}
+
+/// One error out of those of several platforms: what each says, and the hints of all.
+fn all_failures(failures: Vec<(String, anyhow::Error)>, of: usize) -> anyhow::Error {
+    let names: Vec<&str> = failures.iter().map(|(name, _)| name.as_str()).collect();
+    let summary = format!("{} of {of} images failed: {}", failures.len(), names.join(", "));
+    let exit = failures.first().map_or(Exit::Failed, |(_, error)| exit_of(error));
+    let mut details = String::new();
+    for (name, error) in &failures {
+        let _ = write!(details, "\n{name}:\n{}", render(error).trim_end().replace('\n', "\n  "));
+    }
+    Failure::new(format!("{summary}; nothing was published{details}")).exit(exit).into()
+}

@@ -1,0 +1,134 @@
+//! A release against the embedded registry: the same declaration with every registry mapped into it.
+//!
+//! What a rehearsal keeps lives under `target/manifests/rehearsal` beside the declaration; nothing leaves the machine.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::config::{Declaration, TagPolicy};
+use crate::embedded::{Options, Server};
+use crate::reference::{Reference, Repository};
+
+/// A running embedded registry that stands for every declared one.
+#[derive(Debug)]
+pub struct Rehearsal {
+    server: Server,
+    root: PathBuf,
+}
+
+impl Rehearsal {
+    /// Starts the registry for the workspace at `root`, on the port that it had before if that is free, so that
+    /// references stay the same from run to run.
+    ///
+    /// # Errors
+    ///
+    /// No port to listen on, or a storage folder that cannot be used.
+    pub async fn start(root: &Path) -> Result<Self> {
+        let folder = folder(root);
+        std::fs::create_dir_all(&folder).with_context(|| format!("could not create {}", folder.display()))?;
+        let kept = folder.join("port");
+        let port = std::fs::read_to_string(&kept).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        let log = folder.join("requests.log");
+        match std::fs::remove_file(&log) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("could not start {} anew", log.display()));
+            }
+            _ => {}
+        }
+        let options = |port| Options {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            root: folder.join("registry"),
+            allow_sparse: false,
+            request_log: Some(log.clone()),
+        };
+        let taken = port != 0 && std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err();
+        let server = Server::start(options(if taken { 0 } else { port })).await?;
+        std::fs::write(&kept, format!("{}\n", server.addr().port()))
+            .with_context(|| format!("could not write {}", kept.display()))?;
+        Ok(Self { server, root: folder })
+    }
+
+    /// `HOST:PORT` of the registry.
+    pub fn host(&self) -> String {
+        self.server.addr().to_string()
+    }
+
+    /// Where its storage and its request log are.
+    pub fn folder(&self) -> &Path {
+        &self.root
+    }
+
+    /// How many requests came in, and how many of them could write.
+    pub fn requests(&self) -> (usize, usize) {
+        let requests = self.server.requests();
+        let reads = requests.iter().filter(|request| matches!(request.method.as_str(), "GET" | "HEAD")).count();
+        (requests.len(), requests.len() - reads)
+    }
+
+    /// `declaration` with every repository, and every image that is built, in this registry. Images that exist already
+    /// are read where they are.
+    pub fn map(&self, mut declaration: Declaration) -> Declaration {
+        let host = self.host();
+        for target in &mut declaration.targets {
+            for repository in &mut target.repositories {
+                *repository = map_repository(&host, repository);
+            }
+            for image in target.images.iter_mut().filter(|image| image.build.is_some()) {
+                let repository = map_repository(&host, &image.reference.repository);
+                image.reference = Reference { repository, ..image.reference.clone() };
+            }
+            // What an earlier rehearsal left must not stop this one.
+            for tag in target.tags.iter_mut().filter(|tag| tag.policy == TagPolicy::Immutable) {
+                tag.policy = TagPolicy::Moving;
+            }
+        }
+        declaration
+    }
+
+    /// Ends the registry; what it stores stays.
+    ///
+    /// # Errors
+    ///
+    /// The server failed while it ran.
+    pub async fn stop(self) -> Result<()> {
+        Ok(self.server.stop().await?)
+    }
+}
+
+/// The folder of everything that a rehearsal keeps.
+pub fn folder(root: &Path) -> PathBuf {
+    root.join("target").join("manifests").join("rehearsal")
+}
+
+/// `host`, with the declared host as the first part of the path: `docker.io/a/b` → `127.0.0.1:5000/docker.io/a/b`.
+fn map_repository(host: &str, repository: &Repository) -> Repository {
+    // A path has no place for the colon of a port, nor for the brackets of an IPv6 address.
+    let first: String = repository
+        .host
+        .to_ascii_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
+        .collect();
+    Repository { host: host.to_owned(), path: format!("{}/{}", first.trim_matches(['-', '.']), repository.path) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_host_has_a_place_of_its_own() {
+        for (declared, mapped) in [
+            ("docker.io/library/app", "127.0.0.1:5000/docker.io/library/app"),
+            ("registry.corp:5000/app", "127.0.0.1:5000/registry.corp-5000/app"),
+            ("[::1]:5000/app", "127.0.0.1:5000/1--5000/app"),
+        ] {
+            let (host, path) = declared.split_once('/').unwrap();
+            let repository = Repository { host: host.to_owned(), path: path.to_owned() };
+            assert_eq!(map_repository("127.0.0.1:5000", &repository).to_string(), mapped);
+            assert!(mapped.parse::<Repository>().is_ok() || declared.starts_with('['), "{mapped}");
+        }
+    }
+}

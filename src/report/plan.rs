@@ -1,0 +1,225 @@
+//! A plan as a diff: for people, for pull requests, for machines. Pure.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::style::{Ink, Style};
+use crate::digest::Digest;
+use crate::manifest::Descriptor;
+use crate::plan::{EntryChange, EntryPlan, PlacePlan, TagAction, TagPlan, TargetPlan};
+
+/// One line of the diff.
+struct Line {
+    sign: char,
+    name: String,
+    detail: String,
+}
+
+impl Line {
+    fn ink(&self) -> Ink {
+        match self.sign {
+            '+' => Ink::Add,
+            '-' | '!' => Ink::Remove,
+            '~' | '?' => Ink::Change,
+            _ => Ink::Dim,
+        }
+    }
+}
+
+fn entry_line(entry: &EntryPlan) -> Line {
+    let of = |descriptor: &Descriptor| descriptor.digest.short();
+    let (sign, detail) = match &entry.change {
+        EntryChange::Keep { entry } => ('=', of(entry)),
+        EntryChange::Add { entry } => ('+', format!("{}  (not listed yet)", of(entry))),
+        EntryChange::Replace { from, entry, why } if from.digest == entry.digest => {
+            ('~', format!("{}  ({})", of(entry), why.join("; ")))
+        }
+        EntryChange::Replace { from, entry, why } => {
+            ('~', format!("{} → {}  ({})", of(from), of(entry), why.join("; ")))
+        }
+        EntryChange::Remove { entry } => ('-', format!("{}  (not declared)", of(entry))),
+        EntryChange::Pending { published: Some(entry) } => ('?', format!("{} → known after the build", of(entry))),
+        EntryChange::Pending { published: None } => ('?', "known after the build".to_owned()),
+        EntryChange::Undecided { entry } => ('!', format!("{}  (not declared; `undeclared` decides)", of(entry))),
+    };
+    Line { sign, name: entry.name.clone(), detail }
+}
+
+fn tag_line(tag: &TagPlan, place: &PlacePlan) -> Line {
+    let to = place.list.as_ref().map_or("known after the build".to_owned(), |list| list.digest.short());
+    let or_none = |digest: &Option<Digest>| digest.as_ref().map_or("none".to_owned(), Digest::short);
+    let (sign, detail) = match &tag.action {
+        TagAction::Unchanged { digest } => ('=', digest.short()),
+        TagAction::Create => ('+', format!("{to}  (new tag)")),
+        TagAction::Replace { from } => ('~', format!("{} → {to}", from.short())),
+        TagAction::ReplaceImage { from } => ('~', format!("{} → {to}  (image → list)", from.short())),
+        TagAction::Skipped { from, why } => ('=', format!("{}  (skipped: {why})", or_none(from))),
+        TagAction::Pending { from: Some(from) } => ('?', format!("{} → known after the build", from.short())),
+        TagAction::Pending { from: None } => ('?', "known after the build".to_owned()),
+        TagAction::Blocked { from } => ('!', format!("{}  (blocked)", or_none(from))),
+    };
+    Line { sign, name: format!(":{}", tag.name), detail }
+}
+
+fn lines(place: &PlacePlan) -> Vec<Line> {
+    let mut lines: Vec<Line> = place.entries.iter().map(entry_line).collect();
+    lines.extend(place.list_changes.iter().map(|change| Line {
+        sign: '~',
+        name: "list".to_owned(),
+        detail: change.clone(),
+    }));
+    lines.extend(place.copies.iter().map(|copy| Line {
+        sign: '+',
+        name: "copy".to_owned(),
+        detail: format!("{} from {}", copy.manifest.digest.short(), copy.from),
+    }));
+    lines.extend(place.tags.iter().map(|tag| tag_line(tag, place)));
+    lines
+}
+
+/// What a plan comes to, in one sentence.
+fn verdict(plan: &TargetPlan) -> String {
+    if !plan.problems.is_empty() {
+        return "nothing can be published".to_owned();
+    }
+    if plan.is_pending() {
+        return "images are built first".to_owned();
+    }
+    if !plan.is_change() {
+        return "up to date".to_owned();
+    }
+    let mut counts = [0usize; 4];
+    for change in plan.places.iter().flat_map(|place| &place.entries).map(|entry| &entry.change) {
+        match change {
+            EntryChange::Add { .. } => counts[0] += 1,
+            EntryChange::Replace { .. } => counts[1] += 1,
+            EntryChange::Remove { .. } => counts[2] += 1,
+            _ => {}
+        }
+    }
+    counts[3] = plan.places.iter().flat_map(|place| &place.tags).filter(|tag| tag.action.is_write()).count();
+    let parts: Vec<String> = counts
+        .iter()
+        .zip(["to add", "to replace", "to remove", "to tag"])
+        .filter(|(count, _)| **count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    if parts.is_empty() { "missing images to bring".to_owned() } else { parts.join(", ") }
+}
+
+/// The plans as text, ready for a terminal.
+pub fn text(plans: &[TargetPlan], style: Style) -> String {
+    let mut out = String::new();
+    for plan in plans {
+        let _ = writeln!(out, "{}  {}", style.paint(Ink::Strong, &plan.target), verdict(plan));
+        for place in &plan.places {
+            let _ = writeln!(out, "  {}", place.repository);
+            let lines = lines(place);
+            let width = lines.iter().map(|line| line.name.chars().count()).max().unwrap_or_default();
+            for line in &lines {
+                let sign = style.paint(line.ink(), &line.sign.to_string());
+                let _ = writeln!(out, "    {sign} {:width$}  {}", line.name, line.detail);
+            }
+        }
+        for note in &plan.notes {
+            let _ = writeln!(out, "  {} {note}", style.paint(Ink::Change, "note:"));
+        }
+        for problem in &plan.problems {
+            let _ = writeln!(out, "  {} {}", style.paint(Ink::Remove, "error:"), problem.message);
+            if let Some(hint) = &problem.hint {
+                let _ = writeln!(out, "    hint: {hint}");
+            }
+        }
+    }
+    out
+}
+
+/// The plans as a pull-request comment.
+pub fn markdown(plans: &[TargetPlan]) -> String {
+    let cell = |text: &str| text.replace('|', "\\|");
+    let mut out = String::from("### What a release changes\n\n");
+    for plan in plans {
+        let _ = writeln!(out, "**{}**: {}\n", plan.target, verdict(plan));
+        for place in &plan.places {
+            let _ = writeln!(out, "<details><summary><code>{}</code></summary>\n", place.repository);
+            out.push_str("| | what | change |\n|---|---|---|\n");
+            for line in lines(place) {
+                let _ = writeln!(out, "| `{}` | `{}` | {} |", line.sign, cell(&line.name), cell(&line.detail));
+            }
+            out.push_str("\n</details>\n\n");
+        }
+        for note in &plan.notes {
+            let _ = writeln!(out, "- note: {note}");
+        }
+        for problem in &plan.problems {
+            let hint = problem.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
+            let _ = writeln!(out, "- **error**: {}{hint}", problem.message);
+        }
+    }
+    out
+}
+
+/// The plans for machines.
+pub fn json(plans: &[TargetPlan]) -> Value {
+    json!({ "version": 1, "targets": plans.iter().map(target_json).collect::<Vec<_>>() })
+}
+
+fn target_json(plan: &TargetPlan) -> Value {
+    json!({
+        "target": plan.target,
+        "changes": plan.is_change(),
+        "pending": plan.is_pending(),
+        "repositories": plan.places.iter().map(place_json).collect::<Vec<_>>(),
+        "notes": plan.notes,
+        "problems": plan.problems.iter()
+            .map(|problem| json!({ "message": problem.message, "hint": problem.hint })).collect::<Vec<_>>(),
+    })
+}
+
+fn place_json(place: &PlacePlan) -> Value {
+    json!({
+        "repository": place.repository.to_string(),
+        "list": place.list.as_ref().map(|list| json!({
+            "digest": list.digest,
+            "mediaType": list.kind.media_type(),
+            "size": list.bytes.len(),
+        })),
+        "listChanges": place.list_changes,
+        "entries": place.entries.iter().map(entry_json).collect::<Vec<_>>(),
+        "copies": place.copies.iter()
+            .map(|copy| json!({ "digest": copy.manifest.digest, "from": copy.from.to_string() })).collect::<Vec<_>>(),
+        "tags": place.tags.iter().map(tag_json).collect::<Vec<_>>(),
+    })
+}
+
+fn entry_json(plan: &EntryPlan) -> Value {
+    let (change, from, to, why): (&str, Option<&Descriptor>, Option<&Descriptor>, &[String]) = match &plan.change {
+        EntryChange::Keep { entry } => ("keep", Some(entry), Some(entry), &[]),
+        EntryChange::Add { entry } => ("add", None, Some(entry), &[]),
+        EntryChange::Replace { from, entry, why } => ("replace", Some(from), Some(entry), why),
+        EntryChange::Remove { entry } => ("remove", Some(entry), None, &[]),
+        EntryChange::Pending { published } => ("pending", published.as_ref(), None, &[]),
+        EntryChange::Undecided { entry } => ("undecided", Some(entry), None, &[]),
+    };
+    json!({
+        "platform": plan.name,
+        "change": change,
+        "from": from.map(|descriptor| &descriptor.digest),
+        "to": to.map(|descriptor| &descriptor.digest),
+        "why": why,
+    })
+}
+
+fn tag_json(tag: &TagPlan) -> Value {
+    let (action, why) = match &tag.action {
+        TagAction::Unchanged { .. } => ("unchanged", None),
+        TagAction::Create => ("create", None),
+        TagAction::Replace { .. } => ("replace", None),
+        TagAction::ReplaceImage { .. } => ("replace", Some("it serves a plain image")),
+        TagAction::Skipped { why, .. } => ("skipped", Some(why.as_str())),
+        TagAction::Pending { .. } => ("pending", None),
+        TagAction::Blocked { .. } => ("blocked", None),
+    };
+    json!({ "name": tag.name, "action": action, "from": tag.action.observed(), "why": why })
+}

@@ -1,0 +1,49 @@
+//! Colour, when it is wanted. What is coloured reads the same without.
+
+/// Writes text with or without colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    colour: bool,
+}
+
+/// What a piece of text means; the colours are of the terminal's own palette, readable on light and dark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ink {
+    /// Something comes.
+    Add,
+    /// Something goes, or fails.
+    Remove,
+    /// Something changes, or deserves care.
+    Change,
+    /// Of less weight.
+    Dim,
+    /// Of more weight.
+    Strong,
+}
+
+impl Style {
+    /// With colour or without.
+    pub fn new(colour: bool) -> Self {
+        Self { colour }
+    }
+
+    /// Whether it colours.
+    pub fn is_coloured(self) -> bool {
+        self.colour
+    }
+
+    /// `text` in `ink`.
+    pub fn paint(self, ink: Ink, text: &str) -> String {
+        if !self.colour || text.is_empty() {
+            return text.to_owned();
+        }
+        let code = match ink {
+            Ink::Add => "32",
+            Ink::Remove => "31",
+            Ink::Change => "33",
+            Ink::Dim => "2",
+            Ink::Strong => "1",
+        };
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+}
