@@ -19,7 +19,8 @@ async fn every_child_ends_with_all_that_it_started_and_is_cleaned_up_after() {
         let trap = if index == 1 { "trap '' TERM;" } else { "" };
         let script = format!("{trap} sleep 600 & echo $!; while :; do wait; done");
         let cleanup = Program::new("touch").args([folder.path().join(index.to_string())]);
-        let program = Program::new("sh").args(["-c", &script]).lines(lines).cleanup(cleanup);
+        let program =
+            Program::new("sh").args(["-c", &script]).lines(lines).cleanup(cleanup, |ended| ended.success);
         work.push(tokio::spawn(program.merged()));
     }
     while seen.lock().unwrap().len() < 3 {

@@ -21,8 +21,10 @@ use crate::error::Failure;
 
 /// What a group that does not heed TERM is given before KILL, when nobody says otherwise.
 const GRACE: Duration = Duration::from_secs(5);
-/// What a clean-up is given.
+/// What one run of a clean-up is given.
 const CLEANUP: Duration = Duration::from_secs(20);
+/// How often a clean-up is run, and how long after the last time.
+const CLEANUPS: (u32, Duration) = (10, Duration::from_millis(300));
 
 /// A program to run, with everything around it. Nothing is inherited but the environment: stdin is empty.
 #[derive(Clone)]
@@ -33,7 +35,14 @@ pub struct Program {
     environment: Vec<(String, OsString)>,
     timeout: Option<Duration>,
     lines: Option<Lines>,
-    cleanup: Option<Box<Program>>,
+    cleanup: Option<Box<Cleanup>>,
+}
+
+/// What is run after a program that was ended, until it says that it worked.
+#[derive(Clone)]
+struct Cleanup {
+    program: Program,
+    worked: fn(&Ended) -> bool,
 }
 
 /// A program that ended.
@@ -102,10 +111,11 @@ impl Program {
     }
 
     /// Runs `cleanup` whenever the program is ended before it ended itself: for what does not live in its group, as a
-    /// container does not.
+    /// container does not. What the program asked for last may come into being only after it ended, so the clean-up is
+    /// run again, for a while, until it `worked`.
     #[must_use]
-    pub fn cleanup(mut self, cleanup: Self) -> Self {
-        self.cleanup = Some(Box::new(cleanup));
+    pub fn cleanup(mut self, program: Self, worked: fn(&Ended) -> bool) -> Self {
+        self.cleanup = Some(Box::new(Cleanup { program, worked }));
         self
     }
 
@@ -193,7 +203,7 @@ pub fn end_all(grace: Duration) {
         // One that does not listen any more has seen its child's end.
         let _ = outbox.send(Event::End(grace));
     }
-    let until = Instant::now() + grace + CLEANUP;
+    let until = Instant::now() + grace + CLEANUP + CLEANUPS.0 * CLEANUPS.1;
     while !now.outboxes.is_empty() {
         let Some(left) = until.checked_duration_since(Instant::now()) else { return };
         now = ONE_LESS.wait_timeout(now, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -254,4 +264,5 @@ fn cannot_start(program: &Program, error: std::io::Error) -> anyhow::Error {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests;

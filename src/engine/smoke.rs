@@ -36,7 +36,10 @@ impl Engine {
             .command(options.into_iter().chain(smoke.command.iter().map(String::as_str)))
             .lines(lines)
             .timeout(smoke.timeout)
-            .cleanup(self.command(["rm", "--force", "--volumes", &name]))
+            // It names what it removed; that there was nothing to remove is no failure to newer versions.
+            .cleanup(self.command(["rm", "--force", "--volumes", &name]), |ended| {
+                !ended.stdout.trim().is_empty()
+            })
             .apart()
             .await?;
         verdict(reference, platform, smoke, &ended).map_err(Into::into)

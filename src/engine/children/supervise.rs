@@ -10,7 +10,7 @@ use anyhow::Result;
 use duct::{Expression, Handle};
 
 use super::group::{self, Message};
-use super::{CLEANUP, Ended, Event, GRACE, Program, cannot_start, interrupted};
+use super::{CLEANUP, CLEANUPS, Cleanup, Ended, Event, GRACE, Program, cannot_start, interrupted};
 use crate::engine::Lines;
 
 /// How long what was started by a child that has ended may go on writing.
@@ -126,9 +126,16 @@ fn next(inbox: &Receiver<Event>, deadline: Option<Instant>) -> Option<Event> {
 }
 
 /// Best effort: the run has failed for another reason already.
-fn clean_up(cleanup: &Program) {
-    let (outbox, inbox) = channel();
-    let _ = supervise(&cleanup.clone().timeout(CLEANUP), true, outbox, &inbox);
+fn clean_up(cleanup: &Cleanup) {
+    let program = cleanup.program.clone().timeout(CLEANUP);
+    let (times, pause) = CLEANUPS;
+    for _ in 0..times {
+        let (outbox, inbox) = channel();
+        if supervise(&program, false, outbox, &inbox).is_ok_and(|ended| (cleanup.worked)(&ended)) {
+            return;
+        }
+        std::thread::sleep(pause);
+    }
 }
 
 /// Reads one pipe on a thread of its own.

@@ -74,7 +74,7 @@ async fn dropping_ends_the_whole_group() {
     let script =
         format!("sh -c 'trap \"\" TERM; echo $$ > {}; while :; do sleep 1; done' & wait", pid.display());
     let cleanup = sh(&format!("echo 1 > {}", cleaned.display()));
-    let work = sh(&script).cleanup(cleanup).merged();
+    let work = sh(&script).cleanup(cleanup, |ended| ended.success).merged();
     let grandchild = tokio::select! {
         _ = work => panic!("it should still run"),
         pid = number_in(&pid) => pid,
@@ -87,8 +87,11 @@ async fn dropping_ends_the_whole_group() {
 async fn what_takes_too_long_is_ended_and_its_words_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let cleaned = folder.path().join("cleaned");
-    let cleanup = sh(&format!("echo 1 > {}", cleaned.display()));
-    let program = sh("echo begun; exec sleep 600").timeout(Duration::from_millis(300)).cleanup(cleanup);
+    // It works the second time.
+    let cleanup = sh(&format!("test -e {0} && exit; echo 1 > {0}; exit 1", cleaned.display()));
+    let program = sh("echo begun; exec sleep 600")
+        .timeout(Duration::from_secs(2))
+        .cleanup(cleanup, |ended| ended.success);
     let ended = program.apart().await.unwrap();
     assert!(ended.timed_out && !ended.success, "{ended:?}");
     assert_eq!(ended.stdout, "begun\n");
