@@ -75,9 +75,15 @@ impl fmt::Display for Event {
 /// # Errors
 ///
 /// Exit code 1 when nothing was tagged, 4 when some tag was; in both cases the same command run again finishes.
-pub async fn apply(registry: &Registry, plan: &TargetPlan, on_event: &(dyn Fn(Event) + Sync)) -> Result<Applied> {
+pub async fn apply(
+    registry: &Registry,
+    plan: &TargetPlan,
+    on_event: &(dyn Fn(Event) + Sync),
+) -> Result<Applied> {
     if let Some(problem) = plan.problems.first() {
-        return Err(Failure::new(problem.message.clone()).hint(problem.hint.clone().unwrap_or_default()).into());
+        return Err(Failure::new(problem.message.clone())
+            .hint(problem.hint.clone().unwrap_or_default())
+            .into());
     }
     let places: Vec<(&PlacePlan, &PlannedList)> =
         plan.places.iter().filter_map(|place| place.list.as_ref().map(|list| (place, list))).collect();
@@ -92,7 +98,10 @@ pub async fn apply(registry: &Registry, plan: &TargetPlan, on_event: &(dyn Fn(Ev
     }
     confirm(registry, &places).await.map_err(|error| partial(plan, &tagged, error))?;
 
-    Ok(Applied { target: plan.target.clone(), places: places.iter().map(|(place, list)| applied(place, list)).collect() })
+    Ok(Applied {
+        target: plan.target.clone(),
+        places: places.iter().map(|(place, list)| applied(place, list)).collect(),
+    })
 }
 
 fn applied(place: &PlacePlan, list: &PlannedList) -> AppliedPlace {
@@ -119,13 +128,21 @@ async fn stage(
     places: &[(&PlacePlan, &PlannedList)],
     on_event: &(dyn Fn(Event) + Sync),
 ) -> Result<()> {
-    try_join_all(places.iter().flat_map(|(place, _)| &place.copies).zip(places.iter().flat_map(|(place, _)| {
-        std::iter::repeat_n(&place.repository, place.copies.len())
-    })).map(|(copy, to)| async move {
-        copy_manifest(registry, copy, to).await?;
-        on_event(Event::Copied(to.digest(&copy.manifest.digest)));
-        anyhow::Ok(())
-    }))
+    try_join_all(
+        places
+            .iter()
+            .flat_map(|(place, _)| &place.copies)
+            .zip(
+                places
+                    .iter()
+                    .flat_map(|(place, _)| std::iter::repeat_n(&place.repository, place.copies.len())),
+            )
+            .map(|(copy, to)| async move {
+                copy_manifest(registry, copy, to).await?;
+                on_event(Event::Copied(to.digest(&copy.manifest.digest)));
+                anyhow::Ok(())
+            }),
+    )
     .await?;
     let writes = places.iter().filter(|(place, _)| place.tags.iter().any(|tag| tag.action.is_write()));
     if places.len() > 1 {
@@ -148,8 +165,10 @@ async fn copy_manifest(registry: &Registry, copy: &CopyPlan, to: &Repository) ->
             .hint("somebody deleted it since the plan was made; run again")
     })?;
     if let Manifest::Image(image) = manifest::parse(&fetched.bytes, &fetched.media_type)? {
-        try_join_all(image.blobs().into_iter().map(|blob| registry.copy_blob(&copy.from, to, &blob.digest, blob.size)))
-            .await?;
+        try_join_all(
+            image.blobs().into_iter().map(|blob| registry.copy_blob(&copy.from, to, &blob.digest, blob.size)),
+        )
+        .await?;
     }
     registry.put_manifest(to, digest.as_str(), &copy.manifest.media_type, &fetched.bytes).await?;
     Ok(())
@@ -188,7 +207,12 @@ async fn tag_all(
     failed.map_or(Ok(()), |error| Err(partial(plan, tagged, error)))
 }
 
-async fn write_tag(registry: &Registry, repository: &Repository, list: &PlannedList, tag: &TagPlan) -> Result<()> {
+async fn write_tag(
+    registry: &Registry,
+    repository: &Repository,
+    list: &PlannedList,
+    tag: &TagPlan,
+) -> Result<()> {
     let now = match registry.head_manifest(repository, &tag.name).await {
         Ok(head) => head.map(|head| head.digest),
         // Planned with `--first-publish`: it was unreadable then, too.
@@ -216,7 +240,11 @@ async fn write_tag(registry: &Registry, repository: &Repository, list: &PlannedL
 /// Every tag written serves the list, and the repository holds every child of it.
 async fn confirm(registry: &Registry, places: &[(&PlacePlan, &PlannedList)]) -> Result<()> {
     let tags = places.iter().flat_map(|(place, list)| {
-        place.tags.iter().filter(|tag| tag.action.is_write()).map(move |tag| (*place, *list, tag.name.as_str()))
+        place
+            .tags
+            .iter()
+            .filter(|tag| tag.action.is_write())
+            .map(move |tag| (*place, *list, tag.name.as_str()))
     });
     let tags = try_join_all(tags.map(|(place, list, tag)| async move {
         let reference = place.repository.tag(tag);
@@ -230,7 +258,10 @@ async fn confirm(registry: &Registry, places: &[(&PlacePlan, &PlannedList)]) -> 
                 ))
                 .hint("run `plan` to see the difference"),
             )),
-            None => Err(Failure::new(format!("{reference} was written, but the registry does not serve it")).into()),
+            None => {
+                Err(Failure::new(format!("{reference} was written, but the registry does not serve it"))
+                    .into())
+            }
         }
     }));
     let changed = places.iter().filter(|(place, _)| place.is_change());
@@ -262,13 +293,19 @@ fn partial(plan: &TargetPlan, tagged: &[Reference], error: anyhow::Error) -> any
         }
     }
     if tagged.is_empty() {
-        return Failure::new(format!("nothing of target {} was published", plan.target)).because(error).into();
+        return Failure::new(format!("nothing of target {} was published", plan.target))
+            .because(error)
+            .into();
     }
     let done: Vec<String> = tagged.iter().map(ToString::to_string).collect();
     let pending = if pending.is_empty() { "nothing".to_owned() } else { pending.join(", ") };
-    Failure::new(format!("target {} was published in part: done {}; pending {pending}", plan.target, done.join(", ")))
-        .hint("run the same command again to finish")
-        .exit(Exit::Partial)
-        .because(error)
-        .into()
+    Failure::new(format!(
+        "target {} was published in part: done {}; pending {pending}",
+        plan.target,
+        done.join(", ")
+    ))
+    .hint("run the same command again to finish")
+    .exit(Exit::Partial)
+    .because(error)
+    .into()
 }

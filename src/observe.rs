@@ -6,14 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
-use futures_util::future::{try_join_all, try_join};
+use futures_util::future::{try_join, try_join_all};
 use semver::Version;
 
 use crate::config::{Image, Tag, TagPolicy, Target};
 use crate::digest::Digest;
 use crate::manifest::{self, Descriptor, ImageConfig, ImageManifest, List, Manifest, Role};
 use crate::media;
-use crate::plan::{FoundImage, ObservedImage, ObservedPlace, ObservedTag, ObservedTarget, PublishedList, disagreement};
+use crate::plan::{
+    FoundImage, ObservedImage, ObservedPlace, ObservedTag, ObservedTarget, PublishedList, disagreement,
+};
 use crate::reference::{Reference, Repository};
 use crate::registry::{Fetched, Registry, RegistryError};
 
@@ -43,14 +45,15 @@ pub async fn observe(registry: &Registry, target: &Target, sources: &[Source]) -
         try_join(tags, released).await
     }));
     let (images, places) = try_join(images, places).await?;
-    let places = try_join_all(target.repositories.iter().zip(places).map(|(repository, (tags, released))| {
-        let images = &images;
-        async move {
-            let present = present(registry, repository, images).await?;
-            anyhow::Ok(ObservedPlace { repository: repository.clone(), tags, present, released })
-        }
-    }))
-    .await?;
+    let places =
+        try_join_all(target.repositories.iter().zip(places).map(|(repository, (tags, released))| {
+            let images = &images;
+            async move {
+                let present = present(registry, repository, images).await?;
+                anyhow::Ok(ObservedPlace { repository: repository.clone(), tags, present, released })
+            }
+        }))
+        .await?;
     Ok(ObservedTarget { images, places })
 }
 
@@ -68,9 +71,10 @@ async fn observe_image(registry: &Registry, image: &Image, reference: &Reference
     let fetched = match registry.get_manifest(repository, reference.lookup()).await {
         Ok(Some(fetched)) => fetched,
         Ok(None) => return Ok(ObservedImage::Absent),
-        Err(error) => return unreadable(error).map(|answer| {
-            ObservedImage::Unusable(format!("{reference} cannot be read: {answer}"))
-        }),
+        Err(error) => {
+            return unreadable(error)
+                .map(|answer| ObservedImage::Unusable(format!("{reference} cannot be read: {answer}")));
+        }
     };
     let unusable = |why: String| Ok(ObservedImage::Unusable(format!("{reference} {why}")));
     let (descriptor, manifest, attestations) = match manifest::parse(&fetched.bytes, &fetched.media_type) {
@@ -80,14 +84,20 @@ async fn observe_image(registry: &Registry, image: &Image, reference: &Reference
             Err(why) => return unusable(why),
             Ok(entry) => {
                 let Some(inner) = registry.get_manifest(repository, entry.digest.as_str()).await? else {
-                    return unusable(format!("lists {} for {}, which the registry does not hold", entry.digest, image.platform));
+                    return unusable(format!(
+                        "lists {} for {}, which the registry does not hold",
+                        entry.digest, image.platform
+                    ));
                 };
                 match manifest::parse(&inner.bytes, &inner.media_type) {
                     Ok(Manifest::Image(manifest)) => {
                         (descriptor_of(&inner), manifest, list.attestations_of(&entry.digest))
                     }
                     Ok(Manifest::List(_)) => {
-                        return unusable(format!("lists another list for {}; only one level is looked into", image.platform));
+                        return unusable(format!(
+                            "lists another list for {}; only one level is looked into",
+                            image.platform
+                        ));
                     }
                     Err(error) => return unusable(format!("lists, for {}, what is {error}", image.platform)),
                 }
@@ -95,10 +105,16 @@ async fn observe_image(registry: &Registry, image: &Image, reference: &Reference
         },
     };
     match image_config(registry, repository, &manifest).await? {
-        Some(config) => {
-            Ok(ObservedImage::Found(FoundImage { descriptor, config, attestations, source: repository.clone() }))
-        }
-        None => unusable(format!("has a configuration of type {}, which is no image's", manifest.config.media_type)),
+        Some(config) => Ok(ObservedImage::Found(FoundImage {
+            descriptor,
+            config,
+            attestations,
+            source: repository.clone(),
+        })),
+        None => unusable(format!(
+            "has a configuration of type {}, which is no image's",
+            manifest.config.media_type
+        )),
     }
 }
 
@@ -162,11 +178,20 @@ async fn observe_tag(
         TagPolicy::Immutable if builds => configs(registry, repository, &list).await?,
         _ => BTreeMap::new(),
     };
-    Ok(ObservedTag::List(Box::new(PublishedList { descriptor, bytes: fetched.bytes.to_vec(), list, configs })))
+    Ok(ObservedTag::List(Box::new(PublishedList {
+        descriptor,
+        bytes: fetched.bytes.to_vec(),
+        list,
+        configs,
+    })))
 }
 
 /// The configurations of a list's images; those that the registry no longer holds are left out.
-async fn configs(registry: &Registry, repository: &Repository, list: &List) -> Result<BTreeMap<Digest, ImageConfig>> {
+async fn configs(
+    registry: &Registry,
+    repository: &Repository,
+    list: &List,
+) -> Result<BTreeMap<Digest, ImageConfig>> {
     let images = list.entries.iter().filter(|entry| matches!(entry.role(), Role::Image(_)));
     let configs = try_join_all(images.map(|entry| async move {
         let Some(fetched) = registry.get_manifest(repository, entry.digest.as_str()).await? else {
@@ -284,10 +309,12 @@ pub async fn inspect(registry: &Registry, reference: &Reference, details: bool) 
             if details {
                 let entries = list.entries.iter().filter(|entry| media::is_image(&entry.media_type));
                 let images = try_join_all(entries.map(|entry| async move {
-                    let Some(fetched) = registry.get_manifest(repository, entry.digest.as_str()).await? else {
+                    let Some(fetched) = registry.get_manifest(repository, entry.digest.as_str()).await?
+                    else {
                         return anyhow::Ok(None);
                     };
-                    let Manifest::Image(manifest) = manifest::parse(&fetched.bytes, &fetched.media_type)? else {
+                    let Manifest::Image(manifest) = manifest::parse(&fetched.bytes, &fetched.media_type)?
+                    else {
                         return Ok(None);
                     };
                     let image = inspect_image(registry, repository, &fetched, manifest).await?;

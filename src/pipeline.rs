@@ -30,7 +30,6 @@ pub enum Until {
 }
 
 /// What the pipelines work with.
-#[derive(Debug)]
 pub struct Pipeline<'a> {
     /// The engine.
     pub engine: &'a Engine,
@@ -145,7 +144,13 @@ impl Pipeline<'_> {
             .into())
     }
 
-    async fn run_one(&self, target: &Target, index: usize, task: &Task, permits: &Semaphore) -> Result<Produced> {
+    async fn run_one(
+        &self,
+        target: &Target,
+        index: usize,
+        task: &Task,
+        permits: &Semaphore,
+    ) -> Result<Produced> {
         let image = &target.images[index];
         let mut produced = Produced {
             target: target.name.clone(),

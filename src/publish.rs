@@ -26,7 +26,11 @@ pub struct Planned<'a> {
 impl Planned<'_> {
     /// The positions of the images that this run builds.
     fn to_build(&self) -> impl Iterator<Item = usize> {
-        self.sources.iter().enumerate().filter(|(_, source)| **source == Source::Built).map(|(index, _)| index)
+        self.sources
+            .iter()
+            .enumerate()
+            .filter(|(_, source)| **source == Source::Built)
+            .map(|(index, _)| index)
     }
 }
 
@@ -90,7 +94,8 @@ async fn pinned<'a>(
     let sources: Vec<Source> = images.into_iter().map(Source::Found).collect();
     let observed: ObservedTarget = observe(registry, target, &sources).await?;
     let mut plan = plan(target, &observed, options);
-    plan.notes.push("an immutable tag is published from this revision already: its images are taken".to_owned());
+    plan.notes
+        .push("an immutable tag is published from this revision already: its images are taken".to_owned());
     Ok(Planned { target, sources, plan })
 }
 
@@ -105,7 +110,8 @@ pub fn stop_on_problems(planned: &[Planned<'_>]) -> Result<()> {
         [] => return Ok(()),
         [problem] => problem.message.clone(),
         _ => {
-            let all: Vec<String> = problems.iter().map(|problem| format!("\n  - {}", problem.message)).collect();
+            let all: Vec<String> =
+                problems.iter().map(|problem| format!("\n  - {}", problem.message)).collect();
             format!("{} problems stand in the way:{}", problems.len(), all.concat())
         }
     };
@@ -178,10 +184,14 @@ pub async fn apply_all(
         count => {
             let texts: Vec<String> = failures
                 .iter()
-                .map(|error| format!("\n  - {}", crate::error::render(error).trim_end().replace('\n', "\n    ")))
+                .map(|error| {
+                    format!("\n  - {}", crate::error::render(error).trim_end().replace('\n', "\n    "))
+                })
                 .collect();
             let exit = if partial { Exit::Partial } else { exit_of(&failures[0]) };
-            Err(Failure::new(format!("{count} of {} targets failed:{}", plans.len(), texts.concat())).exit(exit).into())
+            Err(Failure::new(format!("{count} of {} targets failed:{}", plans.len(), texts.concat()))
+                .exit(exit)
+                .into())
         }
     }
 }

@@ -12,7 +12,6 @@ use crate::embedded::{Options, Server};
 use crate::reference::{Reference, Repository};
 
 /// A running embedded registry that stands for every declared one.
-#[derive(Debug)]
 pub struct Rehearsal {
     server: Server,
     root: PathBuf,
@@ -63,7 +62,8 @@ impl Rehearsal {
     /// How many requests came in, and how many of them could write.
     pub fn requests(&self) -> (usize, usize) {
         let requests = self.server.requests();
-        let reads = requests.iter().filter(|request| matches!(request.method.as_str(), "GET" | "HEAD")).count();
+        let reads =
+            requests.iter().filter(|request| matches!(request.method.as_str(), "GET" | "HEAD")).count();
         (requests.len(), requests.len() - reads)
     }
 
@@ -111,7 +111,10 @@ fn map_repository(host: &str, repository: &Repository) -> Repository {
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
         .collect();
-    Repository { host: host.to_owned(), path: format!("{}/{}", first.trim_matches(['-', '.']), repository.path) }
+    Repository {
+        host: host.to_owned(),
+        path: format!("{}/{}", first.trim_matches(['-', '.']), repository.path),
+    }
 }
 
 #[cfg(test)]

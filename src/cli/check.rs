@@ -10,22 +10,25 @@ use crate::error::Exit;
 
 pub(super) fn run(context: &Context, _: &Check) -> Result<Exit> {
     let declaration = context.declaration(&Targets { targets: Vec::new() }, Strictness::Check)?;
-    context.print(|_| text(&declaration), || {
-        json!({
-            "version": 1,
-            "file": declaration.path,
-            "targets": declaration.targets.iter().map(|target| json!({
-                "target": target.name,
-                "repositories": target.repositories.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                "tags": target.tags.iter().map(|tag| &tag.name).collect::<Vec<_>>(),
-                "images": target.images.iter().map(|image| json!({
-                    "platform": image.platform.to_string(),
-                    "reference": image.reference.to_string(),
-                    "built": image.build.is_some(),
+    context.print(
+        |_| text(&declaration),
+        || {
+            json!({
+                "version": 1,
+                "file": declaration.path,
+                "targets": declaration.targets.iter().map(|target| json!({
+                    "target": target.name,
+                    "repositories": target.repositories.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                    "tags": target.tags.iter().map(|tag| &tag.name).collect::<Vec<_>>(),
+                    "images": target.images.iter().map(|image| json!({
+                        "platform": image.platform.to_string(),
+                        "reference": image.reference.to_string(),
+                        "built": image.build.is_some(),
+                    })).collect::<Vec<_>>(),
                 })).collect::<Vec<_>>(),
-            })).collect::<Vec<_>>(),
-        })
-    })?;
+            })
+        },
+    )?;
     Ok(Exit::Done)
 }
 

@@ -120,11 +120,17 @@ impl Context {
     }
 
     /// Writes data: `text` for people, `json` for programs.
-    pub(super) fn print(&self, text: impl FnOnce(Style) -> String, json: impl FnOnce() -> Value) -> Result<()> {
+    pub(super) fn print(
+        &self,
+        text: impl FnOnce(Style) -> String,
+        json: impl FnOnce() -> Value,
+    ) -> Result<()> {
         match self.global.format {
             Format::Text => self.print_raw(&text(self.stdout_style())),
             Format::Json => self.print_raw(&format!("{:#}\n", json())),
-            Format::Markdown => Err(Failure::new("`--format markdown` is for `plan` only").exit(Exit::Usage).into()),
+            Format::Markdown => {
+                Err(Failure::new("`--format markdown` is for `plan` only").exit(Exit::Usage).into())
+            }
         }
     }
 

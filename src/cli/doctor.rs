@@ -38,25 +38,42 @@ async fn look(context: &Context, declaration: &Declaration) -> Result<Vec<Check>
 /// Whether each registry answers, and whether there are credentials for it.
 async fn registries(registry: &Registry, declaration: &Declaration) -> Vec<Check> {
     let lists = declaration.targets.iter().flat_map(|target| &target.repositories);
-    let images = declaration.targets.iter().flat_map(|target| &target.images).map(|image| &image.reference.repository);
+    let images =
+        declaration.targets.iter().flat_map(|target| &target.images).map(|image| &image.reference.repository);
     let mut hosts: Vec<&str> = lists.chain(images).map(|repository| repository.host.as_str()).collect();
     hosts.sort_unstable();
     hosts.dedup();
     join_all(hosts.into_iter().map(|host| async move {
         let name = format!("registry {host}");
         match registry.ping(host).await {
-            Ok(pong) if pong.credentials.is_none() && pong.asks_for_credentials => Check::bad(
+            Ok(ping) if !ping.accepted && ping.credentials.is_none() => Check::bad(
                 name,
                 State::Doubtful,
-                "it answers, and asks for credentials that there are none for",
+                format!("it answers ({}), and there are no credentials for it", ping.authentication),
                 Fix::Say(format!("docker login {host}")),
             ),
-            Ok(pong) => {
-                let source = pong.credentials.map_or("no credentials needed".to_owned(), |source| format!("credentials from {source}"));
-                Check::fine(name, format!("it answers; {source}"))
+            Ok(ping) if !ping.accepted => Check::bad(
+                name,
+                State::Wrong,
+                format!("it refuses the credentials from {}", ping.credentials.unwrap_or_default()),
+                Fix::Say(format!("docker login {host}")),
+            ),
+            Ok(ping) => {
+                let source = match ping.credentials {
+                    Some(source) => format!("credentials from {source}"),
+                    None => "no credentials".to_owned(),
+                };
+                Check::fine(
+                    name,
+                    format!(
+                        "it answers at {} (authentication {}); {source}",
+                        ping.address, ping.authentication
+                    ),
+                )
             }
             Err(error) => {
-                let hint = error.hint().unwrap_or_else(|| "is the address right, and the network up?".to_owned());
+                let hint =
+                    error.hint().unwrap_or_else(|| "is the address right, and the network up?".to_owned());
                 Check::bad(name, State::Wrong, error.answer(), Fix::Say(hint))
             }
         }

@@ -15,10 +15,11 @@ pub(super) async fn inspect(context: &Context, arguments: &Inspect) -> Result<Ex
     let declaration = declaration_if_any(context)?;
     let registry = context.registry(declaration.as_ref())?;
     let reference = &arguments.reference;
-    let inspected = observe::inspect(&registry, reference, context.global.verbose).await?.ok_or_else(|| {
-        Failure::new(format!("{reference} is not in the registry"))
-            .hint(format!("`tags {}` shows what is", reference.repository))
-    })?;
+    let inspected =
+        observe::inspect(&registry, reference, context.global.verbose).await?.ok_or_else(|| {
+            Failure::new(format!("{reference} is not in the registry"))
+                .hint(format!("`tags {}` shows what is", reference.repository))
+        })?;
     context.print(|style| report::inspect::text(&inspected, style), || report::inspect::json(&inspected))?;
     Ok(Exit::Done)
 }

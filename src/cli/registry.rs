@@ -23,6 +23,8 @@ async fn serve(context: &Context, arguments: Serve) -> Result<Exit> {
     let server = Server::start(options).await?;
     // Data: a script that asked for port 0 reads where to connect.
     context.print_raw(&format!("{}\n", server.addr()))?;
-    context.progress.stage("Serving", &format!("{} on {} until Ctrl-C", arguments.root.display(), server.addr()));
+    context
+        .progress
+        .stage("Serving", &format!("{} on {} until Ctrl-C", arguments.root.display(), server.addr()));
     std::future::pending().await
 }

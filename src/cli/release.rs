@@ -76,7 +76,9 @@ async fn rehearse(context: &Context, arguments: &Release, declaration: Declarati
     let result = publish(context, arguments, &mapped).await;
     let (requests, writes) = rehearsal.requests();
     let log = rehearsal.folder().join("requests.log");
-    context.progress.stage("Rehearsed", &format!("{requests} requests, {writes} of them writes ({})", log.display()));
+    context
+        .progress
+        .stage("Rehearsed", &format!("{requests} requests, {writes} of them writes ({})", log.display()));
     if result.is_ok() {
         show_how_to_run(context, &mapped);
         if arguments.keep_serving {
@@ -98,7 +100,9 @@ fn show_how_to_run(context: &Context, mapped: &Declaration) {
     ));
     for image in &target.images {
         let platform = image.platform.for_engine();
-        context.progress.line(&format!("  docker run --rm --pull always --platform {platform} {repository}:{tag}"));
+        context
+            .progress
+            .line(&format!("  docker run --rm --pull always --platform {platform} {repository}:{tag}"));
     }
 }
 

@@ -64,10 +64,9 @@ fn to_json(produced: &Produced) -> serde_json::Value {
 
 /// The images with a build, of the platforms asked for.
 fn work<'a>(declaration: &'a Declaration, arguments: &Stage) -> Result<Vec<(&'a Target, usize)>> {
-    let images = declaration
-        .targets
-        .iter()
-        .flat_map(|target| target.images.iter().enumerate().map(move |(index, image)| (target, index, image)));
+    let images = declaration.targets.iter().flat_map(|target| {
+        target.images.iter().enumerate().map(move |(index, image)| (target, index, image))
+    });
     for wanted in &arguments.platform {
         if !images.clone().any(|(_, _, image)| image.platform.base() == wanted.base()) {
             let mut declared: Vec<String> = images.map(|(_, _, image)| image.platform.to_string()).collect();
@@ -79,7 +78,8 @@ fn work<'a>(declaration: &'a Declaration, arguments: &Stage) -> Result<Vec<(&'a 
         }
     }
     let wanted = |platform: &crate::platform::Platform| {
-        arguments.platform.is_empty() || arguments.platform.iter().any(|wanted| wanted.base() == platform.base())
+        arguments.platform.is_empty()
+            || arguments.platform.iter().any(|wanted| wanted.base() == platform.base())
     };
     let work: Vec<_> = images
         .filter(|(_, _, image)| image.build.is_some() && wanted(&image.platform))

@@ -80,7 +80,8 @@ pub fn json(inspected: &Inspected) -> Value {
         platforms
             .map(|entry| {
                 let mut value = descriptor_json(entry);
-                value["attestations"] = list.attestations_of(&entry.digest).iter().map(descriptor_json).collect();
+                value["attestations"] =
+                    list.attestations_of(&entry.digest).iter().map(descriptor_json).collect();
                 value["image"] = inspected.images.get(&entry.digest).map(image_json).into();
                 value
             })

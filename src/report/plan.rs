@@ -39,9 +39,13 @@ fn entry_line(entry: &EntryPlan) -> Line {
             ('~', format!("{} → {}  ({})", of(from), of(entry), why.join("; ")))
         }
         EntryChange::Remove { entry } => ('-', format!("{}  (not declared)", of(entry))),
-        EntryChange::Pending { published: Some(entry) } => ('?', format!("{} → known after the build", of(entry))),
+        EntryChange::Pending { published: Some(entry) } => {
+            ('?', format!("{} → known after the build", of(entry)))
+        }
         EntryChange::Pending { published: None } => ('?', "known after the build".to_owned()),
-        EntryChange::Undecided { entry } => ('!', format!("{}  (not declared; `undeclared` decides)", of(entry))),
+        EntryChange::Undecided { entry } => {
+            ('!', format!("{}  (not declared; `undeclared` decides)", of(entry)))
+        }
     };
     Line { sign, name: entry.name.clone(), detail }
 }
@@ -145,7 +149,8 @@ pub fn markdown(plans: &[TargetPlan]) -> String {
             let _ = writeln!(out, "<details><summary><code>{}</code></summary>\n", place.repository);
             out.push_str("| | what | change |\n|---|---|---|\n");
             for line in lines(place) {
-                let _ = writeln!(out, "| `{}` | `{}` | {} |", line.sign, cell(&line.name), cell(&line.detail));
+                let _ =
+                    writeln!(out, "| `{}` | `{}` | {} |", line.sign, cell(&line.name), cell(&line.detail));
             }
             out.push_str("\n</details>\n\n");
         }
@@ -194,14 +199,15 @@ fn place_json(place: &PlacePlan) -> Value {
 }
 
 fn entry_json(plan: &EntryPlan) -> Value {
-    let (change, from, to, why): (&str, Option<&Descriptor>, Option<&Descriptor>, &[String]) = match &plan.change {
-        EntryChange::Keep { entry } => ("keep", Some(entry), Some(entry), &[]),
-        EntryChange::Add { entry } => ("add", None, Some(entry), &[]),
-        EntryChange::Replace { from, entry, why } => ("replace", Some(from), Some(entry), why),
-        EntryChange::Remove { entry } => ("remove", Some(entry), None, &[]),
-        EntryChange::Pending { published } => ("pending", published.as_ref(), None, &[]),
-        EntryChange::Undecided { entry } => ("undecided", Some(entry), None, &[]),
-    };
+    let (change, from, to, why): (&str, Option<&Descriptor>, Option<&Descriptor>, &[String]) =
+        match &plan.change {
+            EntryChange::Keep { entry } => ("keep", Some(entry), Some(entry), &[]),
+            EntryChange::Add { entry } => ("add", None, Some(entry), &[]),
+            EntryChange::Replace { from, entry, why } => ("replace", Some(from), Some(entry), why),
+            EntryChange::Remove { entry } => ("remove", Some(entry), None, &[]),
+            EntryChange::Pending { published } => ("pending", published.as_ref(), None, &[]),
+            EntryChange::Undecided { entry } => ("undecided", Some(entry), None, &[]),
+        };
     json!({
         "platform": plan.name,
         "change": change,

@@ -33,7 +33,8 @@ pub struct Progress {
 impl Progress {
     /// Draws lines that change when stderr is a terminal and the output is not `Verbose`; else prints lines.
     pub fn new(volume: Volume, style: Style) -> Self {
-        let terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let terminal =
+            std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let draw = terminal && volume == Volume::Normal;
         let bars = draw.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(12)));
         Self { bars, volume, style }
@@ -79,7 +80,9 @@ impl Progress {
         let bar = self.bars.as_ref().map(|bars| {
             let bar = bars.add(ProgressBar::new_spinner());
             let template = "{spinner} {prefix}  {elapsed:>4}  {wide_msg}";
-            bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.set_style(
+                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()),
+            );
             bar.set_prefix(name.to_owned());
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
@@ -117,7 +120,9 @@ impl Task {
         }
         match &self.0.bar {
             Some(bar) => bar.set_message(format!("{stage}: {line}")),
-            None if self.0.progress.is_verbose() => self.0.progress.line(&format!("{} | {line}", self.0.name)),
+            None if self.0.progress.is_verbose() => {
+                self.0.progress.line(&format!("{} | {line}", self.0.name))
+            }
             None => {}
         }
     }

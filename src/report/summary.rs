@@ -38,9 +38,10 @@ pub fn json(applied: &[Applied]) -> Value {
         .iter()
         .map(|target| {
             let places = target.places.iter().map(|place| {
-                let tags = place.tags.iter().map(|tag| {
-                    json!({ "name": tag.name, "written": tag.written, "skipped": tag.skipped })
-                });
+                let tags = place
+                    .tags
+                    .iter()
+                    .map(|tag| json!({ "name": tag.name, "written": tag.written, "skipped": tag.skipped }));
                 json!({
                     "repository": place.repository.to_string(),
                     "digest": place.digest,

@@ -1,0 +1,370 @@
+//! The file as it is written: its shape is checked, `[defaults]` and platform tables are merged in, templates stand as
+//! they are, and everything knows its place.
+
+use std::path::{Path, PathBuf};
+
+use super::facts::Needs;
+use super::fields::Fields;
+use super::model::{Attestations, Format, TagPolicy, Undeclared, WithoutEmulator};
+use super::problems::{Problem, Problems, Span};
+use super::tree::{self, Table, Text, Value};
+
+/// A `manifests.toml` that is read but not yet resolved.
+#[derive(Clone, Debug)]
+pub struct Document {
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+    pub(super) targets: Vec<TargetTable>,
+    pub(super) registries: Vec<RegistryTable>,
+    pub(super) needs: Needs,
+    /// What is wrong with the shape; it comes out together with what [`Document::resolve`] finds.
+    pub(super) problems: Vec<Problem>,
+}
+
+/// Reads `text`, the content of the file at `path` (absolute, or paths in it stay relative). Fails only where the text
+/// is no TOML: problems of shape wait for [`Document::resolve`], so that all come at once.
+pub fn read(path: &Path, text: &str) -> Result<Document, Problems> {
+    match tree::parse(text) {
+        Ok(root) => Ok(Document::of(path, text, &root)),
+        Err(problems) => match Problems::of(path, text, problems) {
+            Some(problems) => Err(problems),
+            None => Ok(Document::of(path, text, &Table::default())),
+        },
+    }
+}
+
+/// `[target.NAME]`, with `[defaults]` under it.
+#[derive(Clone, Debug)]
+pub(super) struct TargetTable {
+    pub(super) name: Text,
+    pub(super) repositories: Vec<Text>,
+    pub(super) tags: Vec<TagEntry>,
+    pub(super) image: Option<Text>,
+    pub(super) platforms: Option<Vec<Text>>,
+    pub(super) tables: Vec<PlatformTable>,
+    pub(super) build: Option<BuildTable>,
+    pub(super) smoke: Option<SmokeTable>,
+    pub(super) undeclared: Undeclared,
+    pub(super) attestations: Attestations,
+    pub(super) format: Format,
+    pub(super) annotations: Vec<(Text, Text)>,
+    pub(super) package: Option<Text>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct TagEntry {
+    pub(super) name: Text,
+    pub(super) policy: Option<TagPolicy>,
+}
+
+/// `platform."…"` of a target, with the target's `build` and `smoke` under its own.
+#[derive(Clone, Debug)]
+pub(super) struct PlatformTable {
+    pub(super) key: Text,
+    /// Whether the target itself has the table; those of `[defaults]` wait for targets with that platform.
+    pub(super) own: bool,
+    pub(super) image: Option<Text>,
+    pub(super) os_version: Option<Text>,
+    pub(super) os_features: Vec<Text>,
+    pub(super) build: Option<BuildTable>,
+    pub(super) smoke: Option<SmokeTable>,
+    pub(super) annotations: Vec<(Text, Text)>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct BuildTable {
+    pub(super) context: Option<Text>,
+    pub(super) dockerfile: Option<Text>,
+    pub(super) args: Vec<(Text, Text)>,
+    pub(super) stage: Option<Text>,
+    pub(super) labels: Vec<(Text, Text)>,
+    pub(super) secrets: Vec<Text>,
+    pub(super) ssh: Vec<Text>,
+    pub(super) cache_from: Vec<Text>,
+    pub(super) cache_to: Vec<Text>,
+    pub(super) no_cache: bool,
+    pub(super) pull: bool,
+    pub(super) before: Vec<Text>,
+    pub(super) extra_args: Vec<Text>,
+    /// Where `build` stands.
+    pub(super) span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct SmokeTable {
+    pub(super) command: Vec<Text>,
+    pub(super) expect: Option<Text>,
+    pub(super) timeout: Option<Text>,
+    pub(super) without_emulator: WithoutEmulator,
+}
+
+/// `[registry."HOST"]`.
+#[derive(Clone, Debug)]
+pub(super) struct RegistryTable {
+    pub(super) host: Text,
+    pub(super) ca_file: Option<Text>,
+    pub(super) client_cert: Option<Text>,
+    pub(super) client_key: Option<Text>,
+    pub(super) insecure: bool,
+    pub(super) plain_http: Option<(bool, Span)>,
+    pub(super) max_connections: Option<usize>,
+}
+
+const TARGET_KEYS: &[&str] = &[
+    "repository",
+    "tags",
+    "image",
+    "platforms",
+    "build",
+    "smoke",
+    "platform",
+    "undeclared",
+    "attestations",
+    "format",
+    "annotations",
+    "package",
+];
+const PLATFORM_KEYS: &[&str] = &["image", "build", "os-version", "os-features", "annotations", "smoke"];
+const BUILD_KEYS: &[&str] = &[
+    "context",
+    "dockerfile",
+    "args",
+    "stage",
+    "labels",
+    "secrets",
+    "ssh",
+    "cache-from",
+    "cache-to",
+    "no-cache",
+    "pull",
+    "before",
+    "extra-args",
+];
+const SMOKE_KEYS: &[&str] = &["command", "expect", "timeout", "without-emulator"];
+const REGISTRY_KEYS: &[&str] =
+    &["ca-file", "client-cert", "client-key", "insecure", "plain-http", "max-connections"];
+
+const POLICIES: &[(&str, TagPolicy)] =
+    &[("moving", TagPolicy::Moving), ("immutable", TagPolicy::Immutable), ("newest", TagPolicy::Newest)];
+const UNDECLARED: &[(&str, Undeclared)] = &[
+    ("known", Undeclared::Known),
+    ("remove", Undeclared::Remove),
+    ("keep", Undeclared::Keep),
+    ("error", Undeclared::Error),
+];
+const ATTESTATIONS: &[(&str, Attestations)] = &[("keep", Attestations::Keep), ("drop", Attestations::Drop)];
+const FORMATS: &[(&str, Format)] =
+    &[("auto", Format::Auto), ("docker", Format::Docker), ("oci", Format::Oci)];
+const WITHOUT_EMULATOR: &[(&str, WithoutEmulator)] =
+    &[("fail", WithoutEmulator::Fail), ("warn", WithoutEmulator::Warn)];
+
+impl Document {
+    fn of(path: &Path, text: &str, root: &Table) -> Self {
+        let mut problems = Vec::new();
+        let mut fields = Fields::new(root, "the file", &["defaults", "target", "registry"], &mut problems);
+        let none = Table::default();
+        let defaults = fields.table("defaults", "a table").unwrap_or(&none);
+        let targets = fields.table("target", "tables `[target.NAME]`").unwrap_or(&none);
+        let registries = fields.table("registry", "tables `[registry.\"HOST\"]`").unwrap_or(&none);
+        let targets: Vec<TargetTable> = each_table(targets, "target", &mut problems)
+            .map(|(name, table)| TargetTable::read(name, table, defaults, &mut problems))
+            .collect();
+        if targets.is_empty() && root.get("target").is_none() {
+            let help = "declare one: `[target.NAME]` with `repository`, `tags` and `platforms`";
+            problems.push(Problem::new(&(0..0), "no target is declared").help(help));
+        }
+        let registries = each_table(registries, "registry", &mut problems)
+            .map(|(host, table)| RegistryTable::read(host, table, &mut problems))
+            .collect();
+        Self {
+            path: path.to_owned(),
+            text: text.to_owned(),
+            targets,
+            registries,
+            needs: Needs::of(root),
+            problems,
+        }
+    }
+
+    /// What has to be known to resolve it.
+    pub fn needs(&self) -> &Needs {
+        &self.needs
+    }
+}
+
+/// The entries of `table` that are tables themselves; the others are reported.
+fn each_table<'a>(
+    table: &'a Table,
+    name: &str,
+    problems: &mut Vec<Problem>,
+) -> std::vec::IntoIter<(&'a Text, &'a Table)> {
+    let mut tables = Vec::new();
+    for entry in &table.0 {
+        match &entry.node.value {
+            Value::Table(table) => tables.push((&entry.key, table)),
+            other => problems.push(
+                Problem::new(&entry.key.span, format!("`{name}.{}` is no table", entry.key.value))
+                    .label(format!("expected a table, found {}", other.kind())),
+            ),
+        }
+    }
+    tables.into_iter()
+}
+
+impl TargetTable {
+    fn read(name: &Text, own: &Table, defaults: &Table, problems: &mut Vec<Problem>) -> Self {
+        let table = defaults.under(own);
+        let mut fields = Fields::new(&table, "a target", TARGET_KEYS, problems);
+        let repositories = fields.string_or_strings("repository");
+        let tags = tags(&mut fields);
+        let image = fields.string("image");
+        let platforms = fields
+            .full_array("platforms", "an array of strings")
+            .map(|nodes| nodes.iter().filter_map(|node| fields.as_string("platforms", node)).collect());
+        let build = BuildTable::of(&mut fields);
+        let smoke = SmokeTable::of(&mut fields);
+        let undeclared = fields.one_of("undeclared", UNDECLARED).unwrap_or(Undeclared::Known);
+        let attestations = fields.one_of("attestations", ATTESTATIONS).unwrap_or(Attestations::Keep);
+        let format = fields.one_of("format", FORMATS).unwrap_or(Format::Auto);
+        let annotations = fields.table_of_strings("annotations");
+        let package = fields.string("package");
+        let tables = fields.table("platform", "tables `platform.\"OS/ARCH\"`");
+        for key in ["repository", "tags"] {
+            if fields.key(key).is_none() {
+                let message = format!("target `{}` has no `{key}`", name.value);
+                fields.problems.push(Problem::new(&name.span, message));
+            }
+        }
+        let own_tables = match own.get("platform").map(|entry| &entry.node.value) {
+            Some(Value::Table(own)) => own,
+            _ => &Table::default(),
+        };
+        let tables = each_table(tables.unwrap_or(&Table::default()), "platform", problems)
+            .map(|(key, inner)| {
+                let own = own_tables.get(&key.value).is_some();
+                PlatformTable::read(key, own, inner, &table, problems)
+            })
+            .collect();
+        Self {
+            name: name.clone(),
+            repositories,
+            tags,
+            image,
+            platforms,
+            tables,
+            build,
+            smoke,
+            undeclared,
+            attestations,
+            format,
+            annotations,
+            package,
+        }
+    }
+}
+
+fn tags(fields: &mut Fields<'_, '_>) -> Vec<TagEntry> {
+    let expected = "a string or `{ name, policy }`";
+    let nodes = fields.full_array("tags", "an array").unwrap_or_default();
+    let mut tags = Vec::new();
+    for node in nodes {
+        match &node.value {
+            Value::String(name) => {
+                let name = Text { value: name.clone(), span: node.span.clone() };
+                tags.push(TagEntry { name, policy: None });
+            }
+            Value::Table(table) => {
+                let mut tag = Fields::new(table, "a tag", &["name", "policy"], fields.problems);
+                let policy = tag.one_of("policy", POLICIES);
+                if tag.key("name").is_none() {
+                    tag.problems.push(Problem::new(&node.span, "a tag has no `name`"));
+                }
+                tags.extend(tag.string("name").map(|name| TagEntry { name, policy }));
+            }
+            _ => fields.wrong("tags", node, expected).unwrap_or_default(),
+        }
+    }
+    tags
+}
+
+impl PlatformTable {
+    fn read(key: &Text, own: bool, table: &Table, target: &Table, problems: &mut Vec<Problem>) -> Self {
+        let below = Table(
+            target
+                .0
+                .iter()
+                .filter(|entry| matches!(entry.key.value.as_str(), "build" | "smoke"))
+                .cloned()
+                .collect(),
+        );
+        let table = below.under(table);
+        let mut fields = Fields::new(&table, "a platform", PLATFORM_KEYS, problems);
+        Self {
+            key: key.clone(),
+            own,
+            image: fields.string("image"),
+            os_version: fields.string("os-version"),
+            os_features: fields.strings("os-features"),
+            build: BuildTable::of(&mut fields),
+            smoke: SmokeTable::of(&mut fields),
+            annotations: fields.table_of_strings("annotations"),
+        }
+    }
+}
+
+impl BuildTable {
+    /// `build` of a target or a platform.
+    fn of(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        let table = fields.table_or_false("build")??;
+        let span = fields.key("build")?.clone();
+        let mut fields = Fields::new(table, "`build`", BUILD_KEYS, fields.problems);
+        Some(Self {
+            context: fields.string("context"),
+            dockerfile: fields.string("dockerfile"),
+            args: fields.table_of_strings("args"),
+            stage: fields.string("stage"),
+            labels: fields.table_of_strings("labels"),
+            secrets: fields.strings("secrets"),
+            ssh: fields.strings("ssh"),
+            cache_from: fields.strings("cache-from"),
+            cache_to: fields.strings("cache-to"),
+            no_cache: fields.boolean("no-cache").unwrap_or(false),
+            pull: fields.boolean("pull").unwrap_or(false),
+            before: fields.strings("before"),
+            extra_args: fields.strings("extra-args"),
+            span,
+        })
+    }
+}
+
+impl SmokeTable {
+    /// `smoke` of a target or a platform.
+    fn of(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        let table = fields.table_or_false("smoke")??;
+        let mut fields = Fields::new(table, "`smoke`", SMOKE_KEYS, fields.problems);
+        Some(Self {
+            command: fields.strings("command"),
+            expect: fields.string("expect"),
+            timeout: fields.string("timeout"),
+            without_emulator: fields
+                .one_of("without-emulator", WITHOUT_EMULATOR)
+                .unwrap_or(WithoutEmulator::Fail),
+        })
+    }
+}
+
+impl RegistryTable {
+    fn read(host: &Text, table: &Table, problems: &mut Vec<Problem>) -> Self {
+        let mut fields = Fields::new(table, "a registry", REGISTRY_KEYS, problems);
+        let plain_http = fields.boolean("plain-http");
+        Self {
+            host: host.clone(),
+            ca_file: fields.string("ca-file"),
+            client_cert: fields.string("client-cert"),
+            client_key: fields.string("client-key"),
+            insecure: fields.boolean("insecure").unwrap_or(false),
+            plain_http: plain_http.zip(fields.key("plain-http").cloned()),
+            max_connections: fields.count("max-connections"),
+        }
+    }
+}

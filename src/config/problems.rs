@@ -1,0 +1,171 @@
+//! What is wrong with a declaration: every problem with its place, shown as rustc shows its own.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use crate::error::{Exit, Failure};
+use crate::suggest::near_miss;
+
+/// Everything that is wrong with a declaration, in the order of the file. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems {
+    path: PathBuf,
+    text: String,
+    list: Vec<Problem>,
+}
+
+/// Bytes of the text.
+pub type Span = Range<usize>;
+
+/// One thing that is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What the caret points at.
+    pub span: Span,
+    /// What was found and what was expected, without a final full stop.
+    pub message: String,
+    /// A few words beside the caret.
+    pub label: Option<String>,
+    /// Another place that has to do with it, and what it is.
+    pub also: Option<(Span, String)>,
+    /// The way out.
+    pub help: Option<String>,
+}
+
+/// A problem as machines take it: JSON output, annotations of a CI run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located<'a> {
+    /// The file as it is shown.
+    pub path: &'a Path,
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// What was found and what was expected.
+    pub message: &'a str,
+    /// The way out.
+    pub help: Option<&'a str>,
+}
+
+impl Problem {
+    pub(super) fn new(span: &Span, message: impl Into<String>) -> Self {
+        Self { span: span.clone(), message: message.into(), label: None, also: None, help: None }
+    }
+
+    pub(super) fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    pub(super) fn also(mut self, span: &Span, label: impl Into<String>) -> Self {
+        self.also = Some((span.clone(), label.into()));
+        self
+    }
+
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Helps with the candidate that was probably meant, else with all of them.
+    pub(super) fn meant(self, found: &str, candidates: &[&str]) -> Self {
+        let help = match near_miss(found, candidates.iter().copied()) {
+            Some(candidate) => format!("did you mean `{candidate}`?"),
+            None => format!("known are {}", candidates.join(", ")),
+        };
+        self.help(help)
+    }
+}
+
+impl Problems {
+    /// The problems of `text`, sorted, each once; `None` when there are none.
+    pub(super) fn of(path: &Path, text: &str, mut list: Vec<Problem>) -> Option<Self> {
+        list.sort_by(|a, b| {
+            (a.span.start, a.span.end, &a.message).cmp(&(b.span.start, b.span.end, &b.message))
+        });
+        // What `[defaults]` says is read once for every target.
+        list.dedup_by(|a, b| a.span == b.span && a.message == b.message);
+        (!list.is_empty()).then(|| Self { path: path.to_owned(), text: text.to_owned(), list })
+    }
+
+    /// Shows the file as `path`, e.g. relative to the folder that the command runs in.
+    #[must_use]
+    pub fn shown_as(mut self, path: &Path) -> Self {
+        path.clone_into(&mut self.path);
+        self
+    }
+
+    /// The problems themselves.
+    pub fn list(&self) -> &[Problem] {
+        &self.list
+    }
+
+    /// The problems with line and column.
+    pub fn located(&self) -> impl Iterator<Item = Located<'_>> {
+        self.list.iter().map(|problem| {
+            let (line, column) = position(&self.text, problem.span.start);
+            Located {
+                path: &self.path,
+                line,
+                column,
+                message: &problem.message,
+                help: problem.help.as_deref(),
+            }
+        })
+    }
+
+    /// One line about all of them: `manifests.toml has 2 problems`.
+    pub fn summary(&self) -> String {
+        let plural = if self.list.len() == 1 { "problem" } else { "problems" };
+        format!("{} has {} {plural}", self.path.display(), self.list.len())
+    }
+
+    /// Every problem with its line of the file, a caret and the way out.
+    pub fn render(&self, color: bool) -> String {
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let path = self.path.display().to_string();
+        let shown: Vec<String> =
+            self.list.iter().map(|problem| renderer.render(&[self.group(problem, &path)])).collect();
+        let mut text = shown.join("\n\n");
+        text.push('\n');
+        text
+    }
+
+    fn group<'a>(&'a self, problem: &'a Problem, path: &'a str) -> Group<'a> {
+        let primary = AnnotationKind::Primary.span(problem.span.clone()).label(problem.label.as_deref());
+        let also = problem
+            .also
+            .as_ref()
+            .map(|(span, label)| AnnotationKind::Context.span(span.clone()).label(label.as_str()));
+        let snippet = Snippet::source(&self.text).path(path).annotation(primary).annotations(also);
+        let group = Level::ERROR.primary_title(&problem.message).element(snippet);
+        match &problem.help {
+            Some(help) => group.element(Level::HELP.message(help)),
+            None => group,
+        }
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.render(false).trim_end())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self::new(problems.summary()).exit(Exit::Usage).because(problems)
+    }
+}
+
+/// Line and column, from 1, the column in characters.
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
