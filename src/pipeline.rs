@@ -161,8 +161,13 @@ impl Pipeline<'_> {
             pushed: false,
         };
         let Some(build) = &image.build else { return Ok(produced) };
-        task.stage("waiting");
-        let _permit = permits.acquire().await?;
+        let _permit = match permits.try_acquire() {
+            Ok(permit) => permit,
+            Err(_) => {
+                task.stage("waiting for another to end");
+                permits.acquire().await?
+            }
+        };
 
         task.stage("building");
         let job = BuildJob {

@@ -93,7 +93,7 @@ impl Rehearsal {
     ///
     /// The server failed while it ran.
     pub async fn stop(self) -> Result<()> {
-        Ok(self.server.stop().await?)
+        self.server.stop().await
     }
 }
 

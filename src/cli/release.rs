@@ -76,6 +76,7 @@ async fn rehearse(context: &Context, arguments: &Release, declaration: Declarati
     let result = publish(context, arguments, &mapped).await;
     let (requests, writes) = rehearsal.requests();
     let log = rehearsal.folder().join("requests.log");
+    let log = log.strip_prefix(std::env::current_dir()?).unwrap_or(&log);
     context
         .progress
         .stage("Rehearsed", &format!("{requests} requests, {writes} of them writes ({})", log.display()));
@@ -95,9 +96,7 @@ async fn rehearse(context: &Context, arguments: &Release, declaration: Declarati
 fn show_how_to_run(context: &Context, mapped: &Declaration) {
     let Some(target) = mapped.targets.first() else { return };
     let (repository, tag) = (&target.repositories[0], &target.tags[0].name);
-    context.progress.line(&format!(
-        "To run it: `manifests release --rehearse --keep-serving`, and then in another terminal"
-    ));
+    context.progress.line("To run it: the same command with `--keep-serving`, and then in another terminal");
     for image in &target.images {
         let platform = image.platform.for_engine();
         context

@@ -67,12 +67,14 @@ fn target(expander: &mut Expander<'_>, table: &TargetTable, root: &Path) -> Opti
             .push(Problem::new(&key.span, message).help("set `format = \"oci\"`, or leave them out"));
     }
     let version = of_target.package.as_ref().ok().map(|package| package.version.to_string());
-    let first = repositories.first().zip(tags.first());
-    let images = first.and_then(|((repository, _), (tag, _))| {
-        let place = images::Place { table, of_target: &of_target, root, repository, tag: &tag.name };
-        images::images(expander, &place)
-    });
-    let images = images?;
+    // Without a repository or a tag of its own the images are looked at all the same, for what is wrong with them.
+    let nowhere = Repository { host: "docker.io".to_owned(), path: format!("library/{}", table.name.value) };
+    let repository = repositories.first().map_or(&nowhere, |(repository, _)| repository);
+    let tag = tags.first().map_or("latest", |(tag, _)| tag.name.as_str());
+    let images = images::images(expander, &images::Place { table, of_target: &of_target, root, repository, tag })?;
+    if tags.is_empty() || repositories.is_empty() {
+        return None;
+    }
     if tags.len() != table.tags.len() || repositories.len() != table.repositories.len() {
         return None;
     }

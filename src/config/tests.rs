@@ -107,7 +107,7 @@ fn defaults_merge_and_replace() {
     let [app, other] = &declaration.targets[..] else { panic!() };
     let args = |index: usize| app.images[index].build.as_ref().unwrap().args.clone();
     assert_eq!(args(0), [("A".to_owned(), "1".to_owned()), ("B".to_owned(), "3".to_owned())].into());
-    assert_eq!(args(1)["C"], "linux/arm64");
+    assert_eq!(args(1)["C"], "linux(ubuntu22.04)/arm64");
     assert_eq!(app.images[1].platform.to_string(), "linux(ubuntu22.04)/arm64");
     assert!(
         !app.images[0].build.as_ref().unwrap().added_labels.contains_key("org.opencontainers.image.source")
@@ -169,8 +169,8 @@ fn mistakes_name_place_and_way_out() {
         ("\"1\"", "\"1\", \"1\"", &["3:14 the tag `1` is declared twice"]),
         (
             "\"1\"",
-            "{ name = \"1\", policy = \"moves\" }",
-            &["3:32 unknown value `moves` of `policy` | did you mean `moving`?"],
+            "{ name = \"1\", policy = \"movin\" }",
+            &["3:32 unknown value `movin` of `policy` | did you mean `moving`?"],
         ),
         ("\"1\"", "\"{versoin}\"", &["3:11 unknown template name `versoin` | did you mean `{version}`?"]),
         (
@@ -212,7 +212,7 @@ fn mistakes_name_place_and_way_out() {
         (
             "platforms",
             "platform.\"linux/s390x\" = {}\nplatforms",
-            &["4:10 `platform.\"linux/s390x\"` is not among `platforms` | did you mean `linux/arm64`?"],
+            &["4:10 `platform.\"linux/s390x\"` is not among `platforms` | known are linux/amd64, linux/arm64"],
         ),
         (
             "platforms",
