@@ -146,6 +146,8 @@ async fn a_smoke_run_compares_what_is_printed() {
     assert!(error.contains("exit status: 3") && error.contains("stderr:\n    why"), "{error}");
     let error = run(&smoke(&["/note"], None)).await.unwrap_err();
     assert!(error.contains("smoke run of manifests.invalid/smoke:1 for linux/amd64, `/note`"), "{error}");
+    // While a container is on its way out its image cannot go.
+    until("the containers are gone", || containers_of(&built.image_id).is_empty()).await;
 }
 
 #[tokio::test]
@@ -166,6 +168,7 @@ async fn a_program_of_another_platform_is_named_as_such() {
     let run = engine.smoke(&built.image_id, &job.reference, &job.platform, &smoke, quiet()).await;
     let error = render(&run.unwrap_err());
     assert!(error.contains("hint: the image holds a program for another platform"), "{error}");
+    until("the container is gone", || containers_of(&built.image_id).is_empty()).await;
 }
 
 /// The names of the containers of an image, running or not.
