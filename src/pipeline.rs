@@ -39,8 +39,9 @@ pub struct Pipeline<'a> {
     pub root: &'a Path,
     /// Which platforms this machine runs.
     pub runnable: &'a Runnable,
-    /// Whether the engine's daemon reaches the registries itself; when not, images are exported and pushed from here.
-    pub engine_pushes: bool,
+    /// Whether the engine's daemon reaches registries on this machine's loopback; when not, images for them are exported
+    /// and pushed from here.
+    pub engine_reaches_loopback: bool,
     /// How far to go.
     pub until: Until,
     /// `--skip-smoke`.
@@ -187,7 +188,7 @@ impl Pipeline<'_> {
             produced.pushed = known.is_none();
             produced.digest = Some(match known {
                 Some(digest) => digest,
-                None => self.push(&built.image_id, &image.reference, task).await?,
+                None => self.push(&built.image_id, image, task).await?,
             });
         }
         Ok(produced)
@@ -206,35 +207,42 @@ impl Pipeline<'_> {
             return Ok(());
         }
         task.stage("smoke run");
-        self.engine.smoke(image_id, &image.platform, smoke, lines(task, "smoke run")).await
+        self.engine.smoke(image_id, &image.reference, &image.platform, smoke, lines(task, "smoke run")).await
     }
 
     /// The digest under which the registry serves this very image at its reference already. An unchanged image is not
     /// pushed again: the engine would send its manifest every time.
     async fn registry_has(&self, image_id: &str, image: &Image) -> Result<Option<Digest>> {
-        let Some(digest) = self.engine.recorded_digest(image_id, &image.reference.repository).await? else {
+        let repository = &image.reference.repository;
+        let recorded = self.engine.recorded_digests(image_id, repository).await?;
+        if recorded.is_empty() {
             return Ok(None);
-        };
-        let served = self.registry.head_manifest(&image.reference.repository, image.reference.lookup()).await;
+        }
+        let served = self.registry.head_manifest(repository, image.reference.lookup()).await;
         // What cannot be read is pushed: the engine has credentials of its own.
         let served = served.ok().flatten().map(|head| head.digest);
-        Ok(served.filter(|served| *served == digest))
+        Ok(served.filter(|served| recorded.contains(served)))
     }
 
-    async fn push(&self, image_id: &str, reference: &Reference, task: &Task) -> Result<Digest> {
-        if self.engine_pushes {
+    async fn push(&self, image_id: &str, image: &Image, task: &Task) -> Result<Digest> {
+        let reference = &image.reference;
+        let repository = &reference.repository;
+        if self.engine_reaches_loopback || !repository.is_loopback() {
             return Ok(self.engine.push(reference, lines(task, "pushing")).await?.digest);
         }
         let folder = tempfile::tempdir()?;
-        let exported = self.engine.export(image_id, folder.path()).await?;
-        let repository = &reference.repository;
+        let exported = self.engine.export(image_id, &image.platform, folder.path()).await?;
         for blob in &exported.blobs {
             self.registry.upload_file(repository, &blob.digest, blob.size, &blob.path).await?;
         }
-        Ok(self
-            .registry
-            .put_manifest(repository, reference.lookup(), &exported.media_type, &exported.manifest)
-            .await?)
+        let Some((root, children)) = exported.manifests.split_last() else {
+            return Err(Failure::new(format!("the export of {reference} holds no manifest")).into());
+        };
+        for child in children {
+            let digest = Digest::of(&child.bytes);
+            self.registry.put_manifest(repository, digest.as_str(), &child.media_type, &child.bytes).await?;
+        }
+        Ok(self.registry.put_manifest(repository, reference.lookup(), &root.media_type, &root.bytes).await?)
     }
 }
 

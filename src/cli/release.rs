@@ -49,7 +49,7 @@ async fn publish(context: &Context, arguments: &Release, declaration: &Declarati
         registry: &registry,
         root: &declaration.root,
         runnable: &ready.runnable,
-        engine_pushes: ready.engine_pushes,
+        engine_reaches_loopback: ready.engine_reaches_loopback,
         until: Until::Pushed,
         skip_smoke: arguments.skip_smoke,
         jobs: context.jobs(),

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::args::{Push, Stage};
 use super::context::Context;
 use crate::config::{Declaration, Strictness, Target};
+use crate::engine::doctor::{loopback_is_declared, require};
 use crate::engine::{Engine, Request, Runnable};
 use crate::error::{Exit, Failure};
 use crate::pipeline::{Pipeline, Produced, Until};
@@ -32,7 +33,7 @@ async fn run(context: &Context, arguments: &Stage, until: Until, skip_smoke: boo
         registry: &registry,
         root: &declaration.root,
         runnable: &ready.runnable,
-        engine_pushes: ready.engine_pushes,
+        engine_reaches_loopback: ready.engine_reaches_loopback,
         until,
         skip_smoke,
         jobs: context.jobs(),
@@ -98,7 +99,7 @@ fn work<'a>(declaration: &'a Declaration, arguments: &Stage) -> Result<Vec<(&'a 
 pub(super) struct Readiness {
     pub(super) engine: Engine,
     pub(super) runnable: Runnable,
-    pub(super) engine_pushes: bool,
+    pub(super) engine_reaches_loopback: bool,
 }
 
 /// Finds the engine, and compares its settings with the declared registries before anything is built.
@@ -107,12 +108,9 @@ pub(super) async fn ready(context: &Context, declaration: &Declaration) -> Resul
     let engine = Engine::find(&request).await?;
     context.progress.stage("Engine", &engine.describe());
     let info = engine.info().await?;
-    let runnable = engine.runnable(&info);
-    let to_loopback = declaration
-        .targets
-        .iter()
-        .flat_map(|target| &target.images)
-        .any(|image| image.build.is_some() && image.reference.repository.is_loopback());
-    let engine_pushes = !to_loopback || info.shares_loopback();
-    Ok(Readiness { engine, runnable, engine_pushes })
+    let runnable = engine.runnable(&info).await;
+    // Where it does not matter nobody is made to come by.
+    let engine_reaches_loopback = !loopback_is_declared(declaration) || engine.reaches_loopback().await?;
+    require(&info, engine_reaches_loopback, declaration)?;
+    Ok(Readiness { engine, runnable, engine_reaches_loopback })
 }

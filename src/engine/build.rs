@@ -1,11 +1,12 @@
 //! Builds one platform's image.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::{Builder, Engine, Lines, children};
+use super::children::Program;
+use super::{Builder, Engine, Lines, indent};
 use crate::config::Build;
 use crate::error::Failure;
 use crate::platform::Platform;
@@ -21,12 +22,12 @@ pub struct BuildJob {
     /// The tag that the image gets in the engine.
     pub reference: Reference,
     /// The folder that `before` runs in.
-    pub root: std::path::PathBuf,
+    pub root: PathBuf,
     /// As declared.
     pub build: Build,
 }
 
-/// An image in the engine.
+/// An image that was built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Built {
     /// What the engine knows it by, `sha256:…`.
@@ -40,96 +41,150 @@ impl Engine {
     ///
     /// Either ends with a status other than 0: the error shows all that it wrote.
     pub async fn build(&self, job: &BuildJob, lines: Lines) -> Result<Built> {
-        if let Some((program, arguments)) = job.build.before.split_first() {
-            before(job, program, arguments, &lines).await?;
-        }
-        if !job.build.context.is_dir() {
-            return Err(Failure::new(format!("there is no build context {}", job.build.context.display()))
-                .hint("`build.context` is relative to the declaration's folder")
+        if let Some(before) = before(job) {
+            let ended = before.clone().lines(lines.clone()).merged().await?;
+            if !ended.success {
+                let (what, output) = (before.shown(), indent(&ended.stdout));
+                return Err(Failure::new(format!(
+                    "`{what}`, run before the build of {} for {}, ended with {}:\n{output}",
+                    job.reference, job.platform, ended.status
+                ))
                 .into());
+            }
+        }
+        // Only now: `before` may have made the context.
+        if let Some(failure) = self.objection(job) {
+            return Err(failure.into());
         }
         let folder = tempfile::tempdir().context("could not make a temporary folder")?;
         let id_file = folder.path().join("image-id");
-        let finished = self.stream(arguments(job, self.builder, &id_file), lines).await?;
-        if !finished.success {
-            return Err(Failure::new(format!(
-                "the build of {} for {} ended with {}; its output:\n{}",
+        let build = self.command(arguments(job, self.builder, &id_file)).lines(lines);
+        let ended = build.merged().await?;
+        if !ended.success {
+            let failure = Failure::new(format!(
+                "the build of {} for {} ended with {}:\n{}",
                 job.reference,
                 job.platform,
-                finished.status,
-                indent(&finished.output)
-            ))
-            .hint(hint(&finished.output, &job.platform))
+                ended.status,
+                indent(&ended.stdout)
+            ));
+            return Err(match hint(&ended.stdout, &job.platform) {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
             .into());
         }
         let image_id = std::fs::read_to_string(&id_file)
-            .with_context(|| format!("the build of {} ended well but wrote no image ID", job.reference))?;
-        Ok(Built { image_id: image_id.trim().to_owned() })
+            .with_context(|| format!("the build of {} ended well, but gave no image ID", job.reference))?;
+        let image_id = image_id.trim().to_owned();
+        if self.builder == Builder::BuildKit {
+            return Ok(Built { image_id });
+        }
+        self.loaded(job, image_id).await
+    }
+
+    /// What buildx names may be the configuration, where the engine's image store knows an image by its manifest.
+    async fn loaded(&self, job: &BuildJob, named: String) -> Result<Built> {
+        if self.inspect(&named).await?.is_some() {
+            return Ok(Built { image_id: named });
+        }
+        match self.inspect(&job.reference.to_string()).await? {
+            Some(image) => Ok(Built { image_id: image.id.to_string() }),
+            None => Err(Failure::new(format!(
+                "the build of {} ended well, but the engine does not hold the image",
+                job.reference
+            ))
+            .hint("does `build.extra-args` send the result elsewhere?")
+            .into()),
+        }
+    }
+
+    /// Why this engine would fail to build `job`, as far as it can be told without trying.
+    fn objection(&self, job: &BuildJob) -> Option<Failure> {
+        let build = &job.build;
+        let what = format!("could not build {} for {}", job.reference, job.platform);
+        if self.builder == Builder::BuildKit && !build.cache_to.is_empty() {
+            return Some(
+                Failure::new(format!("{what}: `build.cache-to` needs buildx; this is {}", self.describe()))
+                    .hint(super::find::BUILDX),
+            );
+        }
+        if !build.context.is_dir() {
+            return Some(
+                Failure::new(format!("{what}: there is no folder {}", build.context.display()))
+                    .hint("`build.context` is relative to the declaration's folder"),
+            );
+        }
+        let named_elsewhere =
+            |argument: &String| argument.starts_with("-f") || argument.starts_with("--file");
+        if build.dockerfile.is_none() && build.extra_args.iter().any(named_elsewhere) {
+            return None;
+        }
+        let dockerfile = build.dockerfile.clone().unwrap_or_else(|| build.context.join("Dockerfile"));
+        (!dockerfile.is_file()).then(|| {
+            Failure::new(format!("{what}: there is no {}", dockerfile.display()))
+                .hint("`build.dockerfile` names another file, relative to the declaration's folder")
+        })
     }
 }
 
-async fn before(job: &BuildJob, program: &str, arguments: &[String], lines: &Lines) -> Result<()> {
-    let platform = job.platform.to_string();
-    let variant = job.platform.variant.clone().unwrap_or_default();
-    let environment = [
-        ("MANIFESTS_TARGET", job.target.as_str()),
-        ("MANIFESTS_PLATFORM", platform.as_str()),
-        ("MANIFESTS_OS", job.platform.os.as_str()),
-        ("MANIFESTS_ARCH", job.platform.arch.as_str()),
-        ("MANIFESTS_VARIANT", variant.as_str()),
-        ("MANIFESTS_IMAGE", &job.reference.to_string()),
+/// The declared command that comes before the build.
+fn before(job: &BuildJob) -> Option<Program> {
+    let (name, arguments) = job.build.before.split_first()?;
+    let program = Program::new(name).args(arguments).folder(&job.root);
+    let platform = &job.platform;
+    let variables = [
+        ("MANIFESTS_TARGET", job.target.clone()),
+        ("MANIFESTS_PLATFORM", platform.to_string()),
+        ("MANIFESTS_OS", platform.os.clone()),
+        ("MANIFESTS_ARCH", platform.arch.clone()),
+        ("MANIFESTS_VARIANT", platform.variant.clone().unwrap_or_default()),
+        ("MANIFESTS_MACHINE", platform.machine()),
+        ("MANIFESTS_IMAGE", job.reference.to_string()),
     ];
-    let arguments = arguments.iter().map(OsString::from).collect();
-    let finished =
-        children::stream_in(&job.root, Path::new(program), arguments, &environment, lines.clone()).await?;
-    if finished.success {
-        return Ok(());
-    }
-    Err(Failure::new(format!(
-        "`build.before` of target {} for {} ended with {}; its output:\n{}",
-        job.target,
-        job.platform,
-        finished.status,
-        indent(&finished.output)
-    ))
-    .into())
+    Some(variables.into_iter().fold(program, |program, (name, value)| program.env(name, value)))
 }
 
 /// The CLI's arguments. Pure.
 fn arguments(job: &BuildJob, builder: Builder, id_file: &Path) -> Vec<OsString> {
     let build = &job.build;
     let mut arguments: Vec<OsString> = match builder {
-        // Without `--load` a builder in a container keeps the image to itself.
-        Builder::Buildx => vec!["buildx".into(), "build".into(), "--load".into()],
+        Builder::Buildx => vec!["buildx".into(), "build".into()],
         Builder::BuildKit => vec!["build".into()],
     };
-    let mut option =
-        |name: &str, value: &str| arguments.extend([OsString::from(name), OsString::from(value)]);
-    option("--platform", &job.platform.for_engine());
-    option("--tag", &job.reference.to_string());
-    option("--progress", "plain");
+    let mut option = |name: &str, value: OsString| arguments.extend([name.into(), value]);
+    option("--platform", job.platform.for_engine().into());
+    option("--tag", job.reference.to_string().into());
+    if let Some(dockerfile) = &build.dockerfile {
+        option("--file", dockerfile.into());
+    }
     for (name, value) in &build.args {
-        option("--build-arg", &format!("{name}={value}"));
+        option("--build-arg", format!("{name}={value}").into());
+    }
+    if let Some(stage) = &build.stage {
+        option("--target", stage.into());
     }
     for (name, value) in build.labels.iter().chain(&build.added_labels) {
-        option("--label", &format!("{name}={value}"));
+        option("--label", format!("{name}={value}").into());
     }
     for (name, values) in [
-        ("--target", build.stage.as_slice()),
-        ("--secret", build.secrets.as_slice()),
-        ("--ssh", build.ssh.as_slice()),
-        ("--cache-from", build.cache_from.as_slice()),
-        ("--cache-to", build.cache_to.as_slice()),
+        ("--secret", &build.secrets),
+        ("--ssh", &build.ssh),
+        ("--cache-from", &build.cache_from),
+        ("--cache-to", &build.cache_to),
     ] {
         for value in values {
-            option(name, value);
+            option(name, value.into());
         }
     }
-    arguments.extend(["--iidfile".into(), id_file.into()]);
-    if let Some(dockerfile) = &build.dockerfile {
-        arguments.extend(["--file".into(), dockerfile.into()]);
-    }
-    for (name, wanted) in [("--no-cache", build.no_cache), ("--pull", build.pull)] {
+    option("--iidfile", id_file.into());
+    option("--progress", "plain".into());
+    for (name, wanted) in [
+        ("--no-cache", build.no_cache),
+        ("--pull", build.pull),
+        // A builder in a container would keep the image to itself.
+        ("--load", builder == Builder::Buildx),
+    ] {
         if wanted {
             arguments.push(name.into());
         }
@@ -139,16 +194,20 @@ fn arguments(job: &BuildJob, builder: Builder, id_file: &Path) -> Vec<OsString> 
     arguments
 }
 
-/// What to do about failures that have one well-known cause.
-fn hint(output: &str, platform: &Platform) -> String {
-    if output.contains("exec format error") {
-        return format!("`RUN` for {platform} needs an emulator here: `doctor` says how to get it");
+/// The way out of failures that have one well-known cause; only the hint depends on what the engine says.
+fn hint(output: &str, platform: &Platform) -> Option<String> {
+    let output = output.to_ascii_lowercase();
+    let any = |words: &[&str]| words.iter().any(|word| output.contains(word));
+    if any(&["exec format error"]) {
+        return Some(format!("`RUN` for {platform} needs an emulator here: `doctor` says how to get it"));
     }
-    "run with `--verbose` to see each build's output as it comes".to_owned()
-}
-
-pub(super) fn indent(text: &str) -> String {
-    text.trim_end().lines().map(|line| format!("    {line}\n")).collect::<String>().trim_end().to_owned()
+    if any(&["no match for platform", "does not match the specified platform"]) {
+        return Some(format!("the base image does not exist for {platform}"));
+    }
+    if any(&["pull access denied", "insufficient_scope", "unauthorized"]) {
+        return Some("the base image needs credentials (`docker login`), or does not exist".to_owned());
+    }
+    any(&["buildx component is missing or broken"]).then(|| super::find::BUILDX.to_owned())
 }
 
 #[cfg(test)]
@@ -177,12 +236,21 @@ mod tests {
         let build = Build { context: "/src".into(), ..Build::default() };
         assert_eq!(
             line(build.clone(), Builder::Buildx),
-            "buildx build --load --platform linux/arm/v7 --tag ghcr.io/o/app:1 --progress plain --iidfile /tmp/id /src"
+            "buildx build --platform linux/arm/v7 --tag ghcr.io/o/app:1 --iidfile /tmp/id --progress plain --load /src"
         );
         assert_eq!(
             line(build, Builder::BuildKit),
-            "build --platform linux/arm/v7 --tag ghcr.io/o/app:1 --progress plain --iidfile /tmp/id /src"
+            "build --platform linux/arm/v7 --tag ghcr.io/o/app:1 --iidfile /tmp/id --progress plain /src"
         );
+    }
+
+    #[test]
+    fn well_known_failures_come_with_their_way_out() {
+        let platform: Platform = "linux/arm64".parse().unwrap();
+        let hint = |output: &str| hint(output, &platform);
+        assert!(hint("#5 0.1 exec /bin/sh: exec format error").unwrap().contains("`RUN` for linux/arm64"));
+        assert!(hint("ERROR: no match for platform in manifest: not found").unwrap().contains("base image"));
+        assert_eq!(hint("#5 0.1 make: *** [all] Error 1"), None);
     }
 
     #[test]
@@ -206,9 +274,9 @@ mod tests {
         };
         assert_eq!(
             line(build, Builder::BuildKit),
-            "build --platform linux/arm/v7 --tag ghcr.io/o/app:1 --progress plain --build-arg A=1 2 --label l=m \
-             --label n=o --target s --secret id=x --ssh default --cache-from c --cache-to d --iidfile /tmp/id \
-             --file /src/D --no-cache --pull --network none /src"
+            "build --platform linux/arm/v7 --tag ghcr.io/o/app:1 --file /src/D --build-arg A=1 2 --target s --label l=m \
+             --label n=o --secret id=x --ssh default --cache-from c --cache-to d --iidfile /tmp/id --progress plain \
+             --no-cache --pull --network none /src"
         );
     }
 }

@@ -1,275 +1,268 @@
-//! Child processes. Each runs in a process group of its own, so that it can be ended with all that it started: `duct`
-//! alone ends the child and would wait for ever for a grandchild that holds the pipe.
+//! Child processes, through `duct`. Each runs in a process group of its own and has a thread that sees it to its end:
+//! when its future is dropped, when its time is up or when the whole run is ended, the group is told to end, then
+//! killed, and what the child would leave behind is cleaned up.
+//!
+//! `duct` alone ends the child, not what the child started, and then waits for whoever still holds the pipe.
 
-use std::collections::BTreeSet;
+mod group;
+mod supervise;
+
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::sync::Mutex;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use duct::Expression;
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
 use super::Lines;
 use crate::error::Failure;
 
-/// The groups that run now.
-static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+/// What a group that does not heed TERM is given before KILL, when nobody says otherwise.
+const GRACE: Duration = Duration::from_secs(5);
+/// What one run of a clean-up is given.
+const CLEANUP: Duration = Duration::from_secs(20);
+/// How often a clean-up is run, and how long after the last time.
+const CLEANUPS: (u32, Duration) = (10, Duration::from_millis(300));
 
-/// A child that ended, with stdout and stderr as one text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finished {
-    /// Whether its exit status was 0.
-    pub success: bool,
-    /// Its exit status for people.
-    pub status: String,
-    /// All that it wrote.
-    pub output: String,
+/// A program to run, with everything around it. Nothing is inherited but the environment: stdin is empty.
+#[derive(Clone)]
+pub struct Program {
+    name: OsString,
+    arguments: Vec<OsString>,
+    folder: Option<PathBuf>,
+    environment: Vec<(String, OsString)>,
+    timeout: Option<Duration>,
+    lines: Option<Lines>,
+    cleanup: Option<Box<Cleanup>>,
 }
 
-/// A child that ended, with stdout and stderr apart.
+/// What is run after a program that was ended, until it says that it worked.
+#[derive(Clone)]
+struct Cleanup {
+    program: Program,
+    worked: fn(&Ended) -> bool,
+}
+
+/// A program that ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Captured {
+pub struct Ended {
     /// Whether its exit status was 0.
     pub success: bool,
     /// Its exit status for people.
     pub status: String,
-    /// What it wrote to stdout.
+    /// What it wrote to stdout; of [`Program::merged`], what it wrote to either.
     pub stdout: String,
     /// What it wrote to stderr.
     pub stderr: String,
+    /// Whether it was ended because its time was up.
+    pub timed_out: bool,
 }
 
-/// Runs `program` to its end; every line goes to `lines` as it comes. Dropping the future ends the child's group.
-///
-/// # Errors
-///
-/// The program cannot be started. An exit status other than 0 is no error here.
-pub async fn stream(
-    program: &Path,
-    arguments: Vec<OsString>,
-    environment: &[(&str, &str)],
-    lines: Lines,
-) -> Result<Finished> {
-    stream_in(Path::new("."), program, arguments, environment, lines).await
-}
-
-/// As [`stream`], in `folder`.
-///
-/// # Errors
-///
-/// As [`stream`].
-pub async fn stream_in(
-    folder: &Path,
-    program: &Path,
-    arguments: Vec<OsString>,
-    environment: &[(&str, &str)],
-    lines: Lines,
-) -> Result<Finished> {
-    let mut expression = in_own_group(program, arguments).stderr_to_stdout().dir(folder);
-    for (name, value) in environment {
-        expression = expression.env(name, value);
+impl Program {
+    /// The program called `name`: looked for on PATH when it has no slash in it, else a file, relative to the folder
+    /// it runs in.
+    pub fn new(name: impl Into<OsString>) -> Self {
+        Self {
+            name: name.into(),
+            arguments: Vec::new(),
+            folder: None,
+            environment: Vec::new(),
+            timeout: None,
+            lines: None,
+            cleanup: None,
+        }
     }
-    let reader = expression.reader().map_err(|error| cannot_start(program, error))?;
-    let group = Group::of(&reader.pids());
-    let finished = tokio::task::spawn_blocking(move || {
-        let mut output = String::new();
-        let mut buffered = BufReader::new(&reader);
-        let mut line = Vec::new();
-        while buffered.read_until(b'\n', &mut line)? > 0 {
-            let text = String::from_utf8_lossy(&line);
-            lines(text.trim_end_matches(['\n', '\r']));
-            output.push_str(&text);
-            line.clear();
-        }
-        let status = reader.try_wait()?.map(|ended| ended.status).context("its end was not seen")?;
-        anyhow::Ok(Finished { success: status.success(), status: status.to_string(), output })
-    })
-    .await?
-    .with_context(|| format!("could not follow {}", program.display()));
-    group.ended();
-    finished
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// Runs it in `folder`.
+    #[must_use]
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// Adds a variable to its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Ends it after `timeout`.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Gives each line that it writes to `lines`, as it comes.
+    #[must_use]
+    pub fn lines(mut self, lines: Lines) -> Self {
+        self.lines = Some(lines);
+        self
+    }
+
+    /// Runs `cleanup` whenever the program is ended before it ended itself: for what does not live in its group, as a
+    /// container does not. What the program asked for last may come into being only after it ended, so the clean-up is
+    /// run again, for a while, until it `worked`.
+    #[must_use]
+    pub fn cleanup(mut self, program: Self, worked: fn(&Ended) -> bool) -> Self {
+        self.cleanup = Some(Box::new(Cleanup { program, worked }));
+        self
+    }
+
+    /// Runs it to its end, with stdout and stderr as one text in the order of writing. Dropping the future ends it.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be started, or [`end_all`] ended it. An exit status other than 0 is no error here.
+    pub async fn merged(self) -> Result<Ended> {
+        self.run(true).await
+    }
+
+    /// Runs it to its end, with stdout and stderr apart. Dropping the future ends it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Program::merged`].
+    pub async fn apart(self) -> Result<Ended> {
+        self.run(false).await
+    }
+
+    /// As one would type it.
+    pub fn shown(&self) -> String {
+        let words = std::iter::once(&self.name).chain(&self.arguments);
+        words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+    }
+
+    async fn run(self, merged: bool) -> Result<Ended> {
+        let (outbox, inbox) = channel();
+        let registered = Registered::new(outbox.clone())?;
+        let _ends_when_dropped = EndsWhenDropped(outbox.clone());
+        let task = tokio::task::spawn_blocking(move || {
+            // Registered until the clean-up is done: `end_all` waits for it.
+            let _registered = registered;
+            supervise::supervise(&self, merged, outbox, &inbox)
+        });
+        task.await.context("the thread that follows a child process failed")?
+    }
 }
 
-/// Runs `program` to its end. Dropping the future ends the child's group.
-///
-/// # Errors
-///
-/// The program cannot be started. An exit status other than 0 is no error here.
-pub async fn capture(program: &Path, arguments: Vec<OsString>) -> Result<Captured> {
-    let expression = in_own_group(program, arguments).stdout_capture().stderr_capture();
-    let handle = expression.start().map_err(|error| cannot_start(program, error))?;
-    let group = Group::of(&handle.pids());
-    let captured = tokio::task::spawn_blocking(move || {
-        let output = handle.wait()?;
-        anyhow::Ok(Captured {
-            success: output.status.success(),
-            status: output.status.to_string(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
-    })
-    .await?
-    .with_context(|| format!("could not follow {}", program.display()));
-    group.ended();
-    captured
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Program").field(&self.shown()).finish()
+    }
 }
 
-/// Runs `program`, and hands its stdout to `read` on a thread for blocking work. Dropping the future ends the group.
-///
-/// # Errors
-///
-/// The program cannot be started, `read` fails, or the exit status is not 0.
-pub async fn pipe<T: Send + 'static>(
-    program: &Path,
-    arguments: Vec<OsString>,
-    read: impl FnOnce(&mut dyn std::io::Read) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let reader = in_own_group(program, arguments)
-        .stderr_capture()
-        .reader()
-        .map_err(|error| cannot_start(program, error))?;
-    let group = Group::of(&reader.pids());
-    let result = tokio::task::spawn_blocking(move || {
-        let mut stdout = &reader;
-        let value = read(&mut stdout)?;
-        // What is left unread would keep the child from ending.
-        std::io::copy(&mut stdout, &mut std::io::sink())?;
-        match reader.try_wait()? {
-            Some(ended) if ended.status.success() => Ok(value),
-            Some(ended) => Err(anyhow::anyhow!(
-                "it ended with {}: {}",
-                ended.status,
-                String::from_utf8_lossy(&ended.stderr).trim()
-            )),
-            None => Err(anyhow::anyhow!("its end was not seen")),
-        }
-    })
-    .await?;
-    group.ended();
-    result
+/// `word` as a shell would need it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%{}".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// Ends every child that runs, with all that it started: TERM first, KILL for what is left after `grace`.
+/// What the thread that follows a child is told.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// The child exited.
+    Exited,
+    /// It shall end; killed when it has not within the time.
+    End(Duration),
+}
+
+/// Those who follow a child now, and whether new ones may.
+struct Running {
+    outboxes: BTreeMap<u64, Sender<Event>>,
+    next: u64,
+    ending: bool,
+}
+
+static RUNNING: Mutex<Running> = Mutex::new(Running { outboxes: BTreeMap::new(), next: 0, ending: false });
+static ONE_LESS: Condvar = Condvar::new();
+
+fn running() -> MutexGuard<'static, Running> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends every child that runs, with all that it started: TERM first, KILL for what is left after `grace`; then waits
+/// for the clean-ups. No program can be started afterwards: this is for a process that is about to exit.
 pub fn end_all(grace: Duration) {
-    let groups = || GROUPS.lock().map(|groups| groups.clone()).unwrap_or_default();
-    signal_all(&groups(), Signal::TERM);
-    let until = Instant::now() + grace;
-    let alive = |group: &i32| Pid::from_raw(*group).is_some_and(|pid| test_kill_process_group(pid).is_ok());
-    while groups().iter().any(alive) && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(20));
+    let mut now = running();
+    now.ending = true;
+    for outbox in now.outboxes.values() {
+        // One that does not listen any more has seen its child's end.
+        let _ = outbox.send(Event::End(grace));
     }
-    signal_all(&groups(), Signal::KILL);
+    let until = Instant::now() + grace + CLEANUP + CLEANUPS.0 * CLEANUPS.1;
+    while !now.outboxes.is_empty() {
+        let Some(left) = until.checked_duration_since(Instant::now()) else { return };
+        now = ONE_LESS.wait_timeout(now, left).unwrap_or_else(PoisonError::into_inner).0;
+    }
 }
 
-fn signal_all(groups: &BTreeSet<i32>, signal: Signal) {
-    for group in groups {
-        if let Some(pid) = Pid::from_raw(*group) {
-            // One that has ended by now is what was wanted.
-            let _ = kill_process_group(pid, signal);
+/// A place among those that [`end_all`] ends.
+struct Registered(u64);
+
+impl Registered {
+    fn new(outbox: Sender<Event>) -> Result<Self> {
+        let mut now = running();
+        if now.ending {
+            return Err(interrupted());
         }
+        let id = now.next;
+        now.next += 1;
+        now.outboxes.insert(id, outbox);
+        Ok(Self(id))
     }
 }
 
-fn in_own_group(program: &Path, arguments: Vec<OsString>) -> Expression {
-    duct::cmd(program, arguments).stdin_null().unchecked().before_spawn(|command| {
-        use std::os::unix::process::CommandExt as _;
-        command.process_group(0);
-        Ok(())
-    })
-}
-
-/// A missing program is a bare "not found" from the system: say which.
-fn cannot_start(program: &Path, error: std::io::Error) -> anyhow::Error {
-    Failure::new(format!("could not start {}", program.display()))
-        .hint("is it installed, and on PATH?")
-        .because(error)
-        .into()
-}
-
-/// The group of a running child. Dropped before the child ended, it ends it.
-#[derive(Debug)]
-struct Group {
-    id: i32,
-    ended: bool,
-}
-
-impl Group {
-    fn of(pids: &[u32]) -> Self {
-        let id = pids.first().and_then(|pid| i32::try_from(*pid).ok()).unwrap_or(0);
-        if let Ok(mut groups) = GROUPS.lock() {
-            groups.insert(id);
-        }
-        Self { id, ended: false }
-    }
-
-    fn ended(mut self) {
-        self.ended = true;
-    }
-}
-
-impl Drop for Group {
+impl Drop for Registered {
     fn drop(&mut self) {
-        if self.ended {
-            if let Ok(mut groups) = GROUPS.lock() {
-                groups.remove(&self.id);
-            }
-        } else {
-            // It stays among the groups: what does not heed this is killed when the run is ended.
-            signal_all(&BTreeSet::from([self.id]), Signal::TERM);
-        }
+        running().outboxes.remove(&self.0);
+        ONE_LESS.notify_all();
     }
+}
+
+/// Ends the child when the future that waits for it is dropped.
+struct EndsWhenDropped(Sender<Event>);
+
+impl Drop for EndsWhenDropped {
+    fn drop(&mut self) {
+        // After the child's end nobody listens.
+        let _ = self.0.send(Event::End(GRACE));
+    }
+}
+
+fn interrupted() -> anyhow::Error {
+    Failure::new("interrupted").into()
+}
+
+/// A missing program is a bare "not found" from the system: say which, or that it is the folder.
+fn cannot_start(program: &Program, error: std::io::Error) -> anyhow::Error {
+    let missing_folder = program.folder.as_deref().filter(|folder| !folder.is_dir());
+    let name = Path::new(&program.name).display();
+    let failure = match missing_folder {
+        Some(folder) => {
+            Failure::new(format!("could not start {name} in {}: there is no such folder", folder.display()))
+        }
+        None if error.kind() == std::io::ErrorKind::NotFound => {
+            Failure::new(format!("could not start {name}")).hint(format!("is {name} installed, and on PATH?"))
+        }
+        None => Failure::new(format!("could not start {name}")),
+    };
+    failure.because(error).into()
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-
-    fn sh(script: &str) -> Vec<OsString> {
-        vec!["-c".into(), script.into()]
-    }
-
-    #[tokio::test]
-    async fn lines_come_in_order_from_both_streams() {
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&seen);
-        let lines: Lines = Arc::new(move |line: &str| sink.lock().unwrap().push(line.to_owned()));
-        let script = sh("echo one; echo two >&2; printf three; exit 3");
-        let finished = stream(Path::new("/bin/sh"), script, &[], lines).await.unwrap();
-        assert_eq!(*seen.lock().unwrap(), ["one", "two", "three"]);
-        assert_eq!((finished.success, finished.output.as_str()), (false, "one\ntwo\nthree"));
-    }
-
-    #[tokio::test]
-    async fn a_missing_program_is_named() {
-        let error = capture(Path::new("/no/such/engine"), Vec::new()).await.unwrap_err();
-        assert!(crate::error::render(&error).contains("could not start /no/such/engine"), "{error:?}");
-    }
-
-    #[tokio::test]
-    async fn dropping_ends_the_whole_group() {
-        let folder = tempfile::tempdir().unwrap();
-        let pids = folder.path().join("pids");
-        // The grandchild holds the pipe open, as a builder's helper would.
-        let script = format!("sleep 600 & echo $! > {0}.tmp; mv {0}.tmp {0}; wait", pids.display());
-        let lines: Lines = Arc::new(|_: &str| {});
-        let work = stream(Path::new("/bin/sh"), sh(&script), &[], lines);
-        let grandchild = tokio::select! {
-            _ = work => panic!("it should still run"),
-            pid = async { loop {
-                match std::fs::read_to_string(&pids) {
-                    Ok(text) => break text.trim().parse::<i32>().unwrap(),
-                    Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
-                }
-            } } => pid,
-        };
-        let pid = Pid::from_raw(grandchild).unwrap();
-        while rustix::process::test_kill_process(pid).is_ok() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-}
+#[cfg(unix)]
+mod tests;

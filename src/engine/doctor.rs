@@ -1,13 +1,17 @@
 //! Whether this machine can release: each check says what it found, and, where it can be helped, how.
 
-use anyhow::Result;
+mod emulators;
+mod settings;
 
-use super::find::{Candidate, Request, candidates};
-use super::runnable::Runnable;
-use super::{DaemonInfo, Engine, Lines, children};
-use crate::config::{Declaration, RegistrySettings};
+use anyhow::{Context as _, Result};
+
+pub use settings::{loopback_is_declared, require};
+
+use super::children::Program;
+use super::find::{Candidate, DAEMON, DOCKER, Request, candidates};
+use super::{DaemonInfo, Engine, Lines, indent};
+use crate::config::Declaration;
 use crate::error::Failure;
-use crate::platform::Platform;
 
 /// What a check came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,11 +63,42 @@ impl Fix {
     pub fn shown(&self) -> String {
         match self {
             Self::Run(commands) => {
-                commands.iter().map(|command| command.join(" ")).collect::<Vec<_>>().join(" && ")
+                let shown =
+                    commands.iter().filter_map(|command| program(command)).map(|program| program.shown());
+                shown.collect::<Vec<_>>().join(" && ")
             }
             Self::Say(text) => text.clone(),
         }
     }
+
+    /// Commands for root: through `sudo` when this process is not.
+    fn as_root(commands: Vec<Vec<String>>) -> Self {
+        if is_root() {
+            return Self::Run(commands);
+        }
+        let sudo = |command| std::iter::once("sudo".to_owned()).chain(command).collect();
+        Self::Run(commands.into_iter().map(sudo).collect())
+    }
+}
+
+#[cfg(unix)]
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[cfg(not(unix))]
+fn is_root() -> bool {
+    true
+}
+
+fn program(command: &[String]) -> Option<Program> {
+    let (name, arguments) = command.split_first()?;
+    Some(Program::new(name).args(arguments))
+}
+
+/// The words of a command that has no quotes in it.
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
 }
 
 /// Runs what can be run of `fix`; `false` when it is for a person to do.
@@ -74,13 +109,22 @@ impl Fix {
 pub async fn run(fix: &Fix, lines: Lines) -> Result<bool> {
     let Fix::Run(commands) = fix else { return Ok(false) };
     for command in commands {
-        let Some((program, arguments)) = command.split_first() else { continue };
-        let arguments = arguments.iter().map(std::ffi::OsString::from).collect();
-        let finished = children::stream(std::path::Path::new(program), arguments, &[], lines.clone()).await?;
-        if !finished.success {
-            let text =
-                format!("`{}` ended with {}:\n{}", command.join(" "), finished.status, finished.output);
-            return Err(Failure::new(text).into());
+        let mut command = command.clone();
+        // It has no terminal to ask for a password on.
+        if command.first().is_some_and(|name| name == "sudo") {
+            command.insert(1, "--non-interactive".to_owned());
+        }
+        let program = program(&command).context("a fix is an empty command")?;
+        let shown = program.shown();
+        let ended = program.env("DEBIAN_FRONTEND", "noninteractive").lines(lines.clone()).merged().await?;
+        if !ended.success {
+            return Err(Failure::new(format!(
+                "`{shown}` ended with {}:\n{}",
+                ended.status,
+                indent(&ended.stdout)
+            ))
+            .hint("run it by hand")
+            .into());
         }
     }
     Ok(true)
@@ -88,31 +132,45 @@ pub async fn run(fix: &Fix, lines: Lines) -> Result<bool> {
 
 /// Every check of the engine and its machine; those of registries are made elsewhere.
 pub async fn checks(request: &Request<'_>, declaration: &Declaration) -> Vec<Check> {
-    let mut checks = Vec::new();
     let candidates = match candidates(request).await {
         Ok(candidates) => candidates,
         Err(error) => {
-            let text = format!("{error:#}");
-            let fix = Fix::Say("install Docker: https://docs.docker.com/engine/install/".to_owned());
-            return vec![Check::bad("engine", State::Wrong, text, fix)];
+            return vec![Check::bad(
+                "engine",
+                State::Wrong,
+                format!("{error:#}"),
+                Fix::Say(DOCKER.to_owned()),
+            )];
         }
     };
-    let engine = candidates.iter().find_map(|candidate| candidate.verdict.as_ref().ok()).cloned();
-    checks.extend(candidates.iter().map(|candidate| cli(candidate, engine.as_ref())));
+    let engine = candidates.iter().find_map(|candidate| candidate.verdict.as_ref().ok());
+    let mut checks: Vec<Check> = candidates.iter().map(|candidate| cli(candidate, engine)).collect();
     let Some(engine) = engine else { return checks };
-
     match engine.info().await {
-        Ok(info) => {
-            checks.push(Check::fine("daemon", format!("{} at {}", info.operating_system, info.endpoint)));
-            checks.extend(registries(&info, declaration));
-            let os_release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-            checks.extend(emulators(&engine.runnable(&info), declaration, &os_release));
-        }
+        Ok(info) => checks.extend(machine(engine, &info, declaration).await),
         Err(error) => {
-            let fix = Fix::Say("start the engine's daemon".to_owned());
+            let fix = Fix::Say(DAEMON.to_owned());
             checks.push(Check::bad("daemon", State::Wrong, format!("{error:#}"), fix));
         }
     }
+    checks
+}
+
+async fn machine(engine: &Engine, info: &DaemonInfo, declaration: &Declaration) -> Vec<Check> {
+    let store = if info.containerd_store { ", images in containerd's store" } else { "" };
+    let mut checks =
+        vec![Check::fine("daemon", format!("{} at {}{store}", info.operating_system, info.endpoint))];
+    // Where it does not matter nobody is made to come by.
+    let reaches = loopback_is_declared(declaration).then(|| engine.reaches_loopback());
+    let reaches = match reaches {
+        Some(reaches) => reaches.await.unwrap_or(false),
+        None => true,
+    };
+    checks.extend(settings::checks(info, reaches, declaration));
+    let os_release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let runnable = engine.runnable(info).await;
+    let ways = emulators::Ways { engine: &engine.program, local: info.is_local(), os_release: &os_release };
+    checks.extend(emulators::checks(&runnable, declaration, &ways));
     checks
 }
 
@@ -129,129 +187,21 @@ fn cli(candidate: &Candidate, chosen: Option<&Engine>) -> Check {
     }
 }
 
-/// The daemon's settings beside the declaration's, for each registry that images are pushed to.
-fn registries(info: &DaemonInfo, declaration: &Declaration) -> Vec<Check> {
-    let images = declaration.targets.iter().flat_map(|target| &target.images);
-    let mut hosts: Vec<&str> = images
-        .filter(|image| image.build.is_some())
-        .map(|image| image.reference.repository.host.as_str())
-        .collect();
-    hosts.sort_unstable();
-    hosts.dedup();
-    let default = RegistrySettings::default();
-    hosts
-        .into_iter()
-        .map(|host| registry(info, host, declaration.registries.get(host).unwrap_or(&default)))
-        .collect()
-}
-
-fn registry(info: &DaemonInfo, host: &str, declared: &RegistrySettings) -> Check {
-    let name = format!("daemon and {host}");
-    let loose = declared.insecure || declared.plain_http == Some(true);
-    if loose && !info.is_insecure(host) {
-        let setting = format!(
-            "add {host:?} to \"insecure-registries\" in the daemon's settings (/etc/docker/daemon.json) and restart it"
-        );
-        let found = "declared as plain HTTP or insecure, but the daemon insists on verified TLS";
-        return Check::bad(name, State::Wrong, found, Fix::Say(setting));
-    }
-    if let Some(ca) = &declared.ca_file
-        && info.is_local()
-        && !std::path::Path::new("/etc/docker/certs.d").join(host).is_dir()
-        && !info.is_insecure(host)
-    {
-        let setting = format!("install -D {} /etc/docker/certs.d/{host}/ca.crt", ca.display());
-        let found = "declared with a certificate authority of its own, which the daemon may not know";
-        return Check::bad(name, State::Doubtful, found, Fix::Say(setting));
-    }
-    Check::fine(
-        name,
-        if info.is_insecure(host) { "the daemon takes it without verified TLS" } else { "verified TLS" },
-    )
-}
-
-/// An emulator for each declared platform that is built here.
-fn emulators(runnable: &Runnable, declaration: &Declaration, os_release: &str) -> Vec<Check> {
-    let mut platforms: Vec<&Platform> = declaration
-        .targets
-        .iter()
-        .flat_map(|target| &target.images)
-        .filter(|image| image.build.is_some())
-        .map(|image| &image.platform)
-        .collect();
-    platforms.sort();
-    platforms.dedup();
-    platforms
-        .into_iter()
-        .map(|platform| {
-            let name = format!("running {platform}");
-            if runnable.can_run(platform) {
-                return Check::fine(name, "native or emulated");
-            }
-            let found = "no emulator: a `RUN` or a smoke run for it fails";
-            Check::bad(name, State::Doubtful, found, emulator_fix(os_release, &platform.normal().arch))
-        })
-        .collect()
-}
-
-/// How emulators are registered on this system.
-fn emulator_fix(os_release: &str, arch: &str) -> Fix {
-    let like = |name: &str| {
-        let lines = os_release.lines().filter_map(|line| line.split_once('='));
-        lines
-            .filter(|(key, _)| matches!(*key, "ID" | "ID_LIKE"))
-            .any(|(_, value)| value.trim_matches('"').split_whitespace().any(|word| word == name))
-    };
-    let command = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    if like("debian") || like("ubuntu") {
-        return Fix::Run(vec![
-            command("apt-get install --yes --no-install-recommends qemu-user-static binfmt-support"),
-            vec![
-                "sh".to_owned(),
-                "-c".to_owned(),
-                "test -e /proc/sys/fs/binfmt_misc/register || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc"
-                    .to_owned(),
-            ],
-            command("update-binfmts --enable"),
-        ]);
-    }
-    if like("fedora") || like("rhel") {
-        return Fix::Run(vec![command("dnf install --assumeyes qemu-user-static")]);
-    }
-    if like("arch") {
-        return Fix::Run(vec![command("pacman --sync --noconfirm qemu-user-static qemu-user-static-binfmt")]);
-    }
-    Fix::Run(vec![command(&format!("docker run --privileged --rm tonistiigi/binfmt --install {arch}"))])
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
-    #[test]
-    fn each_system_has_its_own_way_to_emulators() {
-        for (os_release, expected) in [
-            ("ID=debian\n", "apt-get install --yes"),
-            ("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", "apt-get install --yes"),
-            ("ID=fedora\n", "dnf install"),
-            ("ID=arch\n", "pacman"),
-            ("", "docker run --privileged --rm tonistiigi/binfmt --install arm64"),
-        ] {
-            let shown = emulator_fix(os_release, "arm64").shown();
-            assert!(shown.starts_with(expected), "{os_release:?}: {shown}");
-        }
-    }
-
-    #[test]
-    fn the_daemon_must_be_as_loose_as_the_declaration() {
-        let strict = DaemonInfo::default();
-        let loose = DaemonInfo { insecure: vec!["r.corp".to_owned()], ..DaemonInfo::default() };
-        let plain = RegistrySettings { plain_http: Some(true), ..RegistrySettings::default() };
-        let default = RegistrySettings::default();
-        assert_eq!(registry(&strict, "r.corp", &default).state, State::Fine);
-        assert_eq!(registry(&loose, "r.corp", &plain).state, State::Fine);
-        let check = registry(&strict, "r.corp", &plain);
-        assert_eq!(check.state, State::Wrong);
-        assert!(check.fix.unwrap().shown().contains("insecure-registries"));
+    #[tokio::test]
+    async fn what_can_be_run_is_run_and_what_fails_is_shown() {
+        let lines: Lines = Arc::new(|_: &str| {});
+        let command = |script: &str| vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()];
+        let fix = Fix::Run(vec![words("true"), command("echo why; exit 4")]);
+        assert_eq!(fix.shown(), "true && sh -c 'echo why; exit 4'");
+        let error = run(&fix, Arc::clone(&lines)).await.unwrap_err();
+        assert_eq!(error.to_string(), "`sh -c 'echo why; exit 4'` ended with exit status: 4:\n    why");
+        assert!(run(&Fix::Run(vec![words("true")]), Arc::clone(&lines)).await.unwrap());
+        assert!(!run(&Fix::Say("do it".to_owned()), lines).await.unwrap());
     }
 }

@@ -1,17 +1,31 @@
 //! Which CLI builds: the first on PATH that *can*, not the first on PATH.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use super::{Builder, Engine, children};
+use super::{Builder, Engine, command};
 use crate::error::Failure;
 
 /// The CLI's that are looked for on PATH.
 const NAMES: [&str; 1] = ["docker"];
+
+/// How to get a CLI.
+pub(super) const DOCKER: &str =
+    "install Docker (https://docs.docker.com/engine/install/), or name its CLI with `--engine PATH`";
+
+/// How to get a daemon.
+pub(super) const DAEMON: &str = "start the daemon (`systemctl start docker`, or Docker Desktop); `docker version` shows whether you may use it";
+
+/// How to get the plugin.
+pub(super) const BUILDX: &str = "install the buildx plugin (the package docker-buildx-plugin of Docker's repositories, \
+                                 docker-buildx of Ubuntu's; https://github.com/docker/buildx#installing)";
+
+/// A daemon that takes longer to say its version does not answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What an engine is wanted for.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +58,9 @@ pub struct Lack {
 #[derive(Clone, Debug, Default)]
 struct Probe {
     client: Option<String>,
+    docker: bool,
     server: Option<String>,
+    server_os: Option<String>,
     complaint: String,
     buildx: bool,
 }
@@ -93,9 +109,7 @@ pub async fn candidates(request: &Request<'_>) -> Result<Vec<Candidate>> {
         None => on_path(),
     };
     if programs.is_empty() {
-        return Err(Failure::new("no container engine on PATH: there is no `docker`")
-            .hint("install Docker (https://docs.docker.com/engine/install/), or name its CLI with `--engine PATH`")
-            .into());
+        return Err(Failure::new("no container engine on PATH: there is no `docker`").hint(DOCKER).into());
     }
     Ok(join_all(programs.into_iter().map(|program| async move {
         let probe = probe(&program).await;
@@ -119,41 +133,55 @@ fn on_path() -> Vec<PathBuf> {
 }
 
 async fn probe(program: &Path) -> Probe {
-    let ask = |arguments: &[&str]| children::capture(program, arguments.iter().map(OsString::from).collect());
-    let (version, buildx) =
-        futures_util::future::join(ask(&["version", "--format", "{{json .}}"]), ask(&["buildx", "version"]))
-            .await;
-    let mut probe = Probe { buildx: buildx.is_ok_and(|answer| answer.success), ..Probe::default() };
+    let ask = |arguments: [&str; 3]| {
+        let arguments = arguments.into_iter().filter(|argument| !argument.is_empty());
+        command(program, arguments).timeout(PATIENCE).apart()
+    };
+    let (version, buildx) = futures_util::future::join(
+        ask(["version", "--format", "{{json .}}"]),
+        ask(["buildx", "version", ""]),
+    )
+    .await;
+    let buildx = buildx.is_ok_and(|answer| answer.success);
     match version {
+        Ok(answer) if answer.timed_out => Probe {
+            buildx,
+            complaint: format!("no answer within {}s", PATIENCE.as_secs()),
+            ..read_version(&answer.stdout)
+        },
         Ok(answer) => {
-            let json: Value = serde_json::from_str(answer.stdout.trim()).unwrap_or_default();
-            let text = |path: &str| json.pointer(path).and_then(Value::as_str).map(str::to_owned);
-            probe.client = text("/Client/Version");
-            probe.server = text("/Server/Version");
-            probe.complaint = answer.stderr.trim().to_owned();
+            Probe { buildx, complaint: answer.stderr.trim().to_owned(), ..read_version(&answer.stdout) }
         }
-        Err(error) => probe.complaint = format!("{error:#}"),
+        Err(error) => Probe { complaint: format!("{error:#}"), ..Probe::default() },
     }
-    probe
+}
+
+/// What `docker version --format '{{json .}}'` says: the client even when the daemon does not answer. Pure.
+fn read_version(json: &str) -> Probe {
+    let json: Value = serde_json::from_str(json.trim()).unwrap_or_default();
+    let text = |path: &str| json.pointer(path).and_then(Value::as_str).map(str::to_owned);
+    Probe {
+        client: text("/Client/Version"),
+        // podman's stand-in spells the key otherwise.
+        docker: json.pointer("/Client/ApiVersion").is_some(),
+        server: text("/Server/Version"),
+        server_os: text("/Server/Os"),
+        ..Probe::default()
+    }
 }
 
 /// How a CLI builds, or what it lacks. Pure.
 fn decide(program: &Path, probe: &Probe) -> Result<Engine, Lack> {
+    let lack = |found: String, hint: &str| Lack { found, hint: hint.to_owned(), daemon: false };
     let Some(client) = &probe.client else {
-        return Err(Lack {
-            found: format!("does not say its version: {}", probe.complaint),
-            hint: "install Docker (https://docs.docker.com/engine/install/)".to_owned(),
-            daemon: false,
-        });
+        return Err(lack(format!("does not say its version: {}", probe.complaint), DOCKER));
     };
+    if !probe.docker {
+        return Err(lack(format!("version {client} of something else under Docker's name"), DOCKER));
+    }
     let Some(server) = &probe.server else {
-        return Err(Lack {
-            found: format!("version {client}, but its daemon does not answer: {}", probe.complaint),
-            hint: "start the daemon (`systemctl start docker`, or Docker Desktop), and look whether you may use it: \
-                   `docker version`"
-                .to_owned(),
-            daemon: true,
-        });
+        let found = format!("version {client}, but its daemon does not answer: {}", probe.complaint);
+        return Err(Lack { daemon: true, ..lack(found, DAEMON) });
     };
     let engine = |builder| Engine {
         program: program.to_owned(),
@@ -164,20 +192,24 @@ fn decide(program: &Path, probe: &Probe) -> Result<Engine, Lack> {
     if probe.buildx {
         return Ok(engine(Builder::Buildx));
     }
+    if probe.server_os.as_deref() == Some("windows") {
+        let found = format!(
+            "version {client} without the buildx plugin, and a daemon on Windows, which has no BuildKit"
+        );
+        return Err(lack(found, "switch Docker Desktop to Linux containers"));
+    }
     // From version 23 on the CLI leaves BuildKit to the plugin; without it, its builder knows no other platform.
-    let major = client.split('.').next().and_then(|major| major.parse::<u32>().ok());
-    match major {
-        Some(18..23) => Ok(engine(Builder::BuildKit)),
-        _ => Err(Lack {
-            found: format!(
+    let mut numbers = client.split('.').map(|number| number.parse::<u32>().unwrap_or_default());
+    let version = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    match version {
+        (18, 9..) | (19..23, _) => Ok(engine(Builder::BuildKit)),
+        (0..19, _) => Err(lack(format!("version {client}, from before BuildKit"), DOCKER)),
+        _ => Err(lack(
+            format!(
                 "version {client} without the buildx plugin, which it needs to build for other platforms"
             ),
-            hint:
-                "install the plugin (Debian and Ubuntu: the package docker-buildx-plugin or docker-buildx; \
-                   https://github.com/docker/buildx#installing)"
-                    .to_owned(),
-            daemon: false,
-        }),
+            BUILDX,
+        )),
     }
 }
 
@@ -185,24 +217,50 @@ fn decide(program: &Path, probe: &Probe) -> Result<Engine, Lack> {
 mod tests {
     use super::*;
 
+    fn builder(client: &str, server: &str, buildx: bool) -> Result<Builder, String> {
+        let filled = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let probe = Probe {
+            client: filled(client),
+            docker: true,
+            server: filled(server),
+            server_os: Some("linux".to_owned()),
+            complaint: "refused".to_owned(),
+            buildx,
+        };
+        decide(Path::new("docker"), &probe).map(|engine| engine.builder).map_err(|lack| lack.found)
+    }
+
     #[test]
     fn a_cli_builds_with_buildx_or_is_old_enough_to_do_it_itself() {
-        let builder = |client: &str, server: &str, buildx: bool| {
-            let filled = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-            let probe = Probe {
-                client: filled(client),
-                server: filled(server),
-                complaint: "refused".to_owned(),
-                buildx,
-            };
-            decide(Path::new("docker"), &probe).map(|engine| engine.builder).map_err(|lack| lack.found)
-        };
         assert_eq!(builder("28.2.2", "28.2.2", true), Ok(Builder::Buildx));
-        assert_eq!(builder("20.10.24+dfsg1", "20.10.24", false), Ok(Builder::BuildKit));
         assert_eq!(builder("20.10.24", "20.10.24", true), Ok(Builder::Buildx));
-        assert!(builder("28.2.2", "20.10.24", false).unwrap_err().contains("without the buildx plugin"));
-        assert!(builder("17.12.1", "17.12", false).is_err(), "before BuildKit");
-        assert!(builder("28.2.2", "", true).unwrap_err().ends_with("daemon does not answer: refused"));
-        assert!(builder("", "", false).unwrap_err().contains("does not say its version"));
+        for old in ["20.10.24+dfsg1", "18.09.1", "19.03.15", "22.06.0-beta.0"] {
+            assert_eq!(builder(old, "20.10.24", false), Ok(Builder::BuildKit), "{old}");
+        }
+        for (client, server, lack) in [
+            ("28.2.2", "20.10.24", "without the buildx plugin"),
+            ("23.0.0", "23.0.0", "without the buildx plugin"),
+            ("18.06.3-ce", "18.06.3-ce", "from before BuildKit"),
+            ("17.12.1", "17.12.1", "from before BuildKit"),
+            ("28.2.2", "", "daemon does not answer: refused"),
+            ("", "", "does not say its version: refused"),
+        ] {
+            let found = builder(client, server, false).unwrap_err();
+            assert!(found.contains(lack), "{client}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_read_with_and_without_a_daemon() {
+        let json = r#"{"Client":{"Version":"28.2.2","ApiVersion":"1.50"},
+            "Server":{"Version":"20.10.24+dfsg1","Os":"windows"}}"#;
+        let probe = read_version(json);
+        assert!(decide(Path::new("docker"), &probe).unwrap_err().found.contains("a daemon on Windows"));
+        let down = read_version(r#"{"Client":{"Version":"20.10.24","ApiVersion":"1.41"},"Server":null}"#);
+        assert!(decide(Path::new("docker"), &down).unwrap_err().daemon);
+        let podman = read_version(r#"{"Client":{"APIVersion":"4.3.1","Version":"4.3.1"}}"#);
+        let found = decide(Path::new("docker"), &podman).unwrap_err().found;
+        assert_eq!(found, "version 4.3.1 of something else under Docker's name");
+        assert_eq!(read_version("sh: not found").client, None);
     }
 }

@@ -9,20 +9,23 @@ pub mod doctor;
 mod build;
 mod export;
 mod find;
+mod image;
 mod info;
+mod loopback;
 mod push;
 mod runnable;
 mod smoke;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Result;
+use children::Program;
 
 pub use build::{BuildJob, Built};
-pub use export::{Exported, ExportedBlob};
-pub use find::{Candidate, Request, candidates};
+pub use export::{Exported, ExportedBlob, ExportedManifest};
+pub use find::{Candidate, Lack, Request, candidates};
+pub use image::LocalImage;
 pub use info::DaemonInfo;
 pub use push::Pushed;
 pub use runnable::Runnable;
@@ -58,13 +61,26 @@ impl Engine {
         format!("{} {} with {builder}, daemon {}", self.program.display(), self.client, self.server)
     }
 
-    /// Runs the CLI to its end with stdout and stderr as one stream.
-    async fn stream(&self, arguments: Vec<OsString>, lines: Lines) -> Result<children::Finished> {
-        children::stream(&self.program, arguments, &[("DOCKER_BUILDKIT", "1")], lines).await
+    /// How it builds.
+    pub fn builder(&self) -> Builder {
+        self.builder
     }
 
-    /// Runs the CLI to its end with stdout and stderr apart.
-    async fn capture(&self, arguments: &[&str]) -> Result<children::Captured> {
-        children::capture(&self.program, arguments.iter().map(OsString::from).collect()).await
+    /// The CLI with these arguments.
+    fn command<A: Into<OsString>>(&self, arguments: impl IntoIterator<Item = A>) -> Program {
+        command(&self.program, arguments)
     }
+}
+
+/// The CLI at `program` with these arguments.
+fn command<A: Into<OsString>>(program: &Path, arguments: impl IntoIterator<Item = A>) -> Program {
+    let program = Program::new(program).args(arguments);
+    // Without the first, an older CLI takes its builder from before BuildKit; with the second, a newer one says only
+    // what was asked.
+    program.env("DOCKER_BUILDKIT", "1").env("DOCKER_CLI_HINTS", "false")
+}
+
+/// `text` as part of a message that it does not belong to.
+fn indent(text: &str) -> String {
+    text.trim_end().lines().map(|line| format!("    {line}\n")).collect::<String>().trim_end().to_owned()
 }

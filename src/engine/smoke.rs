@@ -1,18 +1,20 @@
 //! Runs an image before it is pushed: it is what it claims to be.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
 
-use super::build::indent;
-use super::children::Captured;
-use super::{Engine, Lines};
+use super::children::Ended;
+use super::{Engine, Lines, indent};
 use crate::config::Smoke;
 use crate::error::Failure;
 use crate::platform::Platform;
+use crate::reference::Reference;
 
 impl Engine {
-    /// `docker run --rm --platform P IMAGE COMMAND…`, within the declared time.
+    /// `docker run --rm --platform P IMAGE COMMAND…`, within the declared time; `image` is what the engine knows it by,
+    /// `reference` what people do.
     ///
     /// # Errors
     ///
@@ -20,79 +22,66 @@ impl Engine {
     /// in every case.
     pub async fn smoke(
         &self,
-        image_id: &str,
+        image: &str,
+        reference: &Reference,
         platform: &Platform,
         smoke: &Smoke,
         lines: Lines,
     ) -> Result<()> {
         // A container outlives the CLI that started it: it needs a name to be ended by.
-        let name = container_name(image_id);
+        let name = container_name();
         let for_engine = platform.for_engine();
-        let mut arguments = vec!["run", "--rm", "--name", &name, "--platform", &for_engine, image_id];
-        arguments.extend(smoke.command.iter().map(String::as_str));
-        let mut container = Container { engine: self, name: &name, gone: false };
-        let run = tokio::time::timeout(smoke.timeout, self.capture(&arguments)).await;
-        // A run that ended by itself has removed its container, by `--rm`.
-        container.gone = run.is_ok();
-        drop(container);
-
-        let what = format!("the smoke run of {platform}, `{}`,", shown(&smoke.command));
-        let Ok(captured) = run else {
-            return Err(Failure::new(format!("{what} did not end within {}", seconds(smoke.timeout)))
-                .hint("raise `smoke.timeout`, or let the command end by itself")
-                .into());
-        };
-        let captured = captured?;
-        for line in captured.stdout.lines().chain(captured.stderr.lines()) {
-            lines(line);
-        }
-        if !captured.success {
-            let failure = Failure::new(format!("{what} ended with {}{}", captured.status, output(&captured)));
-            return Err(if captured.stderr.contains("exec format error") {
-                failure.hint(format!(
-                    "the image holds a program for another platform than {platform}, or this machine has no emulator \
-                     for it (`doctor`)"
-                ))
-            } else {
-                failure
-            }
-            .into());
-        }
-        match &smoke.expect {
-            Some(expected) if !captured.stdout.contains(expected.as_str()) => Err(Failure::new(format!(
-                "{what} did not print what is expected\n  expected: {expected:?}\n  found: {:?}",
-                captured.stdout.trim_end()
-            ))
-            .hint("is this the image of another platform?")
-            .into()),
-            _ => Ok(()),
-        }
+        let options = ["run", "--rm", "--name", &name, "--platform", &for_engine, image];
+        let ended = self
+            .command(options.into_iter().chain(smoke.command.iter().map(String::as_str)))
+            .lines(lines)
+            .timeout(smoke.timeout)
+            // It names what it removed; that there was nothing to remove is no failure to newer versions.
+            .cleanup(self.command(["rm", "--force", "--volumes", &name]), |ended| {
+                !ended.stdout.trim().is_empty()
+            })
+            .apart()
+            .await?;
+        verdict(reference, platform, smoke, &ended).map_err(Into::into)
     }
 }
 
-/// A container that must not outlive the run: the CLI that started it is not the one that keeps it alive.
-struct Container<'a> {
-    engine: &'a Engine,
-    name: &'a str,
-    gone: bool,
-}
-
-impl Drop for Container<'_> {
-    fn drop(&mut self) {
-        if !self.gone {
-            // It may have ended this very moment, which is as well.
-            let removal = duct::cmd(&self.engine.program, ["rm", "--force", "--volumes", self.name]);
-            let _ = removal.stdin_null().stdout_null().stderr_null().unchecked().run();
-        }
+/// What a run that ended comes to. Pure.
+fn verdict(image: &Reference, platform: &Platform, smoke: &Smoke, ended: &Ended) -> Result<(), Failure> {
+    let what = format!("the smoke run of {image} for {platform}, `{}`,", shown(&smoke.command));
+    if ended.timed_out {
+        let time = seconds(smoke.timeout);
+        return Err(Failure::new(format!("{what} did not end within {time}{}", output(ended)))
+            .hint("raise `smoke.timeout`, or let the command end by itself"));
+    }
+    if !ended.success {
+        let failure = Failure::new(format!("{what} ended with {}{}", ended.status, output(ended)));
+        // The kernel's words, passed on by every runtime; on them depends no more than the hint.
+        return Err(match ended.stderr.to_ascii_lowercase().contains("exec format error") {
+            true => failure.hint(format!(
+                "the image holds a program for another platform than {platform}, or this machine has no emulator for \
+                 it: `doctor` says how to get one"
+            )),
+            false => failure,
+        });
+    }
+    match &smoke.expect {
+        Some(expected) if !ended.stdout.contains(expected.as_str()) => Err(Failure::new(format!(
+            "{what} did not print what is expected\n  expected: {expected:?}\n  found: {:?}{}",
+            ended.stdout.trim_end(),
+            section("stderr", &ended.stderr)
+        ))
+        .hint("is it the image of another platform? `smoke.expect` is looked for in stdout")),
+        _ => Ok(()),
     }
 }
 
 /// Unique among concurrent runs of this process and others.
-fn container_name(image_id: &str) -> String {
-    let nanos =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_nanos());
-    let image = image_id.strip_prefix("sha256:").unwrap_or(image_id);
-    format!("manifests-smoke-{}-{}-{nanos}", std::process::id(), &image[..image.len().min(8)])
+fn container_name() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let now = std::time::SystemTime::now();
+    let nanos = now.duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_nanos());
+    format!("manifests-smoke-{}-{nanos}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn shown(command: &[String]) -> String {
@@ -103,10 +92,62 @@ fn seconds(time: Duration) -> String {
     format!("{}s", time.as_secs_f64())
 }
 
-fn output(captured: &Captured) -> String {
-    [("stdout", &captured.stdout), ("stderr", &captured.stderr)]
-        .iter()
-        .filter(|(_, text)| !text.trim().is_empty())
-        .map(|(name, text)| format!("\n  {name}:\n{}", indent(text)))
-        .collect()
+fn output(ended: &Ended) -> String {
+    section("stdout", &ended.stdout) + &section("stderr", &ended.stderr)
+}
+
+fn section(name: &str, text: &str) -> String {
+    if text.trim().is_empty() { String::new() } else { format!("\n  {name}:\n{}", indent(text)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::WithoutEmulator;
+    use crate::error::render;
+
+    fn message(stdout: &str, stderr: &str, status: &str, timed_out: bool) -> String {
+        let smoke = Smoke {
+            command: vec!["cat".to_owned(), "/os.txt".to_owned()],
+            expect: Some("aarch64".to_owned()),
+            timeout: Duration::from_millis(1500),
+            without_emulator: WithoutEmulator::Fail,
+        };
+        let ended = Ended {
+            success: status == "exit status: 0",
+            status: status.to_owned(),
+            stdout: stdout.to_owned(),
+            stderr: stderr.to_owned(),
+            timed_out,
+        };
+        let platform = "linux/arm64".parse().unwrap();
+        verdict(&"r.corp/app:1".parse().unwrap(), &platform, &smoke, &ended)
+            .map_or_else(|f| render(&f.into()), |()| String::new())
+    }
+
+    #[test]
+    fn a_run_must_end_well_in_time_and_print_what_is_expected() {
+        let what = "error: the smoke run of r.corp/app:1 for linux/arm64, `cat /os.txt`,";
+        assert_eq!(message("Linux aarch64\n", "warning", "exit status: 0", false), "");
+        assert_eq!(
+            message("Linux x86_64\n", "", "exit status: 0", false),
+            format!(
+                "{what} did not print what is expected\n  expected: \"aarch64\"\n  found: \"Linux x86_64\"\n\
+                 hint: is it the image of another platform? `smoke.expect` is looked for in stdout\n"
+            )
+        );
+        assert_eq!(
+            message("half\n", "aarch64\n", "exit status: 2", false),
+            format!("{what} ended with exit status: 2\n  stdout:\n    half\n  stderr:\n    aarch64\n")
+        );
+        assert_eq!(
+            message("half\n", "", "signal: 15 (SIGTERM)", true),
+            format!(
+                "{what} did not end within 1.5s\n  stdout:\n    half\n\
+                 hint: raise `smoke.timeout`, or let the command end by itself\n"
+            )
+        );
+        let refused = message("", "exec /bin/cat: exec format error", "exit status: 255", false);
+        assert!(refused.contains("hint: the image holds a program for another platform"), "{refused}");
+    }
 }
