@@ -13,4 +13,5 @@ pub mod media;
 pub mod plan;
 pub mod platform;
 pub mod reference;
+pub mod registry;
 pub mod suggest;

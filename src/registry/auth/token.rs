@@ -1,0 +1,180 @@
+//! Tokens from a token server (distribution, "Token Authentication" and "OAuth2 Token Authentication").
+
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Method, Url};
+use serde::Deserialize;
+
+use super::super::error::{Answered, Kind, RegistryError, Task};
+use super::super::retry::{retry_after, retrying};
+use super::super::secret::Secret;
+use super::super::wire::{Request, Wire};
+use super::basic;
+use super::challenge::Bearer;
+use super::credentials::{Credential, Found};
+use super::scopes::Scopes;
+
+/// A token and how long to use it.
+pub(crate) struct Fetched {
+    pub(crate) secret: Secret,
+    pub(crate) until: Instant,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    token: Option<String>,
+    access_token: Option<String>,
+    expires_in: Option<u64>,
+}
+
+/// How long a token is good for when the server does not say.
+const USUAL: u64 = 60;
+/// Tokens are some kilobytes; the limit only keeps a wrong server from filling the memory.
+const LONGEST_ANSWER: usize = 1 << 20;
+/// Names this program to token servers.
+const CLIENT: &str = "manifests";
+
+/// Asks the token server for a token that covers `scopes`; without a credential, for an anonymous one.
+pub(crate) async fn fetch(
+    wire: &Wire,
+    task: &Task,
+    bearer: &Bearer,
+    found: Option<&Found>,
+    scopes: &Scopes,
+) -> Result<Fetched, RegistryError> {
+    let source = found.map(|found| found.source.as_str());
+    if let Some(source) = source
+        && !wire.may_send_credentials(&bearer.realm)
+    {
+        return Err(task
+            .error(
+                Kind::Unauthorized,
+                format!(
+                    "the registry wants the credentials sent to {}, which is neither TLS nor loopback nor declared \
+                     with `plain-http`; they were not sent",
+                    origin(&bearer.realm)
+                ),
+            )
+            .with_credential(Some(source)));
+    }
+    let request = request(bearer, found.map(|found| &found.credential), scopes);
+    retrying(&wire.setup.patience, &wire.setup.waits, RegistryError::is_temporary, || async {
+        let sent = Instant::now();
+        let response = wire.send(task, &request, None).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = wire.read(task, &request.method, response, LONGEST_ANSWER).await?;
+        if !status.is_success() {
+            let retry_after = retry_after(&headers, SystemTime::now());
+            let answer = Answered { status, body: &body, retry_after, credential: source };
+            let detail = format!("from the token server {}", origin(&bearer.realm));
+            return Err(task.answered(&request.method, &answer).with_detail(detail));
+        }
+        read(&body, sent).ok_or_else(|| {
+            task.error(Kind::Protocol, format!("{} answered without a token", origin(&bearer.realm)))
+        })
+    })
+    .await
+}
+
+fn request(bearer: &Bearer, credential: Option<&Credential>, scopes: &Scopes) -> Request {
+    let mut url = bearer.realm.clone();
+    let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
+    if let Some(Credential::Identity(refresh)) = credential {
+        // The scopes stand in one parameter here, and in one each below: so the two documents say.
+        let scope = scopes.texts().join(" ");
+        let mut form = vec![("grant_type", "refresh_token"), ("client_id", CLIENT), ("scope", &scope)];
+        form.extend(bearer.service.as_deref().map(|service| ("service", service)));
+        form.push(("refresh_token", refresh.reveal()));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        return Request { method: Method::POST, url, headers, body: Some(Bytes::from(encode(&form))) };
+    }
+    {
+        let mut query = url.query_pairs_mut();
+        if let Some(service) = &bearer.service {
+            query.append_pair("service", service);
+        }
+        for scope in scopes.texts() {
+            query.append_pair("scope", &scope);
+        }
+        if let Some(Credential::Password { name, .. }) = credential {
+            query.append_pair("account", name);
+            query.append_pair("client_id", CLIENT);
+        }
+    }
+    if let Some(Credential::Password { name, password }) = credential {
+        headers.insert(AUTHORIZATION, basic(name, password));
+    }
+    Request { method: Method::GET, url, headers, body: None }
+}
+
+/// As `application/x-www-form-urlencoded`.
+fn encode(form: &[(&str, &str)]) -> String {
+    // A URL's query is written in that format; the address itself plays no part.
+    let pairs = Url::parse_with_params("http://localhost/", form);
+    pairs.ok().and_then(|url| url.query().map(str::to_owned)).unwrap_or_default()
+}
+
+fn read(body: &[u8], sent: Instant) -> Option<Fetched> {
+    let answer: Answer = serde_json::from_slice(body).ok()?;
+    let secret = answer.token.or(answer.access_token).filter(|token| !token.is_empty())?;
+    let lasts = Duration::from_secs(answer.expires_in.filter(|seconds| *seconds > 0).unwrap_or(USUAL));
+    // The last tenth is left to clocks and to requests under way.
+    Some(Fetched { secret: Secret::new(secret), until: sent + lasts.mul_f32(0.9) })
+}
+
+fn origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scopes::Access;
+    use super::*;
+
+    #[test]
+    fn requests_are_as_the_two_documents_say() {
+        let realm = Url::parse("https://auth.corp/token?tenant=1").unwrap();
+        let bearer = Bearer { realm, service: Some("registry.corp".to_owned()) };
+        let mut scopes = Scopes::one("o/a", Access::Push);
+        scopes.add("o/b", Access::Pull);
+
+        let anonymous = request(&bearer, None, &scopes);
+        assert_eq!(
+            (anonymous.method, anonymous.url.query().unwrap()),
+            (
+                Method::GET,
+                "tenant=1&service=registry.corp&scope=repository%3Ao%2Fa%3Apull%2Cpush&scope=repository%3Ao%2Fb%3Apull"
+            )
+        );
+        assert!(!anonymous.headers.contains_key(AUTHORIZATION));
+
+        let password = Credential::Password { name: "me".to_owned(), password: Secret::new("p") };
+        let with_password = request(&bearer, Some(&password), &scopes);
+        assert!(with_password.url.query().unwrap().contains("&account=me"));
+        assert_eq!(with_password.headers[AUTHORIZATION], "Basic bWU6cA==");
+        assert!(with_password.headers[AUTHORIZATION].is_sensitive());
+
+        let identity = request(&bearer, Some(&Credential::Identity(Secret::new("r&f"))), &scopes);
+        assert_eq!(
+            (identity.method, identity.url.as_str()),
+            (Method::POST, "https://auth.corp/token?tenant=1")
+        );
+        assert_eq!(
+            identity.body.unwrap(),
+            "grant_type=refresh_token&client_id=manifests&scope=repository%3Ao%2Fa%3Apull%2Cpush+repository%3Ao%2Fb%3Apull&service=registry.corp&refresh_token=r%26f"
+        );
+    }
+
+    #[test]
+    fn both_names_of_a_token_are_read_and_its_time_is_kept() {
+        let sent = Instant::now();
+        let until = |body: &str| read(body.as_bytes(), sent).map(|token| (token.until - sent).as_secs());
+        assert_eq!(until(r#"{"token":"t","expires_in":300}"#), Some(270));
+        assert_eq!(until(r#"{"access_token":"t"}"#), Some(54));
+        assert_eq!(until(r#"{"token":"","access_token":""}"#), None);
+        assert_eq!(until(r#"{"details":"denied"}"#), None);
+        assert_eq!(until("<html>"), None);
+    }
+}

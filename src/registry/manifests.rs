@@ -1,0 +1,261 @@
+//! Manifests: HEAD, GET, PUT and DELETE (distribution-spec, "Pulling manifests", "Pushing Manifests", "Deleting
+//! Manifests").
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Method, StatusCode};
+
+use super::Registry;
+use super::auth::{Access, Scopes};
+use super::error::{Kind, RegistryError, Task};
+use super::transport::{Call, Host, Repeat, Reply, Wanted};
+use crate::digest::Digest;
+use crate::media;
+use crate::reference::Repository;
+
+/// What a HEAD tells of a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Of the manifest's bytes.
+    pub digest: Digest,
+    /// In bytes.
+    pub size: u64,
+    /// As served.
+    pub media_type: String,
+}
+
+/// A manifest as served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// Exactly what came.
+    pub bytes: Bytes,
+    /// Of these bytes; checked against the lookup and the registry's header.
+    pub digest: Digest,
+    /// As served.
+    pub media_type: String,
+}
+
+/// Larger manifests are refused by registries, too (distribution-spec, "Pushing Manifests").
+pub const LARGEST_MANIFEST: usize = 4 << 20;
+const DIGEST: &str = "Docker-Content-Digest";
+
+impl Registry {
+    /// What `lookup`, a tag or a digest, serves: asked for with HEAD, which registries do not count as a pull. `None`
+    /// is a confirmed not-found.
+    ///
+    /// # Errors
+    ///
+    /// Anything but an answer that says one or the other.
+    pub async fn head_manifest(
+        &self,
+        repository: &Repository,
+        lookup: &str,
+    ) -> Result<Option<Head>, RegistryError> {
+        let task = self.task("read", repository, lookup);
+        let host = self.host(&task)?;
+        let call = call(task, Method::HEAD, repository, lookup, Access::Pull);
+        let reply = host.call(&call).await?;
+        if reply.status == StatusCode::NOT_FOUND {
+            return confirm_absence(&host, &call, &reply).await.map(|()| None);
+        }
+        if reply.status.is_success()
+            && let Some(head) = head(&reply)
+        {
+            check_lookup(&call.task, lookup, &head.digest)?;
+            return Ok(Some(head));
+        }
+        // HEAD is refused, or says too little.
+        let fetched = self.get_manifest(repository, lookup).await?;
+        Ok(fetched.map(|fetched| Head {
+            size: fetched.bytes.len() as u64,
+            digest: fetched.digest,
+            media_type: fetched.media_type,
+        }))
+    }
+
+    /// The manifest behind `lookup`, a tag or a digest, with its bytes checked. `None` is a confirmed not-found.
+    ///
+    /// # Errors
+    ///
+    /// Anything but an answer that says one or the other, a wrong digest, or more than 4 MiB.
+    pub async fn get_manifest(
+        &self,
+        repository: &Repository,
+        lookup: &str,
+    ) -> Result<Option<Fetched>, RegistryError> {
+        let task = self.task("read", repository, lookup);
+        let host = self.host(&task)?;
+        let mut call = call(task, Method::GET, repository, lookup, Access::Pull);
+        call.answer = Wanted::Body(LARGEST_MANIFEST);
+        let reply = host.call(&call).await?;
+        match reply.status {
+            StatusCode::OK => fetched(&call.task, lookup, &reply).map(Some),
+            StatusCode::NOT_FOUND => confirm_absence(&host, &call, &reply).await.map(|()| None),
+            _ => Err(reply.error(&call)),
+        }
+    }
+
+    /// Writes exactly `bytes` under `lookup`, a tag or their digest, and returns their digest.
+    ///
+    /// A write whose answer was lost is looked up before it is sent again.
+    ///
+    /// # Errors
+    ///
+    /// The registry refuses, or stores something else.
+    pub async fn put_manifest(
+        &self,
+        repository: &Repository,
+        lookup: &str,
+        media_type: &str,
+        bytes: &[u8],
+    ) -> Result<Digest, RegistryError> {
+        let task = self.task("write", repository, lookup);
+        let digest = match lookup.parse::<Digest>() {
+            Ok(digest) if digest.matches(bytes) => digest,
+            Ok(_) => return Err(task.error(Kind::Corrupt, "the bytes to write have another digest")),
+            Err(_) => Digest::of(bytes),
+        };
+        if bytes.len() > LARGEST_MANIFEST {
+            let detail = format!("it has {} bytes, and registries take {LARGEST_MANIFEST}", bytes.len());
+            return Err(task.error(Kind::TooLarge, detail));
+        }
+        let host = self.host(&task)?;
+        let mut call = call(task, Method::PUT, repository, lookup, Access::Push);
+        let media_type = HeaderValue::from_str(media_type)
+            .map_err(|_| call.task.error(Kind::Local, format!("{media_type:?} is no media type")))?;
+        call.headers = HeaderMap::from_iter([(CONTENT_TYPE, media_type)]);
+        call.body = Some(Bytes::copy_from_slice(bytes));
+        call.repeat = Repeat::WithoutEffect;
+        let put = || async {
+            let reply = match host.call(&call).await {
+                Ok(reply) => reply,
+                // Perhaps it was carried out and only the answer is missing.
+                Err(lost) if lost.is_temporary() && !lost.is_without_effect() => {
+                    return match self.head_manifest(repository, lookup).await {
+                        Ok(Some(head)) if head.digest == digest => Ok(()),
+                        _ => Err(lost),
+                    };
+                }
+                Err(error) => return Err(error),
+            };
+            if !reply.status.is_success() {
+                return Err(reply.error(&call));
+            }
+            // ECR and others leave the header out.
+            match reply.header(DIGEST).map(str::parse::<Digest>) {
+                Some(Ok(stored)) if stored.algorithm() == digest.algorithm() && stored != digest => {
+                    let detail = format!("{digest} was sent, and the registry says it stored {stored}");
+                    Err(call.task.error(Kind::Corrupt, detail))
+                }
+                _ => Ok(()),
+            }
+        };
+        // What could be repeated without a look was repeated below this.
+        let may_repeat = |error: &RegistryError| error.is_temporary() && !error.is_without_effect();
+        self.retrying(may_repeat, put).await?;
+        Ok(digest)
+    }
+
+    /// Deletes what `lookup` names: a tag, where the registry can, or a digest with all its tags. False when it was
+    /// not there.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Unsupported`] when the registry deletes nothing, or no tags.
+    pub async fn delete_manifest(
+        &self,
+        repository: &Repository,
+        lookup: &str,
+    ) -> Result<bool, RegistryError> {
+        let task = self.task("delete", repository, lookup);
+        let host = self.host(&task)?;
+        let mut call = call(task, Method::DELETE, repository, lookup, Access::Delete);
+        call.headers.clear();
+        let reply = host.call(&call).await?;
+        match reply.status {
+            status if status.is_success() => Ok(true),
+            StatusCode::NOT_FOUND => confirm_absence(&host, &call, &reply).await.map(|()| false),
+            // CNCF distribution 2 answers 400 with DIGEST_INVALID for a tag.
+            StatusCode::BAD_REQUEST if lookup.parse::<Digest>().is_err() => {
+                Err(reply.error(&call).with_kind(Kind::Unsupported))
+            }
+            _ => Err(reply.error(&call)),
+        }
+    }
+}
+
+fn call(task: Task, method: Method, repository: &Repository, lookup: &str, access: Access) -> Call {
+    let address = format!("v2/{}/manifests/{lookup}", repository.path);
+    let mut call = Call::new(task, method, address, Scopes::one(&repository.path, access));
+    call.headers.insert(ACCEPT, accept());
+    call
+}
+
+/// Every type at once: a registry converts, or answers 404, when it is not asked for the one it has.
+fn accept() -> HeaderValue {
+    let types = [media::OCI_INDEX, media::DOCKER_LIST, media::OCI_IMAGE, media::DOCKER_IMAGE];
+    let text = types.into_iter().chain(media::DOCKER_SCHEMA1).collect::<Vec<_>>().join(", ");
+    HeaderValue::from_str(&format!("{text}, */*;q=0.1")).unwrap_or(HeaderValue::from_static("*/*"))
+}
+
+fn head(reply: &Reply) -> Option<Head> {
+    Some(Head {
+        digest: reply.header(DIGEST)?.parse().ok()?,
+        // The length that the body would have; the client knows of none.
+        size: reply.header("content-length")?.parse().ok()?,
+        media_type: reply.media_type()?.to_owned(),
+    })
+}
+
+fn fetched(task: &Task, lookup: &str, reply: &Reply) -> Result<Fetched, RegistryError> {
+    let bytes = reply.body.clone();
+    let wrong = |expected: &Digest, by: &str| {
+        task.error(
+            Kind::Corrupt,
+            format!(
+                "the {} bytes served have the digest {}, not {expected}, {by}",
+                bytes.len(),
+                Digest::of(&bytes)
+            ),
+        )
+    };
+    let asked = lookup.parse::<Digest>().ok();
+    if let Some(asked) = asked.as_ref().filter(|asked| !asked.matches(&bytes)) {
+        return Err(wrong(asked, "which was asked for"));
+    }
+    let said = reply.header(DIGEST).and_then(|text| text.parse::<Digest>().ok());
+    if let Some(said) = said.as_ref().filter(|said| !said.matches(&bytes)) {
+        return Err(wrong(said, "which the registry names"));
+    }
+    let digest = asked.or(said).unwrap_or_else(|| Digest::of(&bytes));
+    let media_type = reply.media_type().unwrap_or_default().to_owned();
+    Ok(Fetched { digest, media_type, bytes })
+}
+
+fn check_lookup(task: &Task, lookup: &str, found: &Digest) -> Result<(), RegistryError> {
+    match lookup.parse::<Digest>() {
+        Ok(asked) if asked.algorithm() == found.algorithm() && asked != *found => {
+            Err(task.error(Kind::Corrupt, format!("the registry names {found} instead")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A 404 is taken for "not there" only from something that is a registry: a web server that was named by mistake
+/// answers 404 to everything.
+pub(super) async fn confirm_absence(host: &Host, call: &Call, reply: &Reply) -> Result<(), RegistryError> {
+    if reply.media_type() != Some("text/html")
+        || reply.headers.contains_key("docker-distribution-api-version")
+    {
+        return Ok(());
+    }
+    let ping = Call::new(call.task.clone(), Method::GET, "v2/", call.scopes.clone());
+    match host.call(&ping).await {
+        Ok(answer) if answer.status == StatusCode::NOT_FOUND => {
+            Err(call.task.error(Kind::Protocol, "404 from a server that is no registry: it has no /v2/"))
+        }
+        Ok(_) => Ok(()),
+        Err(error) if matches!(error.kind(), Kind::Unauthorized | Kind::Denied | Kind::Unreadable) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,142 @@
+//! The registries: the only place that talks to them.
+//!
+//! One [`Registry`] serves a whole run. It shares connections, tokens and limits among everything that the run asks
+//! of a host, so that callers may ask for all that is independent at once.
+
+mod auth;
+mod blobs;
+mod error;
+mod hosts;
+mod manifests;
+mod ping;
+mod retry;
+mod secret;
+mod source;
+mod tags;
+mod tls;
+mod transfer;
+mod transport;
+mod wire;
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use self::auth::Scopes;
+use self::error::Task;
+use self::transport::Host;
+use self::wire::{Setup, Wire};
+use crate::config::RegistrySettings;
+use crate::reference::Repository;
+
+pub use self::auth::{Access, Credentials};
+pub use self::blobs::{Mount, Session};
+pub use self::error::{Kind, RegistryError, Said};
+pub use self::manifests::{Fetched, Head, LARGEST_MANIFEST};
+pub use self::ping::Ping;
+pub use self::retry::{Patience, Wait, Waits};
+pub use self::secret::Secret;
+pub use self::transfer::Copied;
+
+/// All registries of a run. Cheap to clone.
+#[derive(Clone)]
+pub struct Registry(Arc<Inner>);
+
+struct Inner {
+    setup: Arc<Setup>,
+    hosts: Mutex<HashMap<String, Arc<Host>>>,
+}
+
+/// How registries are reached.
+#[derive(Clone)]
+pub struct Options {
+    /// By host, as declared.
+    pub registries: BTreeMap<String, RegistrySettings>,
+    /// `--insecure`: for every host.
+    pub insecure: bool,
+    /// Where credentials are looked for.
+    pub credentials: Credentials,
+    /// Docker's `certs.d` folders; `None` for the usual ones.
+    pub certificate_folders: Option<Vec<PathBuf>>,
+    /// How long registries are waited for.
+    pub patience: Patience,
+    /// Hears of every wait before a request is sent again.
+    pub waits: Waits,
+}
+
+impl Default for Options {
+    /// Nothing declared, no credentials, nobody listening.
+    fn default() -> Self {
+        Self {
+            registries: BTreeMap::new(),
+            insecure: false,
+            credentials: Credentials::default(),
+            certificate_folders: None,
+            patience: Patience::default(),
+            waits: Arc::new(|_| {}),
+        }
+    }
+}
+
+impl Registry {
+    /// Connects to nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// The declared TLS files cannot be used.
+    pub fn new(options: Options) -> Result<Self, RegistryError> {
+        let usual = || hosts::docker_certificate_folders(options.credentials.home.as_deref());
+        let certificate_folders = options.certificate_folders.clone().unwrap_or_else(usual);
+        let setup = Setup {
+            registries: options.registries,
+            insecure: options.insecure,
+            certificate_folders,
+            credentials: Arc::new(options.credentials),
+            patience: options.patience,
+            waits: options.waits,
+            clients: tls::Clients::default(),
+        };
+        for name in setup.registries.keys() {
+            let place = setup.place(name);
+            let checked = place.and_then(|place| setup.clients.get(&place.profile));
+            checked.map_err(|why| Task::new("set up", name, name).error(Kind::Local, why))?;
+        }
+        Ok(Self(Arc::new(Inner { setup: Arc::new(setup), hosts: Mutex::default() })))
+    }
+
+    /// Says beforehand what a run will do, so that its first token covers all of it.
+    ///
+    /// # Errors
+    ///
+    /// The host's TLS files cannot be used.
+    pub fn announce(&self, repository: &Repository, access: Access) -> Result<(), RegistryError> {
+        let host = self.host(&Task::new("set up", repository, &repository.host))?;
+        host.auth.announce(&Scopes::one(&repository.path, access));
+        Ok(())
+    }
+
+    fn task(&self, verb: &'static str, repository: &Repository, lookup: &str) -> Task {
+        let separator = if lookup.contains(':') { '@' } else { ':' };
+        Task::new(verb, format!("{repository}{separator}{lookup}"), &repository.host)
+    }
+
+    fn host(&self, task: &Task) -> Result<Arc<Host>, RegistryError> {
+        let mut hosts = self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(host) = hosts.get(&task.host) {
+            return Ok(host.clone());
+        }
+        let place = self.0.setup.place(&task.host).map_err(|why| task.error(Kind::Local, why))?;
+        let host = Arc::new(Host::new(Wire::new(self.0.setup.clone(), place)));
+        hosts.insert(task.host.clone(), host.clone());
+        Ok(host)
+    }
+
+    async fn retrying<T, F: Future<Output = Result<T, RegistryError>>>(
+        &self,
+        may_repeat: fn(&RegistryError) -> bool,
+        attempt: impl FnMut() -> F,
+    ) -> Result<T, RegistryError> {
+        retry::retrying(&self.0.setup.patience, &self.0.setup.waits, may_repeat, attempt).await
+    }
+}

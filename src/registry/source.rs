@@ -1,0 +1,312 @@
+//! The bytes of a transfer: where they come from, and the check that they are the right ones.
+
+use std::io::SeekFrom;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use reqwest::header::{HeaderValue, RANGE};
+use reqwest::{Method, Response, StatusCode};
+use sha2::{Digest as _, Sha256, Sha512};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Registry;
+use super::blobs::{address, pull};
+use super::error::{Kind, RegistryError, Task};
+use super::retry::Wait;
+use super::transport::{Call, Wanted};
+use super::wire::Wire;
+use crate::digest::{Digest, hex};
+use crate::reference::Repository;
+
+/// Enough for the disk and for TLS records to be worth their while.
+const CHUNK: usize = 256 << 10;
+
+/// Bytes that come one chunk at a time.
+pub(crate) enum Source {
+    File(File, Task),
+    Download(Box<Download>),
+}
+
+impl Source {
+    pub(crate) async fn file(task: &Task, path: &Path, offset: u64) -> Result<Self, RegistryError> {
+        let opened = async {
+            let mut file = File::open(path).await?;
+            file.seek(SeekFrom::Start(offset)).await?;
+            Ok(file)
+        };
+        let file: std::io::Result<File> = opened.await;
+        let file =
+            file.map_err(|e| task.error(Kind::Local, format!("cannot read {}: {e}", path.display())))?;
+        Ok(Self::File(file, task.clone()))
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, RegistryError> {
+        match self {
+            Self::File(file, task) => {
+                let mut chunk = Vec::with_capacity(CHUNK);
+                let read = file.take(CHUNK as u64).read_to_end(&mut chunk).await;
+                read.map_err(|error| task.error(Kind::Local, format!("cannot read the file: {error}")))?;
+                Ok((!chunk.is_empty()).then(|| chunk.into()))
+            }
+            Self::Download(download) => download.next().await,
+        }
+    }
+}
+
+/// A blob being read, taken up again where the connection broke.
+pub(crate) struct Download {
+    registry: Registry,
+    call: Call,
+    size: u64,
+    offset: u64,
+    response: Option<Response>,
+    /// Bytes still to be passed over: the server began at the beginning.
+    skip: u64,
+    failures: usize,
+}
+
+impl Download {
+    pub(crate) fn new(
+        registry: &Registry,
+        from: &Repository,
+        digest: &Digest,
+        size: u64,
+        offset: u64,
+        permit: Arc<OwnedSemaphorePermit>,
+    ) -> Self {
+        let task = registry.task("read", from, digest.as_str());
+        let mut call = Call::new(task, Method::GET, address(from, digest), pull(from));
+        call.answer = Wanted::Stream;
+        call.permit = Some(permit);
+        Self { registry: registry.clone(), call, size, offset, response: None, skip: 0, failures: 0 }
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, RegistryError> {
+        loop {
+            if self.response.is_none() {
+                if self.offset == self.size {
+                    return Ok(None);
+                }
+                self.open().await?;
+            }
+            let host = self.registry.host(&self.call.task)?;
+            let Some(response) = &mut self.response else { continue };
+            let chunk = host.wire.in_time(&self.call.task, response.chunk()).await;
+            let chunk = chunk.and_then(|chunk| chunk.map_err(|e| self.call.task.broken(&Method::GET, &e)));
+            match chunk {
+                Ok(Some(mut chunk)) => {
+                    let over = usize::try_from(self.skip).unwrap_or(usize::MAX).min(chunk.len());
+                    let _ = chunk.split_to(over);
+                    self.skip -= over as u64;
+                    if !chunk.is_empty() {
+                        self.offset += chunk.len() as u64;
+                        return Ok(Some(chunk));
+                    }
+                }
+                Ok(None) if self.offset >= self.size => return Ok(None),
+                Ok(None) => {
+                    let detail = format!("the blob ended after {} of {} bytes", self.offset, self.size);
+                    self.pause(self.call.task.error(Kind::Interrupted, detail)).await?;
+                }
+                Err(error) if error.is_temporary() => self.pause(error).await?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Waits before the blob is asked for again, or gives up.
+    async fn pause(&mut self, error: RegistryError) -> Result<(), RegistryError> {
+        self.response = None;
+        let setup = self.registry.0.setup.clone();
+        if self.failures == setup.patience.retries {
+            return Err(error);
+        }
+        let doubled = 1u32.checked_shl(self.failures.try_into().unwrap_or(u32::MAX)).unwrap_or(u32::MAX);
+        let delay = setup.patience.delay.saturating_mul(doubled).min(setup.patience.longest);
+        self.failures += 1;
+        (setup.waits)(&Wait { host: error.host().to_owned(), reason: error.to_string(), delay });
+        tokio::time::sleep(delay).await;
+        Ok(())
+    }
+
+    async fn open(&mut self) -> Result<(), RegistryError> {
+        let host = self.registry.host(&self.call.task)?;
+        if self.offset > 0 {
+            let range = HeaderValue::from_str(&format!("bytes={}-", self.offset));
+            self.call.headers.extend(range.ok().map(|range| (RANGE, range)));
+        }
+        let reply = host.call(&self.call).await?;
+        self.skip = match reply.status {
+            StatusCode::OK => self.offset,
+            StatusCode::PARTIAL_CONTENT => {
+                let begins = reply.header("content-range").and_then(begin_of);
+                if begins != Some(self.offset) {
+                    return Err(self
+                        .call
+                        .task
+                        .error(Kind::Protocol, "another range than asked for was served"));
+                }
+                0
+            }
+            _ => return Err(reply.error(&self.call)),
+        };
+        self.response = reply.stream;
+        Ok(())
+    }
+}
+
+/// The first byte's position in `bytes FIRST-LAST/SIZE` (RFC 9110, 14.4).
+fn begin_of(range: &str) -> Option<u64> {
+    range.trim().strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok()
+}
+
+/// What has been hashed so far, over all attempts of one transfer.
+pub(crate) struct Checked {
+    expected: Digest,
+    hasher: Hasher,
+    hashed: u64,
+}
+
+enum Hasher {
+    Sha256(Sha256),
+    Sha512(Sha512),
+}
+
+impl Checked {
+    pub(crate) fn new(expected: &Digest) -> Self {
+        let hasher = match expected.algorithm() {
+            "sha512" => Hasher::Sha512(Sha512::new()),
+            _ => Hasher::Sha256(Sha256::new()),
+        };
+        Self { expected: expected.clone(), hasher, hashed: 0 }
+    }
+
+    /// Takes in the bytes that stand at `offset`; those that an earlier attempt brought count once.
+    fn take(&mut self, offset: u64, bytes: &[u8]) {
+        let known = usize::try_from(self.hashed.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let new = bytes.get(known..).unwrap_or_default();
+        match &mut self.hasher {
+            Hasher::Sha256(hasher) => hasher.update(new),
+            Hasher::Sha512(hasher) => hasher.update(new),
+        }
+        self.hashed += new.len() as u64;
+    }
+
+    /// The digest so far, if it is not the expected one.
+    fn difference(&self) -> Option<String> {
+        let found = match &self.hasher {
+            Hasher::Sha256(hasher) => hex(&hasher.clone().finalize()),
+            Hasher::Sha512(hasher) => hex(&hasher.clone().finalize()),
+        };
+        (found != self.expected.hex()).then(|| format!("{}:{found}", self.expected.algorithm()))
+    }
+}
+
+/// What is known of a stream while somebody else reads it.
+#[derive(Clone, Default)]
+pub(crate) struct Watch {
+    passed: Arc<AtomicU64>,
+    failure: Arc<Mutex<Option<RegistryError>>>,
+}
+
+impl Watch {
+    /// What ended the stream before its time.
+    pub(crate) fn failure(&self) -> Option<RegistryError> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Waits for the answer to an upload as long as bytes go out; after the last one, longer: the registry checks them
+    /// all and may move them to another store before it answers.
+    pub(crate) async fn until_answered<T>(
+        &self,
+        wire: &Wire,
+        task: &Task,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, RegistryError> {
+        const SILENT_ROUNDS: u32 = 10;
+        let mut answer = std::pin::pin!(answer);
+        let (mut passed, mut silent) = (0, 0);
+        loop {
+            match wire.in_time(task, &mut answer).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => {
+                    let now = self.passed.load(Ordering::Relaxed);
+                    silent = if now == passed { silent + 1 } else { 0 };
+                    passed = now;
+                    if silent == SILENT_ROUNDS {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The bytes of `source` from `offset` on. The chunk that completes them goes out only if the whole has the right
+/// digest and length, so that a registry never completes an upload of wrong bytes.
+pub(crate) fn checked_stream(
+    source: Source,
+    offset: u64,
+    size: u64,
+    checked: Arc<Mutex<Checked>>,
+) -> (impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static, Watch) {
+    let watch = Watch::default();
+    let seen = watch.clone();
+    let task = source.task().clone();
+    let stream = unfold(Some((source, offset)), move |state| {
+        let (seen, checked, task) = (seen.clone(), checked.clone(), task.clone());
+        async move {
+            let (mut source, offset) = state?;
+            let chunk = match source.next().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) if offset == size => return None,
+                Ok(None) => {
+                    return seen
+                        .stop(task.error(Kind::Corrupt, format!("it ends after {offset} of {size} bytes")));
+                }
+                Err(error) => return seen.stop(error),
+            };
+            let end = offset + chunk.len() as u64;
+            if end > size {
+                return seen
+                    .stop(task.error(Kind::Corrupt, format!("it is longer than the {size} bytes declared")));
+            }
+            let difference = {
+                let mut checked = checked.lock().unwrap_or_else(PoisonError::into_inner);
+                checked.take(offset, &chunk);
+                if end == size { checked.difference() } else { None }
+            };
+            if let Some(found) = difference {
+                return seen.stop(task.error(Kind::Corrupt, format!("its bytes have the digest {found}")));
+            }
+            seen.passed.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            Some((Ok(chunk), Some((source, end))))
+        }
+    });
+    (stream, watch)
+}
+
+impl Source {
+    fn task(&self) -> &Task {
+        match self {
+            Self::File(_, task) => task,
+            Self::Download(download) => &download.call.task,
+        }
+    }
+}
+
+type Step = Option<(Result<Bytes, std::io::Error>, Option<(Source, u64)>)>;
+
+impl Watch {
+    fn stop(&self, error: RegistryError) -> Step {
+        let broken = std::io::Error::other(error.to_string());
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        Some((Err(broken), None))
+    }
+}

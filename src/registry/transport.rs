@@ -1,0 +1,305 @@
+//! Requests to one registry: authenticated, limited in number, redirected, retried.
+//!
+//! Manifests, mounts, tags and tokens are ours and not the client crate's, which asks for a token with every request,
+//! goes on anonymously when a login fails, loses `Retry-After` and the status of an error, drops the Content-Type of a
+//! GET, knows no identity tokens and no delete, and panics when a registry omits `Location`. Blobs go the same way,
+//! for reasons given in `transfer`. The grammar of references and the errors of registries are the crate's.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION};
+use reqwest::{Method, Response, StatusCode, Url};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::auth::{Authenticator, Grant, Scopes};
+use super::error::{Answered, Kind, RegistryError, Task};
+use super::retry::{retry_after, retrying};
+use super::wire::{Request, Wire, authority};
+
+/// One registry.
+pub(crate) struct Host {
+    pub(crate) wire: Wire,
+    pub(crate) auth: Authenticator,
+    permits: Arc<Semaphore>,
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) task: Task,
+    pub(crate) method: Method,
+    /// Relative to the registry, or a whole address that the registry gave.
+    pub(crate) address: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<Bytes>,
+    pub(crate) scopes: Scopes,
+    pub(crate) answer: Wanted,
+    pub(crate) repeat: Repeat,
+    /// The permit that the request goes under, when it is part of a transfer that has one.
+    pub(crate) permit: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+/// What is wanted of a good answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// The whole body, of at most so many bytes.
+    Body(usize),
+    /// The body as it comes.
+    Stream,
+}
+
+/// When a request may be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// Whenever that may help.
+    Freely,
+    /// Only when it certainly was not carried out.
+    WithoutEffect,
+}
+
+/// An answer that is neither a refusal nor a passing trouble.
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// Where the answer came from, after redirects.
+    pub(crate) url: Url,
+    /// Empty when it is streamed.
+    pub(crate) body: Bytes,
+    pub(crate) stream: Option<Response>,
+    pub(crate) permit: Option<Arc<OwnedSemaphorePermit>>,
+    pub(crate) credential: Option<String>,
+}
+
+/// Errors are short; this much of one is enough.
+const LONGEST_ERROR: usize = 64 << 10;
+const MOST_REDIRECTS: usize = 10;
+
+impl Call {
+    pub(crate) fn new(task: Task, method: Method, address: impl Into<String>, scopes: Scopes) -> Self {
+        Self {
+            task,
+            method,
+            address: address.into(),
+            headers: HeaderMap::new(),
+            body: None,
+            scopes,
+            answer: Wanted::Body(LONGEST_ERROR),
+            repeat: Repeat::Freely,
+            permit: None,
+        }
+    }
+}
+
+impl Reply {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    pub(crate) fn media_type(&self) -> Option<&str> {
+        let value = self.headers.get(CONTENT_TYPE)?.to_str().ok()?;
+        Some(value.split(';').next().unwrap_or(value).trim()).filter(|text| !text.is_empty())
+    }
+
+    /// The answer as an error.
+    pub(crate) fn error(&self, call: &Call) -> RegistryError {
+        call.task.answered(
+            &call.method,
+            &Answered {
+                status: self.status,
+                body: &self.body,
+                retry_after: retry_after(&self.headers, SystemTime::now()),
+                credential: self.credential.as_deref(),
+            },
+        )
+    }
+}
+
+impl Host {
+    pub(crate) fn new(wire: Wire) -> Self {
+        let permits = Arc::new(Semaphore::new(wire.place.max_connections.min(Semaphore::MAX_PERMITS)));
+        Self { wire, auth: Authenticator::new(), permits }
+    }
+
+    /// A place among the connections that the registry is given at once.
+    pub(crate) async fn permit(&self, task: &Task) -> Result<Arc<OwnedSemaphorePermit>, RegistryError> {
+        let permit = self.permits.clone().acquire_owned().await;
+        permit.map(Arc::new).map_err(|_| task.error(Kind::Local, "the run is ending"))
+    }
+
+    /// Sends a request, again where that is allowed and may help. An answer that comes back is good or says 4xx: what
+    /// that means is for the caller; 401, 403, 408, 429 and 5xx are errors already.
+    pub(crate) async fn call(&self, call: &Call) -> Result<Reply, RegistryError> {
+        let may_repeat = match call.repeat {
+            Repeat::Freely => RegistryError::is_temporary,
+            Repeat::WithoutEffect => RegistryError::is_without_effect,
+        };
+        retrying(&self.wire.setup.patience, &self.wire.setup.waits, may_repeat, || self.attempt(call)).await
+    }
+
+    async fn attempt(&self, call: &Call) -> Result<Reply, RegistryError> {
+        let mut scopes = call.scopes.clone();
+        let mut shortened = false;
+        // Each round but the last learns something: the scheme, a fresh token, wider scopes.
+        for _ in 0..8 {
+            let grant = self.auth.grant(&self.wire, &call.task, &scopes).await?;
+            let reply = self.exchange(call, &grant).await?;
+            let too_long = matches!(
+                reply.status,
+                StatusCode::URI_TOO_LONG | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            );
+            if too_long && grant.is_token() && !shortened {
+                self.auth.too_long(&grant);
+                shortened = true;
+                continue;
+            }
+            if reply.status == StatusCode::UNAUTHORIZED {
+                if self.auth.challenged(&reply.headers, &grant, &mut scopes) {
+                    continue;
+                }
+            } else {
+                self.auth.accepted(&grant);
+            }
+            let Some(error) = self.refusal(call, &reply, &grant) else { return Ok(reply) };
+            let denied = matches!(error.kind(), Kind::Unauthorized | Kind::Denied);
+            if !denied || !grant.is_token() {
+                return Err(error);
+            }
+            // Registries that answer so for what does not exist say the truth to those who may create it.
+            if scopes.only_reads() && call.reads() && grant.source.is_some() {
+                scopes = scopes.for_push();
+                continue;
+            }
+            return Err(match (call.reads(), grant.source.is_some()) {
+                (true, true) => error.with_kind(Kind::Unreadable),
+                (false, true) => error.with_kind(Kind::Denied),
+                (_, false) => error.with_kind(Kind::Unauthorized),
+            });
+        }
+        Err(call.task.error(Kind::Unauthorized, "the registry asks for other credentials each time"))
+    }
+
+    /// What is an error whatever was asked.
+    fn refusal(&self, call: &Call, reply: &Reply, grant: &Grant) -> Option<RegistryError> {
+        let error = reply.error(call);
+        if !self.wire.is_own(&reply.url) && reply.status.is_client_error() {
+            // A signed address that has run out: the registry gives another one.
+            let from = authority(&reply.url);
+            let expired = error.with_kind(Kind::Unavailable { retry_after: None });
+            return Some(expired.with_detail(format!("from {from}, where the registry sends its readers")));
+        }
+        let is_refusal = match error.kind() {
+            Kind::Unauthorized | Kind::Denied => matches!(reply.status.as_u16(), 401 | 403),
+            Kind::RateLimited { .. } | Kind::Unavailable { .. } => true,
+            _ => false,
+        };
+        let source = grant.source.as_deref();
+        match error.kind() {
+            Kind::Unauthorized if grant.is_withheld() => Some(error.with_credential(source).with_detail(format!(
+                "the credentials were not sent: {} does not speak TLS, and plain HTTP is not declared for it",
+                self.wire.place.name
+            ))),
+            // With a password, 403 is how some say that there is nothing.
+            Kind::Denied if is_refusal && call.reads() && source.is_some() && !grant.is_token() => {
+                Some(error.with_kind(Kind::Unreadable))
+            }
+            _ => is_refusal.then_some(error),
+        }
+    }
+
+    /// One request, and those that redirects make of it.
+    async fn exchange(&self, call: &Call, grant: &Grant) -> Result<Reply, RegistryError> {
+        let task = &call.task;
+        let permit = match &call.permit {
+            Some(permit) => permit.clone(),
+            None => self.permit(task).await?,
+        };
+        let mut url = self.resolve(call)?;
+        for _ in 0..=MOST_REDIRECTS {
+            let request = Request {
+                method: call.method.clone(),
+                url: url.clone(),
+                headers: call.headers.clone(),
+                body: call.body.clone(),
+            };
+            let response = self.wire.send(task, &request, grant.header.as_ref()).await?;
+            if let Some(next) = redirect(call, &response)? {
+                url = next;
+                continue;
+            }
+            return self.reply(call, response, permit, grant).await;
+        }
+        Err(task.error(
+            Kind::Protocol,
+            format!("more than {MOST_REDIRECTS} redirects, the last to {}", authority(&url)),
+        ))
+    }
+
+    async fn reply(
+        &self,
+        call: &Call,
+        response: Response,
+        permit: Arc<OwnedSemaphorePermit>,
+        grant: &Grant,
+    ) -> Result<Reply, RegistryError> {
+        let (status, headers, url) = (response.status(), response.headers().clone(), response.url().clone());
+        let mut reply = Reply {
+            status,
+            headers,
+            url,
+            body: Bytes::new(),
+            stream: None,
+            permit: None,
+            credential: grant.source.clone(),
+        };
+        if !status.is_success() {
+            // The status is the news; an error's text that does not arrive is no reason to lose it.
+            reply.body =
+                self.wire.read(&call.task, &call.method, response, LONGEST_ERROR).await.unwrap_or_default();
+        } else if let Wanted::Body(limit) = call.answer {
+            reply.body = self.wire.read(&call.task, &call.method, response, limit).await?;
+        } else {
+            reply.stream = Some(response);
+            reply.permit = Some(permit);
+        }
+        Ok(reply)
+    }
+
+    fn resolve(&self, call: &Call) -> Result<Url, RegistryError> {
+        let url = self.wire.base().join(&call.address);
+        url.map_err(|error| {
+            call.task.error(Kind::Protocol, format!("`{}` is no address: {error}", call.address))
+        })
+    }
+}
+
+impl Call {
+    fn reads(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD)
+    }
+}
+
+/// Where an answer sends the request on to, if it does.
+fn redirect(call: &Call, response: &Response) -> Result<Option<Url>, RegistryError> {
+    let follows = match response.status().as_u16() {
+        301..=303 => call.reads(),
+        307 | 308 => true,
+        _ => return Ok(None),
+    };
+    let task = &call.task;
+    let place = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    let Some(place) = place.filter(|_| follows) else {
+        return Err(task.error(Kind::Protocol, format!("answered {} to {}", response.status(), call.method)));
+    };
+    let next = response.url().join(place);
+    let next =
+        next.map_err(|error| task.error(Kind::Protocol, format!("redirects to `{place}`: {error}")))?;
+    match (response.url().scheme(), next.scheme()) {
+        ("http", "http" | "https") | ("https", "https") => Ok(Some(next)),
+        _ => Err(task.error(
+            Kind::Protocol,
+            format!("redirects from TLS to {}://{}, which is refused", next.scheme(), authority(&next)),
+        )),
+    }
+}

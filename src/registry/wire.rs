@@ -1,0 +1,216 @@
+//! One HTTP exchange: the right client for an address, where credentials may travel, and how long silence lasts.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Client, Method, Response, Url};
+
+use super::auth::Credentials;
+use super::error::{Kind, RegistryError, Task, tls_error};
+use super::hosts::Place;
+use super::retry::{Patience, Waits};
+use super::tls::{Clients, Profile};
+use crate::config::RegistrySettings;
+use crate::reference::host_is_loopback;
+
+/// What is common to all registries of a run.
+pub(crate) struct Setup {
+    pub(crate) registries: BTreeMap<String, RegistrySettings>,
+    pub(crate) insecure: bool,
+    pub(crate) certificate_folders: Vec<PathBuf>,
+    pub(crate) credentials: Arc<Credentials>,
+    pub(crate) patience: Patience,
+    pub(crate) waits: Waits,
+    pub(crate) clients: Clients,
+}
+
+impl Setup {
+    /// How the registry `name` is reached.
+    pub(crate) fn place(&self, name: &str) -> Result<Place, String> {
+        let usual = RegistrySettings::default();
+        let settings = self.registries.get(name).unwrap_or(&usual);
+        Place::new(name, settings, self.insecure, &self.certificate_folders)
+    }
+}
+
+/// One registry's end of the wire.
+pub(crate) struct Wire {
+    pub(crate) setup: Arc<Setup>,
+    pub(crate) place: Place,
+    fell_back: AtomicBool,
+}
+
+/// A request without what authenticates it.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<Bytes>,
+}
+
+impl Wire {
+    pub(crate) fn new(setup: Arc<Setup>, place: Place) -> Self {
+        Self { setup, place, fell_back: AtomicBool::new(false) }
+    }
+
+    /// Where the registry is.
+    pub(crate) fn base(&self) -> Url {
+        match &self.place.fallback {
+            Some(fallback) if self.fell_back.load(Ordering::Relaxed) => fallback.clone(),
+            _ => self.place.base.clone(),
+        }
+    }
+
+    /// Whether `url` is the registry itself: what is meant for it goes nowhere else.
+    pub(crate) fn is_own(&self, url: &Url) -> bool {
+        url.origin() == self.base().origin()
+    }
+
+    /// Credentials travel over TLS, on this machine, and where plain HTTP was declared; never over the fall-back of an
+    /// insecure registry, which nobody decided on.
+    pub(crate) fn may_send_credentials(&self, url: &Url) -> bool {
+        let declared =
+            || self.setup.registries.get(&authority(url)).is_some_and(|s| s.plain_http == Some(true));
+        url.scheme() == "https"
+            || (url.scheme() == "http" && (host_is_loopback(&authority(url)) || declared()))
+    }
+
+    /// Sends a request and waits for the head of the answer. `authorization` goes with it only to the registry itself.
+    pub(crate) async fn send(
+        &self,
+        task: &Task,
+        request: &Request,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Response, RegistryError> {
+        let mut url = request.url.clone();
+        loop {
+            let mut builder = self
+                .client(&url, task)?
+                .request(request.method.clone(), url.clone())
+                .headers(request.headers.clone());
+            if let Some(body) = &request.body {
+                builder = builder.body(body.clone());
+            }
+            if let Some(value) = authorization.filter(|_| self.is_own(&url)) {
+                builder = builder.header(AUTHORIZATION, value);
+            }
+            match self.in_time(task, builder.send()).await? {
+                Ok(response) => return Ok(response),
+                Err(error) if self.falls_back(&url, &error) => {
+                    // Whatever waited for the same discovery finds it made.
+                    self.fell_back.store(true, Ordering::Relaxed);
+                    let base = self.base();
+                    let rest = path_and_query(&url);
+                    url = base.join(&rest).unwrap_or(base);
+                }
+                Err(error) => return Err(task.broken(&request.method, &error)),
+            }
+        }
+    }
+
+    /// The whole body, unless it is longer than `limit`.
+    pub(crate) async fn read(
+        &self,
+        task: &Task,
+        method: &Method,
+        mut response: Response,
+        limit: usize,
+    ) -> Result<Bytes, RegistryError> {
+        let mut body = BytesMut::new();
+        let whole = async {
+            while let Some(chunk) =
+                self.in_time(task, response.chunk()).await?.map_err(|error| task.broken(method, &error))?
+            {
+                if body.len() + chunk.len() > limit {
+                    return Err(
+                        task.error(Kind::TooLarge, format!("the answer is longer than {limit} bytes"))
+                    );
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(())
+        };
+        // Small bodies do not dribble: each byte in time is not enough.
+        self.within(task, self.setup.patience.silence * 2, whole).await??;
+        Ok(body.freeze())
+    }
+
+    /// Waits as long as a registry may be silent.
+    pub(crate) async fn in_time<T>(
+        &self,
+        task: &Task,
+        future: impl Future<Output = T>,
+    ) -> Result<T, RegistryError> {
+        self.within(task, self.setup.patience.silence, future).await
+    }
+
+    pub(crate) async fn within<T>(
+        &self,
+        task: &Task,
+        limit: Duration,
+        future: impl Future<Output = T>,
+    ) -> Result<T, RegistryError> {
+        tokio::time::timeout(limit, future)
+            .await
+            .map_err(|_| task.error(Kind::Timeout, format!("no answer within {:.0} s", limit.as_secs_f32())))
+    }
+
+    /// The client for `url`: by its own settings if it has any, else by the registry's, which its token server and
+    /// storage usually share.
+    pub(crate) fn client(&self, url: &Url, task: &Task) -> Result<Client, RegistryError> {
+        let name = authority(url);
+        let profile = if self.is_own(url) {
+            Ok(self.place.profile.clone())
+        } else if self.setup.registries.contains_key(&name) {
+            self.setup.place(&name).map(|place| place.profile)
+        } else {
+            let own = &self.place.profile;
+            let own = if own.plain { &Profile::default() } else { own };
+            let plain = url.scheme() == "http";
+            Ok(Profile { direct: host_is_loopback(&name), plain, ..own.clone() })
+        };
+        profile
+            .and_then(|profile| self.setup.clients.get(&profile))
+            .map_err(|why| task.error(Kind::Local, why))
+    }
+
+    /// Whether to go on in plain HTTP, as Docker does for insecure registries: TLS is not spoken there.
+    fn falls_back(&self, url: &Url, error: &reqwest::Error) -> bool {
+        if self.place.fallback.is_none()
+            || !self.is_own(url)
+            || url.scheme() != "https"
+            || !error.is_connect()
+        {
+            return false;
+        }
+        match tls_error(error) {
+            Some(rustls::Error::InvalidMessage(_)) => true,
+            Some(_) => false,
+            // Nobody at TLS's port, or somebody who hangs up when greeted in it. A wrong name fails again.
+            None => true,
+        }
+    }
+}
+
+/// Host and port as references write them: the port only when it is not the scheme's own.
+pub(crate) fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+pub(crate) fn path_and_query(url: &Url) -> String {
+    match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    }
+}
