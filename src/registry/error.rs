@@ -187,20 +187,19 @@ fn kind_of(error: &reqwest::Error) -> Kind {
     }
 }
 
-/// The TLS failure that ended a connection, if one did. It travels inside an [`std::io::Error`], which hides itself
-/// from the chain of sources.
+/// The TLS failure that ended a connection, if one did. It travels inside [`std::io::Error`]s, each of which hides what
+/// it wraps from the chain of sources.
 pub(crate) fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
-    while let Some(error) = source {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
+    while let Some(error) = next {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             return Some(tls);
         }
-        if let Some(io) = error.downcast_ref::<std::io::Error>()
-            && let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
-        {
-            return Some(tls);
-        }
-        source = error.source();
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
     }
     None
 }

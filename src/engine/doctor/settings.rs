@@ -208,6 +208,7 @@ mod tests {
         Declaration {
             path: "/src/manifests.toml".into(),
             root: "/src".into(),
+            revision: None,
             targets: vec![Target {
                 name: "app".to_owned(),
                 repositories: vec![repository],

@@ -230,6 +230,8 @@ impl Authenticator {
         if let Some((number, secret)) = self.cached(scopes) {
             return Ok((number, secret, false));
         }
+        // Requests that set out together get to say what they need before the first of them asks for all.
+        tokio::task::yield_now().await;
         let groups = self.groups(scopes);
         let answers = groups.iter().map(|group| token::fetch(wire, task, bearer, found, group));
         let mut answers = join_all(answers).await.into_iter().zip(&groups);

@@ -1,0 +1,251 @@
+//! Manifests and discovery, answered well and badly.
+
+use manifests::digest::Digest;
+use manifests::registry::{Kind, LARGEST_MANIFEST};
+
+use crate::scripted::{Fault, LIST, OCI_INDEX, Reply, Server, registry};
+
+#[tokio::test]
+async fn head_brings_digest_size_and_type_in_one_request() {
+    let server = Server::plain().await;
+    let digest = server.store.put_manifest("o/app", "1", OCI_INDEX, LIST);
+    let head = registry().head_manifest(&server.repository("o/app"), "1").await.unwrap().unwrap();
+    assert_eq!((head.digest, head.size, head.media_type.as_str()), (digest, LIST.len() as u64, OCI_INDEX));
+    assert_eq!(server.log(), ["HEAD /v2/o/app/manifests/1"]);
+    let accept = server.seen()[0].header("accept").unwrap().to_owned();
+    for media_type in [
+        OCI_INDEX,
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "application/vnd.docker.distribution.manifest.v1+prettyjws",
+    ] {
+        assert!(accept.contains(media_type), "{accept}");
+    }
+}
+
+#[tokio::test]
+async fn head_that_is_refused_or_says_too_little_becomes_get() {
+    for refusal in [
+        Reply::status(405),
+        Reply::status(501),
+        Reply::status(200).header("content-type", OCI_INDEX),
+        Reply::status(200).header("docker-content-digest", Digest::of(LIST).to_string()),
+    ] {
+        let answer = refusal.clone();
+        let server = Server::start(move |seen, _| (seen.method == "HEAD").then(|| answer.clone())).await;
+        let digest = server.store.put_manifest("o/app", "1", OCI_INDEX, LIST);
+        let head = registry().head_manifest(&server.repository("o/app"), "1").await;
+        let head = head.unwrap_or_else(|error| panic!("{refusal:?}: {error}")).unwrap();
+        assert_eq!(
+            (head.digest, head.size, head.media_type.as_str()),
+            (digest, LIST.len() as u64, OCI_INDEX)
+        );
+        assert_eq!(server.log(), ["HEAD /v2/o/app/manifests/1", "GET /v2/o/app/manifests/1"]);
+    }
+}
+
+#[tokio::test]
+async fn absent_is_none_everywhere() {
+    let server = Server::plain().await;
+    let (registry, repository) = (registry(), server.repository("o/app"));
+    let digest = Digest::of(b"nothing");
+    assert_eq!(registry.head_manifest(&repository, "1").await.unwrap(), None);
+    assert_eq!(registry.get_manifest(&repository, digest.as_str()).await.unwrap(), None);
+    assert_eq!(registry.tags(&repository).await.unwrap(), None);
+    assert!(registry.referrers(&repository, &digest).await.unwrap().is_empty());
+    assert!(!registry.has_blob(&repository, &digest).await.unwrap());
+    assert!(!registry.delete_manifest(&repository, "1").await.unwrap());
+    let error = registry.get_blob(&repository, &digest, 7).await.unwrap_err();
+    assert_eq!((error.kind(), error.status()), (Kind::NotFound, Some(404)));
+    assert_eq!(error.said()[0].code, "BLOB_UNKNOWN");
+}
+
+#[tokio::test]
+async fn a_web_server_is_not_an_empty_registry() {
+    let server = Server::start(|_, _| Some(Reply::status(404).header("content-type", "text/html"))).await;
+    let error = registry().head_manifest(&server.repository("o/app"), "1").await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Protocol);
+    assert!(error.to_string().contains("no registry"), "{error}");
+
+    // Behind a proxy that dresses up a registry's 404 it is still one.
+    let dressed = Server::start(|seen, _| {
+        (seen.target != "/v2/").then(|| Reply::status(404).header("content-type", "text/html; charset=utf-8"))
+    });
+    let dressed = dressed.await;
+    assert_eq!(registry().head_manifest(&dressed.repository("o/app"), "1").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn bytes_are_checked_against_the_lookup_and_the_header() {
+    let other = Digest::of(b"other");
+    let named = other.to_string();
+    let server = Server::start(move |seen, _| {
+        let reply = Reply::status(200).header("content-type", OCI_INDEX).body(LIST);
+        match seen.target.rsplit('/').next().unwrap() {
+            "wrong-header" => Some(reply.header("docker-content-digest", named.clone())),
+            "silent" => Some(reply),
+            digest if digest.starts_with("sha256:") && seen.method == "GET" => Some(reply),
+            digest if digest.starts_with("sha256:") => {
+                let of_another = Digest::of(b"another").to_string();
+                Some(
+                    Reply::status(200)
+                        .header("docker-content-digest", of_another)
+                        .header("content-type", "x"),
+                )
+            }
+            _ => None,
+        }
+    })
+    .await;
+    let (registry, repository) = (registry(), server.repository("o/app"));
+    for lookup in ["wrong-header", other.as_str()] {
+        let error = registry.get_manifest(&repository, lookup).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Corrupt, "{lookup}");
+        assert!(error.to_string().contains(other.as_str()), "{error}");
+        assert!(error.to_string().contains(Digest::of(LIST).as_str()), "{error}");
+    }
+    let error = registry.head_manifest(&repository, other.as_str()).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Corrupt);
+    let silent = registry.get_manifest(&repository, "silent").await.unwrap().unwrap();
+    assert_eq!((silent.digest, &silent.bytes[..]), (Digest::of(LIST), LIST));
+    // A wrong answer is not asked for again in the hope of a better one.
+    assert_eq!(server.count("GET", "wrong-header"), 1);
+}
+
+#[tokio::test]
+async fn an_endless_manifest_is_cut_off() {
+    let server = Server::start(|_, _| {
+        Some(Reply::status(200).header("content-type", OCI_INDEX).fault(Fault::Endless))
+    })
+    .await;
+    let repository = server.repository("o/app");
+    let error = registry().get_manifest(&repository, "1").await.unwrap_err();
+    assert_eq!(error.kind(), Kind::TooLarge);
+    assert!(error.to_string().contains(&LARGEST_MANIFEST.to_string()), "{error}");
+    let error = registry().get_blob(&repository, &Digest::of(b"x"), 1).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::TooLarge);
+    let error = registry().get_blob(&repository, &Digest::of(b"x"), 1 << 40).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::TooLarge);
+}
+
+#[tokio::test]
+async fn put_sends_exactly_these_bytes_and_needs_no_headers_back() {
+    let server = Server::start(|seen, store| {
+        (seen.method == "PUT").then(|| {
+            store.reply(seen);
+            Reply::status(201)
+        })
+    })
+    .await;
+    let (registry, repository) = (registry(), server.repository("o/app"));
+    // Not the shortest way to write it: a registry stores bytes, not meaning.
+    let bytes = b"{ \"schemaVersion\" : 2,\n\t\"manifests\":[] } ";
+    let digest = registry.put_manifest(&repository, "1", OCI_INDEX, bytes).await.unwrap();
+    assert_eq!(digest, Digest::of(bytes));
+    registry.put_manifest(&repository, digest.as_str(), OCI_INDEX, bytes).await.unwrap();
+    let (media_type, stored) = server.store.manifest("o/app", "1").unwrap();
+    assert_eq!((media_type.as_str(), &stored[..]), (OCI_INDEX, &bytes[..]));
+    assert_eq!(server.log().len(), 2);
+}
+
+#[tokio::test]
+async fn put_refuses_what_cannot_be_right() {
+    let other = Digest::of(b"other");
+    let named = other.to_string();
+    let server = Server::start(move |seen, _| match seen.target.rsplit('/').next() {
+        Some("altered") => Some(Reply::status(201).header("docker-content-digest", named.clone())),
+        Some("refused") => Some(Reply::error(400, "MANIFEST_INVALID")),
+        _ => None,
+    })
+    .await;
+    let (registry, repository) = (registry(), server.repository("o/app"));
+    let error = registry.put_manifest(&repository, "altered", OCI_INDEX, LIST).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Corrupt);
+    assert!(error.to_string().contains(other.as_str()), "{error}");
+    let error = registry.put_manifest(&repository, "refused", OCI_INDEX, LIST).await.unwrap_err();
+    assert_eq!((error.kind(), error.said()[0].code.as_str()), (Kind::Rejected, "MANIFEST_INVALID"));
+    assert_eq!(server.log().len(), 2);
+    let error = registry.put_manifest(&repository, other.as_str(), OCI_INDEX, LIST).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Corrupt);
+    let large = vec![b' '; LARGEST_MANIFEST + 1];
+    let error = registry.put_manifest(&repository, "1", OCI_INDEX, &large).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::TooLarge);
+    assert_eq!(server.log().len(), 2, "neither of the last two was sent");
+}
+
+#[tokio::test]
+async fn tags_follow_links_and_nothing_else() {
+    let server = Server::start(|seen, _| {
+        let json = |text: &str| Reply::status(200).header("content-type", "application/json").body(text);
+        match seen.target.as_str() {
+            "/v2/o/app/tags/list?n=1000" => Some(
+                json(r#"{"name":"o/app","tags":["b","a"]}"#)
+                    .header("link", r#"</v2/o/app/tags/list?n=1000&last=a>; rel="next""#),
+            ),
+            "/v2/o/app/tags/list?n=1000&last=a" => Some(json(r#"{"tags":["c"]}"#)),
+            "/v2/o/none/tags/list?n=1000" => Some(json(r#"{"name":"o/none","tags":null}"#)),
+            "/v2/o/away/tags/list?n=1000" => {
+                Some(json(r#"{"tags":[]}"#).header("link", r#"<http://0.0.0.0:1/v2/>; rel="next""#))
+            }
+            "/v2/o/round/tags/list?n=1000" => {
+                Some(json(r#"{"tags":[]}"#).header("link", r#"</v2/o/round/tags/list?n=1000>; rel="next""#))
+            }
+            "/v2/o/half/tags/list?n=1000" => {
+                Some(json(r#"{"tags":["a"]}"#).header("link", r#"</v2/o/half/tags/list?gone>; rel="next""#))
+            }
+            "/v2/o/nonsense/tags/list?n=1000" => Some(json("[]")),
+            _ => None,
+        }
+    })
+    .await;
+    let registry = registry();
+    let tags = async |path: &str| registry.tags(&server.repository(path)).await;
+    assert_eq!(tags("o/app").await.unwrap().unwrap(), ["b", "a", "c"]);
+    assert_eq!(tags("o/none").await.unwrap().unwrap(), [""; 0]);
+    for wrong in ["o/away", "o/round", "o/nonsense"] {
+        assert_eq!(tags(wrong).await.unwrap_err().kind(), Kind::Protocol, "{wrong}");
+    }
+    assert_eq!(tags("o/half").await.unwrap_err().kind(), Kind::NotFound, "half a list is none");
+    assert_eq!(server.count("GET", "o/round"), 2);
+}
+
+#[tokio::test]
+async fn referrers_come_from_the_api_or_from_the_fallback_tag() {
+    let subject = Digest::of(b"subject");
+    let index = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{subject}","size":7,"artifactType":"a/b"}}]}}"#
+    );
+    let body = index.clone();
+    let server = Server::start(move |seen, _| {
+        seen.target
+            .contains("o/api/referrers/")
+            .then(|| Reply::status(200).header("content-type", OCI_INDEX).body(body.clone()))
+    })
+    .await;
+    let registry = registry();
+    let api = registry.referrers(&server.repository("o/api"), &subject).await.unwrap();
+    assert_eq!((api.len(), api[0].size, &api[0].digest), (1, 7, &subject));
+
+    let tag = format!("sha256-{}", subject.hex());
+    server.store.put_manifest("o/old", &tag, OCI_INDEX, index.as_bytes());
+    assert_eq!(registry.referrers(&server.repository("o/old"), &subject).await.unwrap(), api);
+}
+
+#[tokio::test]
+async fn deleting_says_what_a_registry_cannot() {
+    let server = Server::start(|seen, _| match (seen.method.as_str(), seen.target.rsplit('/').next()) {
+        ("DELETE", Some("never")) => Some(Reply::error(405, "UNSUPPORTED")),
+        ("DELETE", Some("tag")) => Some(Reply::error(400, "DIGEST_INVALID")),
+        _ => None,
+    })
+    .await;
+    let (registry, repository) = (registry(), server.repository("o/app"));
+    server.store.put_manifest("o/app", "1", OCI_INDEX, LIST);
+    assert!(registry.delete_manifest(&repository, "1").await.unwrap());
+    assert_eq!(registry.head_manifest(&repository, "1").await.unwrap(), None);
+    for lookup in ["never", "tag"] {
+        let error = registry.delete_manifest(&repository, lookup).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unsupported, "{lookup}");
+    }
+}
