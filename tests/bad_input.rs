@@ -1,4 +1,5 @@
 //! What goes wrong for people: each a clear error with a way out, the documented exit code, and nothing half-made.
+#![allow(clippy::unwrap_used, reason = "what a test does not expect may panic")]
 
 mod support;
 
@@ -30,8 +31,8 @@ fn refused(workspace: &Workspace, args: &[&str], code: i32, words: &[&str]) {
 
 #[test]
 fn a_file_that_is_right_passes_the_check_offline() {
-    let workspace =
-        Workspace::new(&[("manifests.toml", &declaration("ghcr.io/o", "build.context = \".\"\n"))]);
+    let text = declaration("ghcr.io/o", "build.context = \".\"\n");
+    let workspace = Workspace::new(&[("manifests.toml", &text), ("Dockerfile", DOCKERFILE)]);
     let (code, stdout, stderr) = run(&workspace, &["check"]);
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stdout.contains("app: ghcr.io/o/app:{1} for linux/amd64, linux/arm64"), "{stdout}");
@@ -40,7 +41,7 @@ fn a_file_that_is_right_passes_the_check_offline() {
 #[test]
 fn a_missing_or_broken_file_names_place_and_way_out() {
     let workspace = Workspace::new(&[]);
-    refused(&workspace, &["check"], 2, &["there is no manifests.toml", "hint: `init`"]);
+    refused(&workspace, &["check"], 2, &["there is no manifests.toml", "hint: `manifests init`"]);
     workspace.write("manifests.toml", "[target.app\n");
     refused(&workspace, &["release"], 2, &["manifests.toml:1:12"]);
     workspace.write(
@@ -59,8 +60,8 @@ fn a_missing_or_broken_file_names_place_and_way_out() {
 
 #[test]
 fn a_target_or_platform_that_is_not_declared_comes_with_the_near_miss() {
-    let workspace =
-        Workspace::new(&[("manifests.toml", &declaration("ghcr.io/o", "build.context = \".\"\n"))]);
+    let text = declaration("ghcr.io/o", "build.context = \".\"\n");
+    let workspace = Workspace::new(&[("manifests.toml", &text), ("Dockerfile", DOCKERFILE)]);
     refused(&workspace, &["plan", "ap"], 2, &["no target `ap`", "did you mean `app`?"]);
     refused(
         &workspace,

@@ -1,4 +1,5 @@
 //! Independent clients against the embedded registry, by its own command: docker, skopeo, buildah.
+#![allow(clippy::unwrap_used, reason = "what a test does not expect may panic")]
 
 mod support;
 

@@ -84,6 +84,7 @@ async fn the_doctor_finds_what_this_machine_lacks() {
     let declaration = Declaration {
         path: "/src/manifests.toml".into(),
         root: "/src".into(),
+        revision: None,
         targets: vec![Target {
             name: "app".to_owned(),
             repositories: vec!["127.0.0.1:1/app".parse().unwrap()],

@@ -1,5 +1,6 @@
 //! What other builders push, listed as it should be: indexes with attestations, nested ones, artifacts among the
 //! entries, variants that a configuration leaves out, two versions of Windows.
+#![allow(clippy::unwrap_used, reason = "what a test does not expect may panic")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! `release --rehearse`: the whole release against the embedded registry, again and again.
+#![allow(clippy::unwrap_used, reason = "what a test does not expect may panic")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! The walkthrough, on real parts: Docker Engine with emulators, an independent registry, independent readers.
+#![allow(clippy::unwrap_used, reason = "what a test does not expect may panic")]
 
 mod support;
 
