@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
@@ -184,12 +184,8 @@ impl Pipeline<'_> {
         }
         if self.until >= Until::Pushed {
             task.stage("pushing");
-            let known = self.registry_has(&built.image_id, image).await?;
-            produced.pushed = known.is_none();
-            produced.digest = Some(match known {
-                Some(digest) => digest,
-                None => self.push(&built.image_id, image, task).await?,
-            });
+            let (digest, pushed) = self.push(&built.image_id, image, task).await?;
+            (produced.digest, produced.pushed) = (Some(digest), pushed);
         }
         Ok(produced)
     }
@@ -210,39 +206,47 @@ impl Pipeline<'_> {
         self.engine.smoke(image_id, &image.reference, &image.platform, smoke, lines(task, "smoke run")).await
     }
 
-    /// The digest under which the registry serves this very image at its reference already. An unchanged image is not
-    /// pushed again: the engine would send its manifest every time.
-    async fn registry_has(&self, image_id: &str, image: &Image) -> Result<Option<Digest>> {
-        let repository = &image.reference.repository;
-        let recorded = self.engine.recorded_digests(image_id, repository).await?;
-        if recorded.is_empty() {
-            return Ok(None);
-        }
-        let served = self.registry.head_manifest(repository, image.reference.lookup()).await;
-        // What cannot be read is pushed: the engine has credentials of its own.
-        let served = served.ok().flatten().map(|head| head.digest);
-        Ok(served.filter(|served| recorded.contains(served)))
-    }
-
-    async fn push(&self, image_id: &str, image: &Image, task: &Task) -> Result<Digest> {
+    /// Brings the image to its reference, unless it is there: an engine would send its manifest every time. Gives its
+    /// digest, and whether anything was sent.
+    async fn push(&self, image_id: &str, image: &Image, task: &Task) -> Result<(Digest, bool)> {
         let reference = &image.reference;
         let repository = &reference.repository;
         if self.engine_reaches_loopback || !repository.is_loopback() {
-            return Ok(self.engine.push(reference, lines(task, "pushing")).await?.digest);
+            let recorded = self.engine.recorded_digests(image_id, repository).await?;
+            if let Some(digest) = self.served(reference, &recorded).await {
+                return Ok((digest, false));
+            }
+            return Ok((self.engine.push(reference, lines(task, "pushing")).await?.digest, true));
         }
-        let folder = tempfile::tempdir()?;
+        let folder = tempfile::tempdir().context("could not make a temporary folder")?;
         let exported = self.engine.export(image_id, &image.platform, folder.path()).await?;
-        for blob in &exported.blobs {
-            self.registry.upload_file(repository, &blob.digest, blob.size, &blob.path).await?;
-        }
         let Some((root, children)) = exported.manifests.split_last() else {
             return Err(Failure::new(format!("the export of {reference} holds no manifest")).into());
         };
+        if let Some(digest) = self.served(reference, &[Digest::of(&root.bytes)]).await {
+            return Ok((digest, false));
+        }
+        for blob in &exported.blobs {
+            self.registry.upload_file(repository, &blob.digest, blob.size, &blob.path).await?;
+        }
         for child in children {
             let digest = Digest::of(&child.bytes);
             self.registry.put_manifest(repository, digest.as_str(), &child.media_type, &child.bytes).await?;
         }
-        Ok(self.registry.put_manifest(repository, reference.lookup(), &root.media_type, &root.bytes).await?)
+        let put =
+            self.registry.put_manifest(repository, reference.lookup(), &root.media_type, &root.bytes).await?;
+        Ok((put, true))
+    }
+
+    /// The digest that `reference` serves, when it is one of `known`.
+    async fn served(&self, reference: &Reference, known: &[Digest]) -> Option<Digest> {
+        if known.is_empty() {
+            return None;
+        }
+        // What cannot be read is pushed: the engine has credentials of its own.
+        let head =
+            self.registry.head_manifest(&reference.repository, reference.lookup()).await.ok().flatten()?;
+        known.contains(&head.digest).then_some(head.digest)
     }
 }
 

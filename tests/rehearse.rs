@@ -61,6 +61,38 @@ fn the_second_rehearsal_writes_nothing() {
     }
 }
 
+/// An engine whose daemon cannot reach this machine's loopback, as in Docker Desktop: pulls and pushes by it fail.
+#[test]
+fn images_of_an_engine_that_cannot_reach_the_registry_are_pushed_from_here() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let workspace = workspace();
+    let real = support::docker().display();
+    let script =
+        format!("#!/bin/sh\ncase $1 in pull|push) echo unreachable >&2; exit 1;; esac\nexec {real} \"$@\"\n");
+    workspace.write("target/engine", &script);
+    let engine = workspace.path().join("target/engine");
+    std::fs::set_permissions(&engine, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let engine = engine.to_str().unwrap();
+
+    let release = ["release", "--rehearse", "--format", "json", "--engine", engine];
+    let first = workspace.manifests(&release).output().unwrap();
+    let _guard = images(&workspace);
+    let stderr = String::from_utf8_lossy(&first.stderr);
+    assert!(first.status.success(), "{stderr}");
+    assert!(stderr.contains("linux/arm64: ok pushed"), "{stderr}");
+    let second = workspace.manifests(&release).output().unwrap();
+    assert!(second.status.success());
+    assert_eq!(
+        serde_json::from_slice::<serde_json::Value>(&second.stdout).unwrap()["targets"][0]["repositories"][0]
+            ["digest"],
+        serde_json::from_slice::<serde_json::Value>(&first.stdout).unwrap()["targets"][0]["repositories"][0]
+            ["digest"],
+    );
+    let log = workspace.read("target/manifests/rehearsal/requests.log");
+    assert!(log.lines().all(|line| line.starts_with("GET ") || line.starts_with("HEAD ")), "{log}");
+}
+
 #[test]
 fn a_rehearsed_plan_writes_nothing_and_says_what_is_pending() {
     let workspace = workspace();
