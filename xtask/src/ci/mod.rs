@@ -70,7 +70,7 @@ fn engine() -> Result<()> {
 
 fn tests() -> Result<()> {
     if host::find_program("cargo-nextest").is_some() {
-        cargo(&["nextest", "run", "--workspace"])
+        cargo(&["nextest", "run", "--workspace", "--no-fail-fast"])
     } else {
         cargo(&["test", "--workspace", "--all-targets"])
     }

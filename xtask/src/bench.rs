@@ -1,0 +1,195 @@
+//! `cargo xtask bench`: a rehearsed release beside the walkthrough's commands by hand, in one run on one machine.
+//!
+//! Wall times alone say little about another machine; the ratios do.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use duct::cmd;
+
+use crate::host;
+
+/// Times `release --rehearse` beside a script that does the walkthrough by hand: the same two images, built, run,
+/// pushed to a registry of the same kind, and listed.
+#[derive(Parser)]
+#[command(name = "bench", bin_name = "cargo xtask bench")]
+struct Args {
+    /// How often each case is run; the table shows the fastest.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
+    times: u32,
+}
+
+/// The platforms of the walkthrough.
+const ARCHES: [&str; 2] = ["amd64", "arm64"];
+
+/// Runs the task with the arguments of this process.
+pub(crate) fn run() -> Result<()> {
+    let args = Args::parse_from(std::env::args().skip(1));
+    host::run("cargo", &["build", "--release", "--quiet", "--package", "manifests"])?;
+    let bench = Bench::new()?;
+
+    let start = bench.fastest(args.times, || bench.manifests(&["--version"]))?;
+    let mut rows = vec![("start of the binary", None, start)];
+    let result = (|| {
+        let mut cold = [Duration::MAX; 2];
+        let mut unchanged = [Duration::MAX; 2];
+        for round in 0..args.times {
+            // New content in each round, so that neither side finds the other's layers in the build cache.
+            bench.change(&format!("by hand {round}"))?;
+            cold[0] = cold[0].min(timed(|| bench.by_hand())?);
+            unchanged[0] = unchanged[0].min(timed(|| bench.by_hand())?);
+            bench.change(&format!("rehearsed {round}"))?;
+            cold[1] = cold[1].min(timed(|| bench.rehearse())?);
+            unchanged[1] = unchanged[1].min(timed(|| bench.rehearse())?);
+        }
+        rows.push(("release, changed", Some(cold[0]), cold[1]));
+        rows.push(("release, unchanged", Some(unchanged[0]), unchanged[1]));
+        anyhow::Ok(())
+    })();
+    bench.clean();
+    result?;
+
+    eprintln!("{:<22} {:>10} {:>12} {:>14}", "", "by hand", "manifests", "hand/manifests");
+    for (name, by_hand, ours) in rows {
+        let seconds = |time: Duration| format!("{:.3} s", time.as_secs_f64());
+        let ratio =
+            by_hand.map_or(String::new(), |hand| format!("{:.1}", hand.as_secs_f64() / ours.as_secs_f64()));
+        eprintln!(
+            "{name:<22} {:>10} {:>12} {ratio:>14}",
+            by_hand.map_or(String::new(), seconds),
+            seconds(ours)
+        );
+    }
+    Ok(())
+}
+
+fn timed(work: impl FnOnce() -> Result<()>) -> Result<Duration> {
+    let started = Instant::now();
+    work()?;
+    Ok(started.elapsed())
+}
+
+/// A copy of the example in a folder that goes, and a registry for what is done by hand.
+struct Bench {
+    folder: tempfile::TempDir,
+    docker: PathBuf,
+    binary: PathBuf,
+    registry: duct::ReaderHandle,
+    host: String,
+}
+
+impl Bench {
+    fn new() -> Result<Self> {
+        let binary = host::target_dir().join("release/manifests");
+        let folder = tempfile::tempdir()?;
+        let example = folder.path().join("examples/echo-platform");
+        fs::create_dir_all(example.join("bin"))?;
+        let source = host::root().join("examples/echo-platform");
+        let dockerfile = fs::read_to_string(source.join("Dockerfile"))?;
+        fs::write(example.join("Dockerfile"), format!("{dockerfile}COPY content /content\n"))?;
+        for arch in ARCHES {
+            let program = format!("bin/linux-{arch}");
+            fs::copy(source.join(&program), example.join(&program))?;
+        }
+        fs::copy(host::root().join("manifests.toml"), folder.path().join("manifests.toml"))?;
+        let root = folder.path().join("registry");
+        let serve = cmd!(&binary, "registry", "serve", "--quiet", "--listen", "127.0.0.1:0", "--root", root);
+        let registry = serve.unchecked().reader().context("cannot start the registry")?;
+        let mut host = String::new();
+        BufReader::new(&registry).read_line(&mut host)?;
+        Ok(Self { docker: docker()?, folder, binary, registry, host: host.trim().to_owned() })
+    }
+
+    fn example(&self) -> PathBuf {
+        self.folder.path().join("examples/echo-platform")
+    }
+
+    fn change(&self, content: &str) -> Result<()> {
+        let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
+        Ok(fs::write(self.example().join("content"), format!("{content} {nanos}\n"))?)
+    }
+
+    fn fastest(&self, times: u32, work: impl Fn() -> Result<()>) -> Result<Duration> {
+        let mut best = Duration::MAX;
+        for _ in 0..times {
+            best = best.min(timed(&work)?);
+        }
+        Ok(best)
+    }
+
+    fn manifests(&self, args: &[&str]) -> Result<()> {
+        quietly(cmd(&self.binary, args).dir(self.folder.path()), "manifests")
+    }
+
+    fn rehearse(&self) -> Result<()> {
+        self.manifests(&["release", "--rehearse"])
+    }
+
+    /// The walkthrough, command by command.
+    fn by_hand(&self) -> Result<()> {
+        let list = format!("{}/bookadmusic/echo-platform:20240716", self.host);
+        let images = ARCHES.map(|arch| format!("{}/bookadmusic/echo-platform-{arch}:20240716", self.host));
+        for (arch, image) in ARCHES.iter().zip(&images) {
+            let platform = format!("--platform=linux/{arch}");
+            let context = self.example();
+            self.docker(&["build", &platform, "-t", image, &context.to_string_lossy()])?;
+            self.docker(&["run", &platform, "--rm", image])?;
+            self.docker(&["push", image])?;
+        }
+        let amend: Vec<&str> = ["manifest", "create", "--insecure", &list]
+            .into_iter()
+            .chain(images.iter().map(String::as_str))
+            .collect();
+        self.docker(&amend)?;
+        // Without `--purge` the next run would find the local list and refuse.
+        self.docker(&["manifest", "push", "--insecure", "--purge", &list])
+    }
+
+    fn docker(&self, args: &[&str]) -> Result<()> {
+        quietly(cmd(&self.docker, args).env("DOCKER_BUILDKIT", "1"), &format!("docker {}", args[0]))
+    }
+
+    /// Ends the registry and takes the images out of the engine.
+    fn clean(&self) {
+        let port = fs::read_to_string(self.folder.path().join("target/manifests/rehearsal/port"))
+            .unwrap_or_default();
+        let rehearsed = format!("127.0.0.1:{}/docker.io", port.trim());
+        for host in [&self.host, &rehearsed] {
+            for arch in ARCHES {
+                let image = format!("{host}/bookadmusic/echo-platform-{arch}:20240716");
+                // What was never built is not there, and that is as well.
+                let _ = self.docker(&["image", "rm", "--force", &image]);
+            }
+        }
+        if let Err(error) = self.registry.kill() {
+            eprintln!("warning: the registry was not ended: {error}");
+        }
+    }
+}
+
+/// The first docker on PATH that builds with BuildKit.
+fn docker() -> Result<PathBuf> {
+    let candidates = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&candidates)
+        .map(|folder| folder.join("docker"))
+        .filter(|program| program.is_file())
+        .find(|program| builds(program))
+        .context("no docker on PATH builds with BuildKit")
+}
+
+fn builds(program: &Path) -> bool {
+    let help = cmd!(program, "build", "--help").env("DOCKER_BUILDKIT", "1");
+    help.stdout_null().stderr_null().unchecked().run().is_ok_and(|ended| ended.status.success())
+}
+
+fn quietly(command: duct::Expression, shown: &str) -> Result<()> {
+    let ended = command.stdin_null().stdout_null().stderr_capture().unchecked().run()?;
+    if !ended.status.success() {
+        bail!("`{shown}` failed: {}\n{}", ended.status, String::from_utf8_lossy(&ended.stderr));
+    }
+    Ok(())
+}
