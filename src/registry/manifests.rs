@@ -73,6 +73,31 @@ impl Registry {
         }))
     }
 
+    /// What `lookup` serves after it was written. Some registries take a moment until they serve what they took:
+    /// absence is asked about again, for a bounded time. Another digest is the answer, whatever was written.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::head_manifest`].
+    pub async fn head_written(
+        &self,
+        repository: &Repository,
+        lookup: &str,
+    ) -> Result<Option<Head>, RegistryError> {
+        let head = || async {
+            let absent = || {
+                let task = self.task("read", repository, lookup);
+                task.error(Kind::NotFound, "the registry took it and does not serve it yet")
+            };
+            self.head_manifest(repository, lookup).await?.ok_or_else(absent)
+        };
+        match self.retrying(|error| error.kind() == Kind::NotFound, head).await {
+            Ok(head) => Ok(Some(head)),
+            Err(error) if error.kind() == Kind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The manifest behind `lookup`, a tag or a digest, with its bytes checked. `None` is a confirmed not-found.
     ///
     /// # Errors

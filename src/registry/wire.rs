@@ -102,15 +102,16 @@ impl Wire {
                 builder = builder.header(AUTHORIZATION, value);
             }
             match self.in_time(task, builder.send()).await? {
-                Ok(response) => return Ok(response),
-                Err(error) if self.falls_back(&url, &error) => {
-                    // Whatever waited for the same discovery finds it made.
-                    self.fell_back.store(true, Ordering::Relaxed);
-                    let base = self.base();
-                    let rest = path_and_query(&url);
-                    url = base.join(&rest).unwrap_or(base);
+                Ok(response) => {
+                    // Known only now: nobody at TLS's port may be nobody at all.
+                    let fell_back = self.place.fallback.as_ref().is_some_and(|f| f.origin() == url.origin());
+                    self.fell_back.fetch_or(fell_back, Ordering::Relaxed);
+                    return Ok(response);
                 }
-                Err(error) => return Err(task.broken(&request.method, &error)),
+                Err(error) => match self.fallback(&url, &error) {
+                    Some(plain) => url = plain,
+                    None => return Err(task.broken(&request.method, &error)),
+                },
             }
         }
     }
@@ -181,20 +182,16 @@ impl Wire {
             .map_err(|why| task.error(Kind::Local, why))
     }
 
-    /// Whether to go on in plain HTTP, as Docker does for insecure registries: TLS is not spoken there.
-    fn falls_back(&self, url: &Url, error: &reqwest::Error) -> bool {
-        if self.place.fallback.is_none()
-            || !self.is_own(url)
-            || url.scheme() != "https"
-            || !error.is_connect()
-        {
-            return false;
+    /// The same address in plain HTTP, when an insecure registry turns out not to speak TLS (as Docker does).
+    fn fallback(&self, url: &Url, error: &reqwest::Error) -> Option<Url> {
+        let fallback = self.place.fallback.as_ref()?;
+        if !self.is_own(url) || url.scheme() != "https" || !error.is_connect() || error.is_timeout() {
+            return None;
         }
         match tls_error(error) {
-            Some(rustls::Error::InvalidMessage(_)) => true,
-            Some(_) => false,
-            // Nobody at TLS's port, or somebody who hangs up when greeted in it. A wrong name fails again.
-            None => true,
+            // Nobody at TLS's port, somebody who hangs up when greeted in it, or who answers in something else.
+            None | Some(rustls::Error::InvalidMessage(_)) => fallback.join(&path_and_query(url)).ok(),
+            Some(_) => None,
         }
     }
 }

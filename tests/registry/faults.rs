@@ -123,6 +123,20 @@ async fn a_put_whose_answer_was_lost_is_looked_up_before_it_is_sent_again() {
 }
 
 #[tokio::test]
+async fn what_was_written_may_take_a_moment_to_be_served() {
+    let server =
+        Server::start(|seen, _| (seen.method == "HEAD" && seen.before < 2).then(|| Reply::status(404))).await;
+    let (registry, waits) = listening();
+    let repository = server.repository("o/app");
+    let digest = registry.put_manifest(&repository, "1", OCI_INDEX, LIST).await.unwrap();
+    assert_eq!(registry.head_written(&repository, "1").await.unwrap().unwrap().digest, digest);
+    assert_eq!((server.count("HEAD", ""), waits.lock().unwrap().len()), (3, 2));
+    // Never is not forever.
+    assert_eq!(registry.head_written(&repository, "2").await.unwrap(), None);
+    assert_eq!(server.count("HEAD", "/2"), 4);
+}
+
+#[tokio::test]
 async fn a_silent_registry_is_a_timeout() {
     let server =
         Server::start(|_, _| Some(Reply::status(200).fault(Fault::Slow(Duration::from_secs(600))))).await;
