@@ -248,7 +248,7 @@ async fn confirm(registry: &Registry, places: &[(&PlacePlan, &PlannedList)]) -> 
     });
     let tags = try_join_all(tags.map(|(place, list, tag)| async move {
         let reference = place.repository.tag(tag);
-        let served = registry.head_manifest(&place.repository, tag).await?.map(|head| head.digest);
+        let served = registry.head_written(&place.repository, tag).await?.map(|head| head.digest);
         match served {
             Some(digest) if digest == list.digest => Ok(()),
             Some(digest) => Err(anyhow::Error::from(
@@ -267,7 +267,7 @@ async fn confirm(registry: &Registry, places: &[(&PlacePlan, &PlannedList)]) -> 
     let changed = places.iter().filter(|(place, _)| place.is_change());
     let children = changed.flat_map(|(place, list)| list.children.iter().map(|child| (*place, child)));
     let children = try_join_all(children.map(|(place, child)| async move {
-        match registry.head_manifest(&place.repository, child.as_str()).await? {
+        match registry.head_written(&place.repository, child.as_str()).await? {
             Some(_) => anyhow::Ok(()),
             None => Err(Failure::new(format!(
                 "the registry took the list but does not hold {}",

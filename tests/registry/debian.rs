@@ -33,14 +33,10 @@ impl Drop for Debian {
 }
 
 impl Debian {
-    /// `sections` are added to its configuration; `{}` in them is the test's folder. `None` where Debian's package is
-    /// not installed, which is an error in CI.
-    fn start(sections: &str, files: impl FnOnce(&Path)) -> Option<Self> {
-        let Ok(program) = which::which("docker-registry") else {
-            assert!(std::env::var_os("CI").is_none(), "install Debian's docker-registry");
-            println!("skipped: Debian's docker-registry is not installed");
-            return None;
-        };
+    /// `sections` are added to its configuration; `{}` in them is the test's folder.
+    fn start(sections: &str, files: impl FnOnce(&Path)) -> Self {
+        let program = which::which("docker-registry")
+            .expect("Debian's docker-registry is not installed; `cargo xtask ci` installs it");
         let folder = tempfile::tempdir().unwrap();
         files(folder.path());
         let here = folder.path().display().to_string();
@@ -66,7 +62,7 @@ impl Debian {
                     break;
                 }
                 if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                    return Some(Self { process, folder, port });
+                    return Self { process, folder, port };
                 }
                 std::thread::sleep(Duration::from_millis(20));
             }
@@ -154,8 +150,8 @@ async fn whole_way(registry: &Registry, at: impl Fn(&str) -> Repository, other: 
 
 #[tokio::test]
 async fn plain_and_from_one_registry_to_another() {
-    let Some(debian) = Debian::start("", |_| {}) else { return };
-    let Some(other) = Debian::start("", |_| {}) else { return };
+    let debian = Debian::start("", |_| {});
+    let other = Debian::start("", |_| {});
     whole_way(&registry(), |path| debian.repository(path), Some(&other.repository("o/copy"))).await;
     let ping = registry().ping(&debian.host()).await.unwrap();
     assert_eq!((ping.authentication.as_str(), ping.accepted), ("none", true));
@@ -168,10 +164,7 @@ const PASSWORD: &str = r#"{"auth":"bWU6aHVudGVyMg=="}"#;
 #[tokio::test]
 async fn with_a_password_file() {
     let section = "auth: { htpasswd: { realm: r, path: {}/htpasswd } }";
-    let Some(debian) = Debian::start(section, |folder| fs::write(folder.join("htpasswd"), HTPASSWD).unwrap())
-    else {
-        return;
-    };
+    let debian = Debian::start(section, |folder| fs::write(folder.join("htpasswd"), HTPASSWD).unwrap());
     let with = |credentials| Registry::new(Options { credentials, ..options() }).unwrap();
     whole_way(&with(entry(&debian.host(), PASSWORD)), |path| debian.repository(path), None).await;
 
@@ -257,7 +250,7 @@ async fn with_signed_tokens() {
         tokens.address,
         folder.path().display()
     );
-    let Some(debian) = Debian::start(&section, |_| {}) else { return };
+    let debian = Debian::start(&section, |_| {});
     let named = Options { credentials: entry(&debian.host(), PASSWORD), ..options() };
     let named = Registry::new(named).unwrap();
     whole_way(&named, |path| debian.repository(path), None).await;
@@ -276,7 +269,7 @@ async fn with_signed_tokens() {
 #[tokio::test]
 async fn over_tls_with_a_private_authority() {
     let section = "  tls: { certificate: {}/server.pem, key: {}/server.key }";
-    let Some(debian) = Debian::start(section, certificates) else { return };
+    let debian = Debian::start(section, certificates);
     let with = |settings, insecure| {
         let registries = [(debian.host(), settings)].into();
         Registry::new(Options { registries, insecure, ..options() }).unwrap()
@@ -307,7 +300,7 @@ async fn over_tls_with_a_private_authority() {
 #[tokio::test]
 async fn over_tls_with_a_client_certificate() {
     let section = "  tls: { certificate: {}/server.pem, key: {}/server.key, clientcas: [{}/ca.pem] }";
-    let Some(debian) = Debian::start(section, certificates) else { return };
+    let debian = Debian::start(section, certificates);
     let with =
         |settings| Registry::new(Options { registries: [(debian.host(), settings)].into(), ..options() });
     let without = RegistrySettings { ca_file: Some(debian.path("ca.pem")), ..RegistrySettings::default() };
