@@ -19,7 +19,16 @@ use crate::report::style::Style;
 use crate::suggest::near_miss;
 
 /// What was published so far, for the account that an interrupted run gives.
-pub(super) type Ledger = Arc<Mutex<Vec<String>>>;
+pub(super) type Ledger = Arc<Mutex<Account>>;
+
+/// The account of a run.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Account {
+    /// The tags written.
+    pub(super) published: Vec<String>,
+    /// The work is done, and only a registry is served until somebody ends it.
+    pub(super) serving: bool,
+}
 
 /// The setting of one command.
 #[derive(Debug)]
@@ -105,12 +114,21 @@ impl Context {
         self.global.jobs.map_or_else(cores, usize::from)
     }
 
+    /// Serves until a signal, which then is the end that was asked for.
+    #[cfg(feature = "embedded-registry")]
+    pub(super) async fn serve_until_ended(&self) {
+        if let Ok(mut ledger) = self.ledger.lock() {
+            ledger.serving = true;
+        }
+        std::future::pending::<()>().await;
+    }
+
     /// A step of applying: shown, and kept for an interrupted run's account.
     pub(super) fn on_event(&self, event: Event) {
         if matches!(event, Event::Tagged(..))
             && let Ok(mut ledger) = self.ledger.lock()
         {
-            ledger.push(event.to_string());
+            ledger.published.push(event.to_string());
         }
         self.progress.line(&event.to_string());
     }

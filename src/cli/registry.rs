@@ -26,5 +26,7 @@ async fn serve(context: &Context, arguments: Serve) -> Result<Exit> {
     context
         .progress
         .stage("Serving", &format!("{} on {} until Ctrl-C", arguments.root.display(), server.addr()));
-    std::future::pending().await
+    context.serve_until_ended().await;
+    server.stop().await?;
+    Ok(Exit::Done)
 }

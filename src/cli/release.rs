@@ -83,7 +83,7 @@ async fn rehearse(context: &Context, arguments: &Release, declaration: Declarati
         show_how_to_run(context, &mapped);
         if arguments.keep_serving {
             context.progress.stage("Serving", &format!("{} until Ctrl-C", rehearsal.host()));
-            std::future::pending::<()>().await;
+            context.serve_until_ended().await;
         }
     }
     rehearsal.stop().await?;

@@ -13,10 +13,13 @@ pub(super) async fn until_ended(work: impl Future<Output = Result<Exit>>, ledger
         signal = received() => signal?,
     };
     children::end_all(GRACE);
-    let done = ledger.lock().map(|ledger| ledger.clone()).unwrap_or_default();
-    let account = match done.is_empty() {
+    let account = ledger.lock().map(|ledger| ledger.clone()).unwrap_or_default();
+    if account.serving {
+        return Ok(Exit::Done);
+    }
+    let account = match account.published.is_empty() {
         true => "nothing was published".to_owned(),
-        false => format!("published so far:\n  {}", done.join("\n  ")),
+        false => format!("published so far:\n  {}", account.published.join("\n  ")),
     };
     Err(Failure::new(format!("ended by {}; {account}", name(signal)))
         .hint("run the same command again: it goes on from there")
