@@ -25,7 +25,7 @@ fn facts() -> Facts {
 }
 
 fn resolve(text: &str, facts: &Facts, strictness: Strictness) -> Result<Declaration, Problems> {
-    config::read(Path::new("/work/manifests.toml"), text)?.resolve(facts, strictness)
+    config::read(Path::new("/project/manifests.toml"), text)?.resolve(facts, strictness)
 }
 
 fn good(text: &str) -> Declaration {
@@ -83,7 +83,7 @@ fn a_declared_label_is_not_added() {
 #[test]
 fn paths_are_relative_to_the_file() {
     let build = build("build = { context = \"./docker/\", dockerfile = \"/srv/Dockerfile\" }");
-    assert_eq!(build.context.to_str(), Some("/work/docker"));
+    assert_eq!(build.context.to_str(), Some("/project/docker"));
     assert_eq!(build.dockerfile.as_deref(), Some(Path::new("/srv/Dockerfile")));
 }
 
@@ -244,7 +244,7 @@ fn files_behind_a_placeholder_are_not_looked_for() {
         [registry.'a.corp']
         ca-file = '{env.NOT_SET}'
     ";
-    let document = config::read(Path::new("/work/manifests.toml"), text).unwrap();
+    let document = config::read(Path::new("/project/manifests.toml"), text).unwrap();
     let nowhere = |_: &Path, _: config::FileKind| false;
     assert!(document.resolve_with(&facts(), Strictness::Check, &nowhere).is_ok());
     let set = Facts { env: BTreeMap::from([("NOT_SET".into(), "there".into())]), ..facts() };
@@ -255,7 +255,7 @@ fn files_behind_a_placeholder_are_not_looked_for() {
 #[test]
 fn only_what_is_used_has_to_be_known() {
     let needs = |text: &str| {
-        let document = config::read(Path::new("/work/manifests.toml"), text).unwrap();
+        let document = config::read(Path::new("/project/manifests.toml"), text).unwrap();
         let needs = document.needs().clone();
         (needs.git, needs.packages, needs.env.into_iter().collect::<Vec<_>>())
     };
