@@ -58,7 +58,7 @@ fn the_smallest_declaration_is_filled_up() {
 #[test]
 fn a_build_and_a_smoke_run_are_filled_up() {
     let build = build("build = {}");
-    assert_eq!((build.context.as_path(), build.dockerfile), (Path::new("/work"), None));
+    assert_eq!((build.context.as_path(), build.dockerfile), (Path::new("/project"), None));
     let added: Vec<(&str, &str)> = build.added_labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     assert_eq!(
         added,
