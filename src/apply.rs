@@ -128,21 +128,13 @@ async fn stage(
     places: &[(&PlacePlan, &PlannedList)],
     on_event: &(dyn Fn(Event) + Sync),
 ) -> Result<()> {
-    try_join_all(
-        places
-            .iter()
-            .flat_map(|(place, _)| &place.copies)
-            .zip(
-                places
-                    .iter()
-                    .flat_map(|(place, _)| std::iter::repeat_n(&place.repository, place.copies.len())),
-            )
-            .map(|(copy, to)| async move {
-                copy_manifest(registry, copy, to).await?;
-                on_event(Event::Copied(to.digest(&copy.manifest.digest)));
-                anyhow::Ok(())
-            }),
-    )
+    let copies =
+        places.iter().flat_map(|(place, _)| place.copies.iter().map(|copy| (copy, &place.repository)));
+    try_join_all(copies.map(|(copy, to)| async move {
+        copy_manifest(registry, copy, to).await?;
+        on_event(Event::Copied(to.digest(&copy.manifest.digest)));
+        anyhow::Ok(())
+    }))
     .await?;
     let writes = places.iter().filter(|(place, _)| place.tags.iter().any(|tag| tag.action.is_write()));
     if places.len() > 1 {

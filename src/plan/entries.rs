@@ -1,5 +1,7 @@
 //! Declared platforms against a published list: which entry stands for which platform, and what must change.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::config::Undeclared;
 use crate::manifest::{Descriptor, List, PlatformFields, Role};
 use crate::platform::Platform;
@@ -151,16 +153,21 @@ fn differences(from: &Descriptor, to: &Descriptor) -> Vec<String> {
             why.push(format!("{name} {} → {}", or_none(&old), or_none(&new)));
         }
     }
-    let keys: std::collections::BTreeSet<&String> =
-        from.annotations.keys().chain(to.annotations.keys()).collect();
-    for key in keys {
-        let (old, new) = (from.annotations.get(key), to.annotations.get(key));
-        if old != new {
-            let text = |value: Option<&String>| value.map_or("none".to_owned(), |value| format!("{value:?}"));
-            why.push(format!("annotation {key} {} → {}", text(old), text(new)));
-        }
-    }
+    why.extend(annotation_changes(&from.annotations, &to.annotations));
     why
+}
+
+/// Which annotations differ, in words.
+pub(super) fn annotation_changes(
+    from: &BTreeMap<String, String>,
+    to: &BTreeMap<String, String>,
+) -> Vec<String> {
+    let text = |value: Option<&String>| value.map_or("none".to_owned(), |value| format!("{value:?}"));
+    let keys: BTreeSet<&String> = from.keys().chain(to.keys()).collect();
+    keys.into_iter()
+        .filter(|key| from.get(*key) != to.get(*key))
+        .map(|key| format!("annotation {key} {} → {}", text(from.get(key)), text(to.get(key))))
+        .collect()
 }
 
 fn or_none(text: &str) -> &str {

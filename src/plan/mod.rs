@@ -347,15 +347,7 @@ fn list_changes(target: &Target, kind: ListKind, published: Option<&List>) -> Ve
     if published.kind != kind {
         changes.push(format!("type {} → {}", published.kind.name(), kind.name()));
     }
-    let keys: std::collections::BTreeSet<&String> =
-        published.annotations.keys().chain(target.annotations.keys()).collect();
-    for key in keys {
-        let (old, new) = (published.annotations.get(key), target.annotations.get(key));
-        if old != new {
-            let text = |value: Option<&String>| value.map_or("none".to_owned(), |value| format!("{value:?}"));
-            changes.push(format!("annotation {key} {} → {}", text(old), text(new)));
-        }
-    }
+    changes.extend(entries::annotation_changes(&published.annotations, &target.annotations));
     changes
 }
 
