@@ -3,18 +3,24 @@
 //! Children before their list, the list everywhere before any tag, moving tags last. Registries have no conditional
 //! write: looking a tag up just before it is written narrows the race with another writer and cannot close it.
 
+mod confirm;
+mod copy;
+mod tags;
+
 use std::fmt;
 
 use anyhow::Result;
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::try_join_all;
 
-use crate::config::TagPolicy;
 use crate::digest::Digest;
 use crate::error::{Exit, Failure};
-use crate::manifest::{self, Descriptor, Manifest};
-use crate::plan::{CopyPlan, PlacePlan, PlannedList, TagAction, TagPlan, TargetPlan};
+use crate::plan::{PlacePlan, PlannedList, TagAction, TargetPlan};
 use crate::reference::{Reference, Repository};
 use crate::registry::Registry;
+
+use self::confirm::confirm;
+use self::copy::copy_manifest;
+use self::tags::tag_all;
 
 /// What became of one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,130 +152,6 @@ async fn stage(
         }))
         .await?;
     }
-    Ok(())
-}
-
-/// Brings one manifest with its blobs into `to`.
-async fn copy_manifest(registry: &Registry, copy: &CopyPlan, to: &Repository) -> Result<()> {
-    let Descriptor { digest, .. } = &copy.manifest;
-    let fetched = registry.get_manifest(&copy.from, digest.as_str()).await?.ok_or_else(|| {
-        Failure::new(format!("{} is no longer there", copy.from.digest(digest)))
-            .hint("somebody deleted it since the plan was made; run again")
-    })?;
-    if let Manifest::Image(image) = manifest::parse(&fetched.bytes, &fetched.media_type)? {
-        try_join_all(
-            image.blobs().into_iter().map(|blob| registry.copy_blob(&copy.from, to, &blob.digest, blob.size)),
-        )
-        .await?;
-    }
-    registry.put_manifest(to, digest.as_str(), &copy.manifest.media_type, &fetched.bytes).await?;
-    Ok(())
-}
-
-/// Writes the tags of one class in all repositories, side by side.
-async fn tag_all(
-    registry: &Registry,
-    plan: &TargetPlan,
-    places: &[(&PlacePlan, &PlannedList)],
-    moving: bool,
-    tagged: &mut Vec<Reference>,
-    on_event: &(dyn Fn(Event) + Sync),
-) -> Result<()> {
-    let tags = places.iter().flat_map(|(place, list)| {
-        place
-            .tags
-            .iter()
-            .filter(move |tag| tag.action.is_write() && (tag.policy != TagPolicy::Immutable) == moving)
-            .map(move |tag| (*place, *list, tag))
-    });
-    let written = join_all(tags.map(|(place, list, tag)| async move {
-        let reference = place.repository.tag(&tag.name);
-        write_tag(registry, &place.repository, list, tag).await?;
-        on_event(Event::Tagged(reference.clone(), list.digest.clone()));
-        anyhow::Ok(reference)
-    }))
-    .await;
-    let mut failed = None;
-    for result in written {
-        match result {
-            Ok(reference) => tagged.push(reference),
-            Err(error) => failed = failed.or(Some(error)),
-        }
-    }
-    failed.map_or(Ok(()), |error| Err(partial(plan, tagged, error)))
-}
-
-async fn write_tag(
-    registry: &Registry,
-    repository: &Repository,
-    list: &PlannedList,
-    tag: &TagPlan,
-) -> Result<()> {
-    let now = match registry.head_manifest(repository, &tag.name).await {
-        Ok(head) => head.map(|head| head.digest),
-        // Planned with `--first-publish`: it was unreadable then, too.
-        Err(error) if error.is_unreadable() && tag.action == TagAction::Create => None,
-        Err(error) => return Err(error.into()),
-    };
-    if now.as_ref() == Some(&list.digest) {
-        return Ok(());
-    }
-    if now.as_ref() != tag.action.observed() {
-        let digest = |digest: Option<&Digest>| digest.map_or("nothing".to_owned(), ToString::to_string);
-        return Err(Failure::new(format!(
-            "{} was moved by somebody else: it served {} when the plan was made, and {} now",
-            repository.tag(&tag.name),
-            digest(tag.action.observed()),
-            digest(now.as_ref())
-        ))
-        .hint("run again to plan against what is there now")
-        .into());
-    }
-    registry.put_manifest(repository, &tag.name, list.kind.media_type(), &list.bytes).await?;
-    Ok(())
-}
-
-/// Every tag written serves the list, and the repository holds every child of it.
-async fn confirm(registry: &Registry, places: &[(&PlacePlan, &PlannedList)]) -> Result<()> {
-    let tags = places.iter().flat_map(|(place, list)| {
-        place
-            .tags
-            .iter()
-            .filter(|tag| tag.action.is_write())
-            .map(move |tag| (*place, *list, tag.name.as_str()))
-    });
-    let tags = try_join_all(tags.map(|(place, list, tag)| async move {
-        let reference = place.repository.tag(tag);
-        let served = registry.head_written(&place.repository, tag).await?.map(|head| head.digest);
-        match served {
-            Some(digest) if digest == list.digest => Ok(()),
-            Some(digest) => Err(anyhow::Error::from(
-                Failure::new(format!(
-                    "{reference} was overtaken: {} was written, somebody else's {digest} is served now",
-                    list.digest
-                ))
-                .hint("run `plan` to see the difference"),
-            )),
-            None => {
-                Err(Failure::new(format!("{reference} was written, but the registry does not serve it"))
-                    .into())
-            }
-        }
-    }));
-    let changed = places.iter().filter(|(place, _)| place.is_change());
-    let children = changed.flat_map(|(place, list)| list.children.iter().map(|child| (*place, child)));
-    let children = try_join_all(children.map(|(place, child)| async move {
-        match registry.head_written(&place.repository, child.as_str()).await? {
-            Some(_) => anyhow::Ok(()),
-            None => Err(Failure::new(format!(
-                "the registry took the list but does not hold {}",
-                place.repository.digest(child)
-            ))
-            .hint("run again: missing images are brought along")
-            .into()),
-        }
-    }));
-    futures_util::future::try_join(tags, children).await?;
     Ok(())
 }
 
