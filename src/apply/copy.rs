@@ -12,7 +12,7 @@ use crate::registry::Registry;
 /// Brings one manifest with its blobs into `to`.
 pub(super) async fn copy_manifest(registry: &Registry, copy: &CopyPlan, to: &Repository) -> Result<()> {
     let Descriptor { digest, .. } = &copy.manifest;
-    let fetched = registry.get_manifest(&copy.from, digest.as_str()).await?.ok_or_else(|| {
+    let fetched = registry.named_manifest(&copy.from, &copy.manifest).await?.ok_or_else(|| {
         Failure::new(format!("{} is no longer there", copy.from.digest(digest)))
             .hint("somebody deleted it since the plan was made; run again")
     })?;

@@ -4,65 +4,97 @@ use anyhow::Result;
 
 use super::{descriptor_of, unreadable};
 use crate::config::Image;
+use crate::digest::Digest;
 use crate::manifest::{self, Descriptor, ImageConfig, ImageManifest, List, Manifest, Role};
 use crate::plan::{FoundImage, ObservedImage, disagreement};
 use crate::reference::{Reference, Repository};
 use crate::registry::Registry;
 
+/// What a declared image's reference serves.
+pub(super) enum Look {
+    /// Confirmed: nothing.
+    Absent,
+    /// Something that cannot be listed, or that cannot be read; the text says why.
+    Unusable(String),
+    /// An image, of which everything but the configuration is known.
+    Image(Seen),
+}
+
+/// An image's manifest, found.
+pub(super) struct Seen {
+    reference: Reference,
+    descriptor: Descriptor,
+    manifest: ImageManifest,
+    attestations: Vec<Descriptor>,
+}
+
 /// Looks up one image, and within it, when it is itself an index, the entry of the declared platform.
-pub(super) async fn observe_image(
-    registry: &Registry,
-    image: &Image,
-    reference: &Reference,
-) -> Result<ObservedImage> {
+pub(super) async fn look_up(registry: &Registry, image: &Image, reference: &Reference) -> Result<Look> {
     let repository = &reference.repository;
-    let fetched = match registry.get_manifest(repository, reference.lookup()).await {
+    let fetched = match registry.manifest(repository, reference.lookup()).await {
         Ok(Some(fetched)) => fetched,
-        Ok(None) => return Ok(ObservedImage::Absent),
+        Ok(None) => return Ok(Look::Absent),
         Err(error) => {
             return unreadable(error)
-                .map(|answer| ObservedImage::Unusable(format!("{reference} cannot be read: {answer}")));
+                .map(|answer| Look::Unusable(format!("{reference} cannot be read: {answer}")));
         }
     };
-    let unusable = |why: String| Ok(ObservedImage::Unusable(format!("{reference} {why}")));
-    let (descriptor, manifest, attestations) = match manifest::parse(&fetched.bytes, &fetched.media_type) {
-        Err(error) => return unusable(format!("is {error}")),
-        Ok(Manifest::Image(manifest)) => (descriptor_of(&fetched), manifest, Vec::new()),
-        Ok(Manifest::List(list)) => match only_entry(&list, image) {
-            Err(why) => return unusable(why),
-            Ok(entry) => {
-                let Some(inner) = registry.get_manifest(repository, entry.digest.as_str()).await? else {
-                    return unusable(format!(
-                        "lists {} for {}, which the registry does not hold",
-                        entry.digest, image.platform
-                    ));
-                };
-                match manifest::parse(&inner.bytes, &inner.media_type) {
-                    Ok(Manifest::Image(manifest)) => {
-                        (descriptor_of(&inner), manifest, list.attestations_of(&entry.digest))
-                    }
-                    Ok(Manifest::List(_)) => {
-                        return unusable(format!(
-                            "lists another list for {}; only one level is looked into",
-                            image.platform
-                        ));
-                    }
-                    Err(error) => return unusable(format!("lists, for {}, what is {error}", image.platform)),
-                }
-            }
-        },
+    let unusable = |why: String| Ok(Look::Unusable(format!("{reference} {why}")));
+    let seen = |descriptor, manifest, attestations| {
+        Ok(Look::Image(Seen { reference: reference.clone(), descriptor, manifest, attestations }))
     };
-    match image_config(registry, repository, &manifest).await? {
-        Some(config) => Ok(ObservedImage::Found(FoundImage {
-            descriptor,
-            config,
-            attestations,
-            source: repository.clone(),
-        })),
-        None => unusable(format!(
-            "has a configuration of type {}, which is no image's",
-            manifest.config.media_type
+    let list = match manifest::parse(&fetched.bytes, &fetched.media_type) {
+        Err(error) => return unusable(format!("is {error}")),
+        Ok(Manifest::Image(manifest)) => return seen(descriptor_of(&fetched), manifest, Vec::new()),
+        Ok(Manifest::List(list)) => list,
+    };
+    let entry = match only_entry(&list, image) {
+        Err(why) => return unusable(why),
+        Ok(entry) => entry,
+    };
+    let Some(inner) = registry.manifest(repository, entry.digest.as_str()).await? else {
+        return unusable(format!(
+            "lists {} for {}, which the registry does not hold",
+            entry.digest, image.platform
+        ));
+    };
+    match manifest::parse(&inner.bytes, &inner.media_type) {
+        Ok(Manifest::Image(manifest)) => {
+            seen(descriptor_of(&inner), manifest, list.attestations_of(&entry.digest))
+        }
+        Ok(Manifest::List(_)) => unusable(format!(
+            "lists another list for {}; only one level is looked into",
+            image.platform
         )),
+        Err(error) => unusable(format!("lists, for {}, what is {error}", image.platform)),
+    }
+}
+
+impl Seen {
+    /// Where it is.
+    pub(super) fn source(&self) -> &Repository {
+        &self.reference.repository
+    }
+
+    /// The manifests that come into the list: the image's and its attestations'.
+    pub(super) fn digests(&self) -> Vec<Digest> {
+        std::iter::once(&self.descriptor).chain(&self.attestations).map(|named| named.digest.clone()).collect()
+    }
+
+    /// With its configuration it can be listed.
+    pub(super) async fn found(&self, registry: &Registry) -> Result<ObservedImage> {
+        match image_config(registry, self.source(), &self.manifest).await? {
+            Some(config) => Ok(ObservedImage::Found(FoundImage {
+                descriptor: self.descriptor.clone(),
+                config,
+                attestations: self.attestations.clone(),
+                source: self.source().clone(),
+            })),
+            None => Ok(ObservedImage::Unusable(format!(
+                "{} has a configuration of type {}, which is no image's",
+                self.reference, self.manifest.config.media_type
+            ))),
+        }
     }
 }
 

@@ -46,7 +46,7 @@ pub struct InspectedImage {
 /// As [`super::observe`], and a manifest that is neither a list nor an image.
 pub async fn inspect(registry: &Registry, reference: &Reference, details: bool) -> Result<Option<Inspected>> {
     let repository = &reference.repository;
-    let Some(fetched) = registry.get_manifest(repository, reference.lookup()).await? else { return Ok(None) };
+    let Some(fetched) = registry.manifest(repository, reference.lookup()).await? else { return Ok(None) };
     let descriptor = descriptor_of(&fetched);
     let bytes = fetched.bytes.to_vec();
     let mut inspected =
@@ -60,7 +60,7 @@ pub async fn inspect(registry: &Registry, reference: &Reference, details: bool) 
             if details {
                 let entries = list.entries.iter().filter(|entry| media::is_image(&entry.media_type));
                 let images = try_join_all(entries.map(|entry| async move {
-                    let Some(fetched) = registry.get_manifest(repository, entry.digest.as_str()).await?
+                    let Some(fetched) = registry.manifest(repository, entry.digest.as_str()).await?
                     else {
                         return anyhow::Ok(None);
                     };

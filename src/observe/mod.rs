@@ -8,8 +8,6 @@ mod inspect;
 mod released;
 mod tag;
 
-use std::collections::BTreeSet;
-
 use anyhow::Result;
 use futures_util::future::{try_join, try_join_all};
 
@@ -22,7 +20,7 @@ use crate::registry::{Fetched, Registry, RegistryError};
 
 pub use self::inspect::{Inspected, InspectedImage, inspect};
 
-use self::image::observe_image;
+use self::image::{Look, look_up};
 use self::released::released;
 use self::tag::observe_tag;
 
@@ -43,59 +41,78 @@ pub enum Source {
 ///
 /// A registry that cannot be reached, refuses the credentials, or serves what is no manifest.
 pub async fn observe(registry: &Registry, target: &Target, sources: &[Source]) -> Result<ObservedTarget> {
+    let repositories = &target.repositories;
     let images = try_join_all(
-        target.images.iter().zip(sources).map(|(image, source)| observe_source(registry, image, source)),
+        target
+            .images
+            .iter()
+            .zip(sources)
+            .map(|(image, source)| observe_source(registry, image, source, repositories)),
     );
-    let places = try_join_all(target.repositories.iter().map(|repository| async move {
+    let places = try_join_all(repositories.iter().map(|repository| async move {
         let tags = try_join_all(target.tags.iter().map(|tag| observe_tag(registry, target, repository, tag)));
         let released = released(registry, target, repository);
         try_join(tags, released).await
     }));
     let (images, places) = try_join(images, places).await?;
-    let places =
-        try_join_all(target.repositories.iter().zip(places).map(|(repository, (tags, released))| {
-            let images = &images;
-            async move {
-                let present = present(registry, repository, images).await?;
-                anyhow::Ok(ObservedPlace { repository: repository.clone(), tags, present, released })
-            }
-        }))
-        .await?;
-    Ok(ObservedTarget { images, places })
+    let places = repositories.iter().zip(places).enumerate().map(|(index, (repository, (tags, released)))| {
+        let present = images.iter().flat_map(|(_, present)| present.get(index)).flatten().cloned();
+        ObservedPlace { repository: repository.clone(), tags, present: present.collect(), released }
+    });
+    Ok(ObservedTarget {
+        places: places.collect(),
+        images: images.iter().map(|(image, _)| image.clone()).collect(),
+    })
 }
 
-async fn observe_source(registry: &Registry, image: &Image, source: &Source) -> Result<ObservedImage> {
-    match source {
-        Source::Built => Ok(ObservedImage::Pending),
-        Source::Found(found) => Ok(ObservedImage::Found(found.clone())),
-        Source::At(reference) => observe_image(registry, image, reference).await,
+/// What is known of one image, and for each of the `repositories` which of its manifests are there already.
+async fn observe_source(
+    registry: &Registry,
+    image: &Image,
+    source: &Source,
+    repositories: &[Repository],
+) -> Result<(ObservedImage, Vec<Vec<Digest>>)> {
+    let look = match source {
+        Source::Built => return Ok((ObservedImage::Pending, Vec::new())),
+        Source::Found(found) => {
+            let there = present(registry, repositories, &found.source, found.digests()).await?;
+            return Ok((ObservedImage::Found(found.clone()), there));
+        }
+        Source::At(reference) => look_up(registry, image, reference).await?,
+    };
+    match look {
+        Look::Absent => Ok((ObservedImage::Absent, Vec::new())),
+        Look::Unusable(why) => Ok((ObservedImage::Unusable(why), Vec::new())),
+        Look::Image(seen) => {
+            let config = seen.found(registry);
+            let there = present(registry, repositories, seen.source(), seen.digests());
+            try_join(config, there).await
+        }
     }
 }
 
-/// Which of the found images, and of their attestations, `repository` holds already.
+/// Which of the `digests`, all in `source`, each of the `repositories` holds already.
 async fn present(
     registry: &Registry,
-    repository: &Repository,
-    images: &[ObservedImage],
-) -> Result<BTreeSet<Digest>> {
-    let mut here = BTreeSet::new();
-    let mut elsewhere = BTreeSet::new();
-    for image in images {
-        let ObservedImage::Found(found) = image else { continue };
-        let digests = std::iter::once(&found.descriptor).chain(&found.attestations).map(|d| d.digest.clone());
-        if found.source == *repository { here.extend(digests) } else { elsewhere.extend(digests) }
-    }
-    let found = try_join_all(elsewhere.into_iter().map(|digest| async move {
-        let head = match registry.head_manifest(repository, digest.as_str()).await {
-            Ok(head) => head.is_some(),
-            // Not readable is not there: bringing it is what shows whether it can be written.
-            Err(error) => unreadable(error).map(|_| false)?,
-        };
-        anyhow::Ok(head.then_some(digest))
+    repositories: &[Repository],
+    source: &Repository,
+    digests: Vec<Digest>,
+) -> Result<Vec<Vec<Digest>>> {
+    let digests = &digests;
+    try_join_all(repositories.iter().map(|repository| async move {
+        if repository == source {
+            return Ok(digests.clone());
+        }
+        let found = digests.iter().map(|digest| async move {
+            match registry.head_manifest(repository, digest.as_str()).await {
+                Ok(head) => anyhow::Ok(head.map(|_| digest.clone())),
+                // Not readable is not there: bringing it is what shows whether it can be written.
+                Err(error) => unreadable(error).map(|_| None),
+            }
+        });
+        Ok(try_join_all(found).await?.into_iter().flatten().collect())
     }))
-    .await?;
-    here.extend(found.into_iter().flatten());
-    Ok(here)
+    .await
 }
 
 /// The registry's answer when it leaves open whether something exists; any other error is passed on.

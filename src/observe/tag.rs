@@ -20,7 +20,7 @@ pub(super) async fn observe_tag(
     repository: &Repository,
     tag: &Tag,
 ) -> Result<ObservedTag> {
-    let fetched = match registry.get_manifest(repository, &tag.name).await {
+    let fetched = match registry.manifest(repository, &tag.name).await {
         Ok(Some(fetched)) => fetched,
         Ok(None) => return Ok(ObservedTag::Absent),
         Err(error) => return unreadable(error).map(ObservedTag::Unreadable),
@@ -52,7 +52,7 @@ async fn configs(
 ) -> Result<BTreeMap<Digest, ImageConfig>> {
     let images = list.entries.iter().filter(|entry| matches!(entry.role(), Role::Image(_)));
     let configs = try_join_all(images.map(|entry| async move {
-        let Some(fetched) = registry.get_manifest(repository, entry.digest.as_str()).await? else {
+        let Some(fetched) = registry.named_manifest(repository, entry).await? else {
             return anyhow::Ok(None);
         };
         let Ok(Manifest::Image(manifest)) = manifest::parse(&fetched.bytes, &fetched.media_type) else {

@@ -43,6 +43,13 @@ pub struct FoundImage {
     pub source: Repository,
 }
 
+impl FoundImage {
+    /// The manifests that come into the list: the image's and its attestations'.
+    pub fn digests(&self) -> Vec<Digest> {
+        std::iter::once(&self.descriptor).chain(&self.attestations).map(|named| named.digest.clone()).collect()
+    }
+}
+
 /// What a repository serves under the declared tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedPlace {

@@ -49,7 +49,8 @@ impl Registry {
         }
     }
 
-    /// A small blob, such as an image's configuration, of which the manifest says `size`.
+    /// A small blob, such as an image's configuration, of which the manifest says `size`. What was fetched before is not
+    /// asked for again.
     ///
     /// # Errors
     ///
@@ -65,6 +66,9 @@ impl Registry {
             return Err(
                 task.error(Kind::TooLarge, format!("it has {size} bytes, too many to keep in memory"))
             );
+        }
+        if let Some(bytes) = self.cached(digest).await.filter(|bytes| bytes.len() as u64 == size) {
+            return Ok(bytes);
         }
         let host = self.host(&task)?;
         let mut call = Call::new(task, Method::GET, address(repository, digest), pull(repository));
@@ -82,6 +86,7 @@ impl Registry {
             );
             return Err(call.task.error(Kind::Corrupt, detail));
         }
+        self.keep(digest, &reply.body).await;
         Ok(reply.body)
     }
 

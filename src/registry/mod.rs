@@ -5,6 +5,7 @@
 
 mod auth;
 mod blobs;
+mod cache;
 mod error;
 mod hosts;
 mod manifests;
@@ -23,11 +24,15 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
+
 use self::auth::Scopes;
+use self::cache::Cache;
 use self::error::Task;
 use self::transport::Host;
 use self::wire::{Setup, Wire};
 use crate::config::RegistrySettings;
+use crate::digest::Digest;
 use crate::reference::Repository;
 
 pub use self::auth::{Access, Credentials};
@@ -45,6 +50,7 @@ pub struct Registry(Arc<Inner>);
 
 struct Inner {
     setup: Arc<Setup>,
+    cache: Option<Cache>,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
 }
 
@@ -59,6 +65,8 @@ pub struct Options {
     pub credentials: Credentials,
     /// Docker's `certs.d` folders; `None` for the usual ones.
     pub certificate_folders: Option<Vec<PathBuf>>,
+    /// The folder in which content is kept from run to run; `None` keeps nothing.
+    pub cache: Option<PathBuf>,
     /// How long registries are waited for.
     pub patience: Patience,
     /// Hears of every wait before a request is sent again.
@@ -66,13 +74,14 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Nothing declared, no credentials, nobody listening.
+    /// Nothing declared, no credentials, no cache, nobody listening.
     fn default() -> Self {
         Self {
             registries: BTreeMap::new(),
             insecure: false,
             credentials: Credentials::default(),
             certificate_folders: None,
+            cache: None,
             patience: Patience::default(),
             waits: Arc::new(|_| {}),
         }
@@ -102,7 +111,8 @@ impl Registry {
             let checked = place.and_then(|place| setup.clients.get(&place.profile));
             checked.map_err(|why| Task::new("set up", name, name).error(Kind::Local, why))?;
         }
-        Ok(Self(Arc::new(Inner { setup: Arc::new(setup), hosts: Mutex::default() })))
+        let cache = options.cache.map(Cache::new);
+        Ok(Self(Arc::new(Inner { setup: Arc::new(setup), cache, hosts: Mutex::default() })))
     }
 
     /// Says beforehand what a run will do, so that its first token covers all of it.
@@ -130,6 +140,18 @@ impl Registry {
         let host = Arc::new(Host::new(Wire::new(self.0.setup.clone(), place)));
         hosts.insert(task.host.clone(), host.clone());
         Ok(host)
+    }
+
+    /// Content that was fetched before, by its digest.
+    async fn cached(&self, digest: &Digest) -> Option<Bytes> {
+        self.0.cache.as_ref()?.content(digest).await
+    }
+
+    /// Keeps content whose digest was checked.
+    async fn keep(&self, digest: &Digest, bytes: &Bytes) {
+        if let Some(cache) = &self.0.cache {
+            cache.keep(digest, bytes).await;
+        }
     }
 
     async fn retrying<T, F: Future<Output = Result<T, RegistryError>>>(
