@@ -10,7 +10,7 @@ mod engine;
 mod registry;
 mod workspace;
 
-pub use busybox::busybox_base;
+pub use busybox::{busybox_base, busybox_program};
 pub use engine::{ImageGuard, docker, docker_ok, docker_run};
 pub use registry::{DebianRegistry, free_port};
 pub use workspace::Workspace;
