@@ -80,7 +80,11 @@ impl Fixture {
     }
 
     /// The images of the first of many targets in the repositories of `targets` more.
-    pub(crate) async fn copy_images(&self, targets: std::ops::Range<usize>, platforms: &[Platform]) -> Result<()> {
+    pub(crate) async fn copy_images(
+        &self,
+        targets: std::ops::Range<usize>,
+        platforms: &[Platform],
+    ) -> Result<()> {
         let from = self.near(&target_repository(0));
         let images = try_join_all(platforms.iter().map(|platform| async {
             let tag = platform.dashed();
@@ -142,12 +146,18 @@ impl Fixture {
 
     /// What a tag serves, to be put back later.
     pub(crate) async fn served(&self, path: &str, tag: &str) -> Result<(String, Vec<u8>)> {
-        let fetched = self.near.get_manifest(&self.near(path), tag).await?.context("nothing under the tag")?;
+        let fetched =
+            self.near.get_manifest(&self.near(path), tag).await?.context("nothing under the tag")?;
         Ok((fetched.media_type, fetched.bytes.to_vec()))
     }
 
     /// Lets a tag serve something again.
-    pub(crate) async fn serve(&self, path: &str, tag: &str, (media_type, bytes): &(String, Vec<u8>)) -> Result<()> {
+    pub(crate) async fn serve(
+        &self,
+        path: &str,
+        tag: &str,
+        (media_type, bytes): &(String, Vec<u8>),
+    ) -> Result<()> {
         self.near.put_manifest(&self.near(path), tag, media_type, bytes).await?;
         Ok(())
     }

@@ -25,7 +25,8 @@ const PIECE: usize = 64 << 10;
 impl Relay {
     /// Relays to `target`, which then is `round_trip` away.
     pub(crate) async fn start(target: SocketAddr, round_trip: Duration) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("the relay cannot listen")?;
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("the relay cannot listen")?;
         let addr = listener.local_addr()?;
         let task = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {

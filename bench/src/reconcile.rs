@@ -144,9 +144,8 @@ impl Bench<'_> {
     pub(crate) fn targets(&self, counts: &[usize]) -> Result<Vec<Row>> {
         let platforms = platforms(8);
         let first = target_repository(0);
-        self.runtime.block_on(
-            self.fixture.images(&platforms, "", |platform| (first.clone(), platform.dashed())),
-        )?;
+        self.runtime
+            .block_on(self.fixture.images(&platforms, "", |platform| (first.clone(), platform.dashed())))?;
         let mut ready = 1;
         counts
             .iter()

@@ -31,7 +31,10 @@ impl Report {
     fn write(&self, text: &mut String) -> std::fmt::Result {
         if !self.reconcile.is_empty() {
             writeln!(text, "Reconcile, at {} ms of round trip, connecting included\n", self.round_trip_ms)?;
-            writeln!(text, "| work | targets | platforms | with | s | round trips | dependent | requests | MiB | times as long |")?;
+            writeln!(
+                text,
+                "| work | targets | platforms | with | s | round trips | dependent | requests | MiB | times as long |"
+            )?;
             writeln!(text, "|---|--:|--:|---|--:|--:|--:|--:|--:|--:|")?;
         }
         for row in &self.reconcile {
@@ -44,7 +47,10 @@ impl Report {
         }
         if !self.release.is_empty() {
             writeln!(text, "\nRelease of two platforms, built, run, pushed and listed\n")?;
-            writeln!(text, "| content | by hand, s | rehearsed, s | by hand / rehearsed |\n|---|--:|--:|--:|")?;
+            writeln!(
+                text,
+                "| content | by hand, s | rehearsed, s | by hand / rehearsed |\n|---|--:|--:|--:|"
+            )?;
         }
         for release::Row { work, by_hand, rehearsed } in &self.release {
             writeln!(text, "| {work} | {by_hand:.2} | {rehearsed:.2} | {:.1} |", by_hand / rehearsed)?;

@@ -18,7 +18,8 @@ fn main() -> ExitCode {
 
 /// What is measured is a program of its own: nobody who releases has to build it.
 fn bench() -> anyhow::Result<()> {
-    let packages = ["build", "--release", "--quiet", "--package", "manifests", "--package", "manifests-bench"];
+    let packages =
+        ["build", "--release", "--quiet", "--package", "manifests", "--package", "manifests-bench"];
     host::run("cargo", &packages)?;
     let program = host::target_dir().join("release/manifests-bench");
     let ended = duct::cmd(program, std::env::args().skip(2)).unchecked().run()?;
