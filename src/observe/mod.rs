@@ -21,6 +21,8 @@ use crate::registry::{Fetched, Registry, RegistryError};
 pub use self::inspect::{Inspected, InspectedImage, inspect};
 
 use self::image::{Look, look_up};
+pub use self::released::released_now;
+
 use self::released::released;
 use self::tag::observe_tag;
 
@@ -55,10 +57,11 @@ pub async fn observe(registry: &Registry, target: &Target, sources: &[Source]) -
         try_join(tags, released).await
     }));
     let (images, places) = try_join(images, places).await?;
-    let places = repositories.iter().zip(places).enumerate().map(|(index, (repository, (tags, released)))| {
-        let present = images.iter().flat_map(|(_, present)| present.get(index)).flatten().cloned();
-        ObservedPlace { repository: repository.clone(), tags, present: present.collect(), released }
-    });
+    let places =
+        repositories.iter().zip(places).enumerate().map(|(index, (repository, (tags, released)))| {
+            let present = images.iter().flat_map(|(_, present)| present.get(index)).flatten().cloned();
+            ObservedPlace { repository: repository.clone(), tags, present: present.collect(), released }
+        });
     Ok(ObservedTarget {
         places: places.collect(),
         images: images.iter().map(|(image, _)| image.clone()).collect(),
