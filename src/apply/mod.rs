@@ -7,6 +7,7 @@ mod account;
 mod confirm;
 mod copy;
 mod tags;
+mod unpublish;
 
 use std::fmt;
 
@@ -18,6 +19,8 @@ use crate::error::Failure;
 use crate::plan::{PlacePlan, PlannedList, TargetPlan};
 use crate::reference::{Reference, Repository};
 use crate::registry::Registry;
+
+pub use self::unpublish::{Unpublished, UnpublishedPlace, unpublish};
 
 use self::account::Account;
 use self::confirm::{confirm_children, confirm_staged, confirm_tag};

@@ -7,6 +7,7 @@ mod newest;
 mod observed;
 mod pin;
 mod tags;
+mod unpublish;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,9 @@ pub use newest::{Release, VERSION};
 pub use observed::{FoundImage, ObservedImage, ObservedPlace, ObservedTag, ObservedTarget, PublishedList};
 pub use pin::{Evidence, Pin, pin};
 pub use tags::{TagAction, TagPlan};
+pub use unpublish::{
+    Contents, Holder, ManifestRemoval, TagRemoval, UnpublishPlace, UnpublishPlan, unpublish,
+};
 
 use crate::config::{Attestations, Format, Tag, TagPolicy, Target, Undeclared};
 use crate::digest::Digest;

@@ -9,7 +9,7 @@ use crate::manifest::{ImageConfig, PlatformFields, REFERENCE_DIGEST, REFERENCE_T
 use crate::platform::Platform;
 
 /// A target with existing images for `platforms` in the list's own repository.
-fn target(platforms: &[&str]) -> Target {
+pub(super) fn target(platforms: &[&str]) -> Target {
     let repository: Repository = "registry.test/team/app".parse().unwrap();
     Target {
         name: "app".to_owned(),
@@ -321,10 +321,10 @@ fn the_list_at_a_newest_tag_says_its_version() {
         list.configs.insert(entry.digest.clone(), ImageConfig { labels, ..ImageConfig::default() });
     }
     observed.places[0].tags = bare.places[0].tags.clone();
+    observed.images[0] = ObservedImage::Found(found(&target.images[0], "another build"));
     assert_eq!(diff(&target, &observed).last().unwrap(), stays);
     let ObservedTag::List(list) = &mut observed.places[0].tags[0] else { panic!() };
     list.configs.values_mut().next().unwrap().labels.insert(VERSION.to_owned(), "3.19.1".to_owned());
-    observed.images[0] = ObservedImage::Found(found(&target.images[0], "another build"));
     assert_eq!(diff(&target, &observed).last().unwrap(), "~ :latest");
     let notes = plan(&target, &observed, Options::default()).notes;
     assert!(notes[0].contains("app:latest does not say its version"), "{notes:?}");
