@@ -156,6 +156,9 @@ async fn prepare_target<'a>(
     let mut plan = plan(target, &observed, options);
     plan.problems.extend(conflict);
     plan.notes.extend(note.map(str::to_owned));
+    if let (Some(entry), Interrupted::Finished) = (entry, &interrupted) {
+        plan.notes.extend(other_lists(entry, &plan));
+    }
     Ok(Planned { target, sources, plan, interrupted })
 }
 
@@ -170,6 +173,22 @@ fn lost(target: &Target, sources: &[Source], observed: &ObservedTarget) -> Optio
             (_, _) => Some("it does not say where every image is".to_owned()),
         }
     })
+}
+
+/// Where the list is not the one that the interrupted run was about to publish: what is served there, and goes into the
+/// list or decides its type, has changed since.
+fn other_lists(entry: &Entry, plan: &TargetPlan) -> Vec<String> {
+    let lists =
+        plan.places.iter().filter_map(|place| Some((&place.repository, &place.list.as_ref()?.digest)));
+    lists
+        .filter_map(|(repository, digest)| {
+            let promised = entry.lists.get(&repository.to_string()).filter(|promised| *promised != digest)?;
+            Some(format!(
+                "{repository} gets the list {digest}, not {promised} as the interrupted run would have given it: what it \
+                 serves has changed since"
+            ))
+        })
+        .collect()
 }
 
 /// Whether the images that an immutable tag lists are those that were observed anyway.
