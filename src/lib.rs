@@ -13,6 +13,7 @@ pub mod engine;
 pub mod error;
 pub mod facts;
 pub mod init;
+pub mod journal;
 pub mod load;
 pub mod manifest;
 pub mod media;
