@@ -19,7 +19,8 @@ use crate::reference::{Reference, Repository};
 use crate::registry::Registry;
 
 use self::confirm::confirm;
-use self::copy::copy_manifest;
+
+pub use self::copy::bring;
 use self::tags::tag_all;
 
 /// What became of one target.
@@ -134,14 +135,8 @@ async fn stage(
     places: &[(&PlacePlan, &PlannedList)],
     on_event: &(dyn Fn(Event) + Sync),
 ) -> Result<()> {
-    let copies =
-        places.iter().flat_map(|(place, _)| place.copies.iter().map(|copy| (copy, &place.repository)));
-    try_join_all(copies.map(|(copy, to)| async move {
-        copy_manifest(registry, copy, to).await?;
-        on_event(Event::Copied(to.digest(&copy.manifest.digest)));
-        anyhow::Ok(())
-    }))
-    .await?;
+    let copies = places.iter().map(|(place, _)| bring(registry, &place.copies, &place.repository, on_event));
+    try_join_all(copies).await?;
     let writes = places.iter().filter(|(place, _)| place.tags.iter().any(|tag| tag.action.is_write()));
     if places.len() > 1 {
         try_join_all(writes.map(|(place, list)| async move {
