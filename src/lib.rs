@@ -14,6 +14,7 @@ pub mod engine;
 pub mod error;
 pub mod facts;
 pub mod init;
+mod keyed;
 pub mod load;
 pub mod manifest;
 pub mod media;

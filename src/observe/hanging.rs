@@ -1,11 +1,10 @@
 //! What hangs on a manifest in a registry: its referrers (distribution-spec, "Listing Referrers") and what cosign finds
 //! by tags made from the digest; and what hangs on those.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
 
 use anyhow::Result;
-use futures_util::future::{BoxFuture, try_join, try_join_all};
+use futures_util::future::{BoxFuture, join, try_join, try_join_all};
 use tokio::sync::OnceCell;
 
 use super::tag::TagLookup;
@@ -13,6 +12,7 @@ use super::unreadable;
 use crate::content::{Content, is_manifest};
 use crate::digest::Digest;
 use crate::error::Failure;
+use crate::keyed::Keyed;
 use crate::manifest::Descriptor;
 use crate::media;
 use crate::plan::{CopyRole, Hanging, HangingManifest};
@@ -28,7 +28,7 @@ const MOST: usize = 1000;
 /// Looks for what hangs on manifests; cheap to make, one for all that is looked for together.
 pub(super) struct Finder<'a> {
     registry: &'a Registry,
-    tags: Mutex<HashMap<Repository, Arc<OnceCell<FewTags>>>>,
+    tags: Keyed<Repository, OnceCell<FewTags>>,
 }
 
 /// A repository's tags; `None` when they are too many to list, or not listed.
@@ -36,7 +36,7 @@ type FewTags = Option<BTreeSet<String>>;
 
 impl<'a> Finder<'a> {
     pub(super) fn new(registry: &'a Registry) -> Self {
-        Self { registry, tags: Mutex::default() }
+        Self { registry, tags: Keyed::default() }
     }
 
     /// What hangs on the `digests` in `from`, for the repositories in `to`. An image that a tag there lists already is
@@ -79,8 +79,7 @@ impl<'a> Finder<'a> {
                 Err(error) => unreadable(error).map(|_| None),
             }
         }));
-        let served = served.await?.into_iter().flatten().collect();
-        hanging.served = served;
+        hanging.served = served.await?.into_iter().flatten().collect();
         Ok(hanging)
     }
 
@@ -144,8 +143,8 @@ impl<'a> Finder<'a> {
 
     async fn directly_on(&self, from: &Repository, digest: &Digest) -> Result<Vec<HangingManifest>> {
         let registry = self.registry;
-        let listed = async { Ok(registry.listed_referrers(from, digest).await?) };
-        let (listed, tags) = try_join(listed, self.few_tags(from)).await?;
+        let (listed, tags) = join(registry.listed_referrers(from, digest), self.few_tags(from)).await;
+        let listed = listed?;
         let may_be = |tag: &String| tags.as_ref().is_none_or(|tags| tags.contains(tag));
 
         let referrers = async {
@@ -173,15 +172,12 @@ impl<'a> Finder<'a> {
         Ok(referrers.chain(signed.into_iter().flatten()).collect())
     }
 
-    async fn few_tags(&self, repository: &Repository) -> Result<FewTags> {
-        let cell = {
-            let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
-            tags.entry(repository.clone()).or_default().clone()
-        };
-        let tags = cell.get_or_try_init(|| async {
+    async fn few_tags(&self, repository: &Repository) -> FewTags {
+        let cell = self.tags.of(repository.clone());
+        let tags = cell.get_or_init(|| async {
             let tags = self.registry.few_tags(repository).await?;
-            anyhow::Ok(tags.map(|tags| tags.into_iter().collect()))
+            Some(tags.into_iter().collect())
         });
-        Ok(tags.await?.clone())
+        tags.await.clone()
     }
 }

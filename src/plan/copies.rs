@@ -128,7 +128,7 @@ pub fn missing<'a>(
 ) -> Missing {
     let mut missing = Missing::default();
     for (from, manifest) in wanted {
-        if from == to || present.contains(&manifest.digest) {
+        if present.contains(&manifest.digest) {
             continue;
         }
         for hanging_one in hanging.on.get(&manifest.digest).into_iter().flatten() {
@@ -157,6 +157,76 @@ impl Missing {
         let known = |one: &CopyPlan| one.manifest.digest == copy.manifest.digest && one.role == copy.role;
         if !self.copies.iter().any(known) {
             self.copies.push(copy);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(content: &str) -> Descriptor {
+        Descriptor::new(media::OCI_IMAGE, Digest::of(content.as_bytes()), content.len() as u64)
+    }
+
+    fn index(content: &str) -> Descriptor {
+        Descriptor { media_type: media::OCI_INDEX.to_owned(), ..manifest(content) }
+    }
+
+    fn hangs(manifest: Descriptor, role: CopyRole) -> HangingManifest {
+        HangingManifest { manifest, role }
+    }
+
+    /// An image with a referrer that is an index, a signature of that, and a tag of cosign's.
+    fn hanging() -> Hanging {
+        let on = vec![
+            hangs(manifest("part"), CopyRole::Part),
+            hangs(index("inner"), CopyRole::Part),
+            hangs(index("sbom"), CopyRole::Referrer(manifest("image").digest)),
+            hangs(manifest("cosign"), CopyRole::Tagged("sha256-image.sig".to_owned())),
+            hangs(manifest("signature"), CopyRole::Referrer(index("sbom").digest)),
+        ];
+        Hanging { on: BTreeMap::from([(manifest("image").digest, on)]), ..Hanging::default() }
+    }
+
+    fn digests(missing: &Missing) -> Vec<Digest> {
+        missing.copies.iter().map(|copy| copy.manifest.digest.clone()).collect()
+    }
+
+    fn of(contents: &[&str]) -> Vec<Digest> {
+        contents.iter().map(|content| Digest::of(content.as_bytes())).collect()
+    }
+
+    #[test]
+    fn what_is_there_is_not_copied_and_brings_nothing_along() {
+        let (from, to) = ("r.test/from".parse().unwrap(), "r.test/to".parse().unwrap());
+        let image = manifest("image");
+        let present = BTreeSet::from([image.digest.clone()]);
+        assert_eq!(missing([(&from, &image)], &present, &hanging(), &to), Missing::default());
+    }
+
+    #[test]
+    fn what_hangs_on_a_manifest_comes_before_it_and_each_comes_once() {
+        let (from, to) = ("r.test/from".parse().unwrap(), "r.test/to".parse().unwrap());
+        let (image, other, list) = (manifest("image"), manifest("other"), index("list"));
+        let wanted = [(&from, &list), (&from, &image), (&from, &other), (&from, &image)];
+        let missing = missing(wanted, &BTreeSet::new(), &hanging(), &to);
+        let expected = ["part", "inner", "sbom", "cosign", "signature", "image", "other", "list"];
+        assert_eq!(digests(&missing), of(&expected));
+        assert_eq!(missing.notes, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_tag_that_somebody_signed_with_there_stays() {
+        let (from, to): (Repository, Repository) =
+            ("r.test/from".parse().unwrap(), "r.test/to".parse().unwrap());
+        let image = manifest("image");
+        for (served, notes) in [("cosign", 0), ("another signature", 1)] {
+            let mut hanging = hanging();
+            hanging.served.insert(to.tag("sha256-image.sig"), manifest(served).digest);
+            let missing = missing([(&from, &image)], &BTreeSet::new(), &hanging, &to);
+            assert_eq!(digests(&missing), of(&["part", "inner", "sbom", "signature", "image"]));
+            assert_eq!(missing.notes.len(), notes, "{:?}", missing.notes);
         }
     }
 }

@@ -1,27 +1,18 @@
 //! What refers to a manifest (distribution-spec, "Listing Referrers", "Pushing Manifests with Subject"): asked of the
 //! registry, and where it has no referrers API kept in an index under the fallback tag.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use serde::Deserialize;
+use tokio::sync::Mutex;
 
 use super::Registry;
 use super::error::{Kind, RegistryError};
 use crate::digest::Digest;
+use crate::keyed::Keyed;
 use crate::manifest::{Descriptor, List, ListKind, Manifest, parse};
 use crate::reference::Repository;
 
 /// Who writes a fallback tag in this process: one at a time, since each writes what it read and something more.
-#[derive(Default)]
-pub(super) struct Turns(Mutex<HashMap<(Repository, String), Arc<tokio::sync::Mutex<()>>>>);
-
-impl Turns {
-    fn of(&self, repository: &Repository, tag: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        turns.entry((repository.clone(), tag.to_owned())).or_default().clone()
-    }
-}
+pub(super) type Turns = Keyed<(Repository, String), Mutex<()>>;
 
 impl Registry {
     /// The manifests whose `subject` is `digest`; also those that the fallback tag `sha256-…` lists, where the registry
@@ -104,7 +95,7 @@ impl Registry {
             return Ok(());
         }
         let tag = fallback_tag(subject);
-        let turn = self.0.turns.of(repository, &tag);
+        let turn = self.0.turns.of((repository.clone(), tag.clone()));
         let _turn = turn.lock().await;
         let attempt = || async {
             let mut list = self.fallback(repository, &tag).await?.unwrap_or(List::new(ListKind::Oci));
@@ -118,11 +109,14 @@ impl Registry {
                 Some(kept) if lacking(&kept, referrers).is_empty() => Ok(()),
                 _ => {
                     let task = self.task("write", repository, &tag);
-                    Err(task.error(Kind::Interrupted, "somebody else writes the same list of referrers"))
+                    Err(task.error(
+                        Kind::NotFound,
+                        "what was added to the list of referrers is not there afterwards",
+                    ))
                 }
             }
         };
-        self.retrying(|error| error.kind() == Kind::Interrupted, attempt).await
+        self.retrying(|error| error.kind() == Kind::NotFound, attempt).await
     }
 
     /// The index under the fallback tag.

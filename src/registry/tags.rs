@@ -39,29 +39,19 @@ impl Registry {
         Ok(found.then_some(tags))
     }
 
-    /// All tags of `repository`, when one request brings them; `None` when there are more, or the registry lists none.
-    /// For callers that can ask for each tag instead.
-    ///
-    /// # Errors
-    ///
-    /// As [`Registry::tags`], but for answers that only say that tags are not listed.
-    pub async fn few_tags(&self, repository: &Repository) -> Result<Option<Vec<String>>, RegistryError> {
+    /// All tags of `repository`, when one request brings them; `None` when there are more, or they are not listed for
+    /// whatever reason. For callers that can ask for each tag instead.
+    pub async fn few_tags(&self, repository: &Repository) -> Option<Vec<String>> {
         let task = super::Task::new("list the tags of", repository, &repository.host);
-        let host = self.host(&task)?;
+        let host = self.host(&task).ok()?;
         let mut call = Call::new(task, Method::GET, tags_address(repository), pull(repository));
         call.answer = Wanted::Body(LARGEST_MANIFEST);
-        let reply = match host.call(&call).await {
-            Ok(reply) => reply,
-            Err(error) if matches!(error.kind(), Kind::Unauthorized | Kind::Denied | Kind::Unreadable) => {
-                return Ok(None);
-            }
-            Err(error) => return Err(error),
-        };
+        let reply = host.call(&call).await.ok()?;
         if reply.status != StatusCode::OK || reply.headers.contains_key(LINK) {
-            return Ok(None);
+            return None;
         }
-        let page: Option<Page> = serde_json::from_slice(&reply.body).ok();
-        Ok(page.map(|page| page.tags.unwrap_or_default()))
+        let page: Page = serde_json::from_slice(&reply.body).ok()?;
+        Some(page.tags.unwrap_or_default())
     }
 
     /// Reads page after page; false when the first is not there.

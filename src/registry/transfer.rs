@@ -7,9 +7,7 @@
 //! failure, by which it is decided whether to go on. It would also open connections of its own beside ours, outside
 //! the limit for the host.
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::Method;
 use tokio::sync::OnceCell;
@@ -21,6 +19,7 @@ use super::error::{Kind, RegistryError, Task};
 use super::transport::Call;
 use super::upload::Origin;
 use crate::digest::Digest;
+use crate::keyed::Keyed;
 use crate::reference::Repository;
 
 /// How a blob came to be where it was wanted.
@@ -35,15 +34,7 @@ pub enum Copied {
 }
 
 /// The blobs that this run brings, by where to. Images share layers: who wants one that is on its way waits for it.
-#[derive(Default)]
-pub(super) struct Brought(Mutex<HashMap<(Repository, Digest), Arc<OnceCell<()>>>>);
-
-impl Brought {
-    fn cell(&self, to: &Repository, digest: &Digest) -> Arc<OnceCell<()>> {
-        let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cells.entry((to.clone(), digest.clone())).or_default().clone()
-    }
-}
+pub(super) type Brought = Keyed<(Repository, Digest), OnceCell<()>>;
 
 impl Registry {
     /// Brings a blob of `size` bytes from one repository into another: it is there already, or mounted, or sent. Once
@@ -109,7 +100,7 @@ impl Registry {
             Ok(())
         };
         // Where the first one fails the next one tries, perhaps from another repository.
-        self.0.brought.cell(to, digest).get_or_try_init(|| brought).await?;
+        self.0.brought.of((to.clone(), digest.clone())).get_or_try_init(|| brought).await?;
         Ok(copied)
     }
 

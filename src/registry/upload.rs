@@ -18,7 +18,7 @@ use crate::reference::Repository;
 
 /// How long a piece is, unless the registry wants longer ones: little enough for the proxies that limit a request, and
 /// so much that the round trip each one takes does not count.
-const PIECE: u64 = 32 << 20;
+const PIECE: u64 = 16 << 20;
 
 /// Where the bytes are.
 #[derive(Clone, Copy)]
