@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use super::hanging::Finder;
-use super::{descriptor_of, present};
+use super::hanging::{Finder, Wanted};
+use super::{descriptor_of, held};
 use crate::config::Attestations;
 use crate::digest::Digest;
 use crate::media;
@@ -34,14 +34,15 @@ pub async fn observe_copy(
         false => Vec::new(),
     };
     manifests.push(root);
-    let digests: Vec<Digest> = manifests.iter().map(|manifest| manifest.digest.clone()).collect();
-    let destination = std::slice::from_ref(to);
-    let there = present(registry, destination, from, digests.clone()).await?.concat();
-    let absent: Vec<Digest> = digests.into_iter().filter(|digest| !there.contains(digest)).collect();
+    let digests = manifests.iter().map(|manifest| manifest.digest.clone());
+    let present = held(registry, to, digests).await?;
+    let absent = manifests.iter().filter(|manifest| !present.contains(&manifest.digest));
     let hanging = match attestations {
-        Attestations::Keep => finder.hanging(from, &absent, destination).await?,
+        Attestations::Keep => {
+            let wanted = absent.map(|manifest| Wanted { from, digest: &manifest.digest, to: vec![to] });
+            finder.hanging(wanted.collect()).await?
+        }
         Attestations::Drop => Hanging::default(),
     };
-    let present = there.into_iter().collect();
     Ok(Some(ObservedCopy { from: from.clone(), to: to.clone(), manifests, present, hanging }))
 }

@@ -7,7 +7,6 @@ use anyhow::Result;
 use futures_util::future::{BoxFuture, join, try_join, try_join_all};
 use tokio::sync::OnceCell;
 
-use super::tag::TagLookup;
 use super::unreadable;
 use crate::content::{Content, is_manifest};
 use crate::digest::Digest;
@@ -31,6 +30,13 @@ pub(super) struct Finder<'a> {
     tags: Keyed<Repository, OnceCell<FewTags>>,
 }
 
+/// A manifest in `from` that is to be copied to each of `to`.
+pub(super) struct Wanted<'a> {
+    pub(super) from: &'a Repository,
+    pub(super) digest: &'a Digest,
+    pub(super) to: Vec<&'a Repository>,
+}
+
 /// A repository's tags; `None` when they are too many to list, or not listed.
 type FewTags = Option<BTreeSet<String>>;
 
@@ -39,39 +45,23 @@ impl<'a> Finder<'a> {
         Self { registry, tags: Keyed::default() }
     }
 
-    /// What hangs on the `digests` in `from`, for the repositories in `to`. An image that a tag there lists already is
-    /// there, too, most probably; so nothing is looked for, and the answer is `None`, when that is so everywhere.
-    pub(super) async fn unless_listed(
-        &self,
-        from: &Repository,
-        digests: &[Digest],
-        to: &[Repository],
-        tags: &[Vec<TagLookup<'_>>],
-    ) -> Result<Option<Hanging>> {
-        let mut unlisted = false;
-        for (_, tags) in to.iter().zip(tags).filter(|(to, _)| *to != from) {
-            let listed = try_join_all(tags.iter().map(|tag| tag.lists(&digests[0]))).await?;
-            unlisted |= !listed.contains(&true);
+    /// What hangs on the manifests, all looked for at once.
+    pub(super) async fn hanging(&self, wanted: Vec<Wanted<'_>>) -> Result<Hanging> {
+        let mut hanging = Hanging::default();
+        for found in try_join_all(wanted.into_iter().map(|wanted| self.hanging_on(wanted))).await? {
+            hanging.extend(found);
         }
-        if unlisted { Ok(Some(self.hanging(from, digests, to).await?)) } else { Ok(None) }
+        Ok(hanging)
     }
 
-    /// What hangs on the `digests` in `from`, and what the tags that it would be copied to serve in `to` already.
-    pub(super) async fn hanging(
-        &self,
-        from: &Repository,
-        digests: &[Digest],
-        to: &[Repository],
-    ) -> Result<Hanging> {
-        let on = digests
-            .iter()
-            .map(|digest| async move { anyhow::Ok((digest.clone(), self.over_all(from, digest).await?)) });
-        let mut hanging = Hanging { on: try_join_all(on).await?.into_iter().collect(), ..Hanging::default() };
-        let tags = hanging.on.values().flatten().filter_map(|one| match &one.role {
+    async fn hanging_on(&self, wanted: Wanted<'_>) -> Result<Hanging> {
+        let Wanted { from, digest, to } = wanted;
+        let all = self.over_all(from, digest).await?;
+        let tags = all.iter().filter_map(|one| match &one.role {
             CopyRole::Tagged(tag) => Some(tag),
             _ => None,
         });
-        let places = tags.flat_map(|tag| to.iter().filter(|to| *to != from).map(move |to| to.tag(tag)));
+        let places = tags.flat_map(|tag| to.iter().map(move |to| to.tag(tag)));
         let served = try_join_all(places.map(|place| async move {
             match self.registry.head_manifest(&place.repository, place.lookup()).await {
                 Ok(head) => anyhow::Ok(head.map(|head| (place, head.digest))),
@@ -79,8 +69,8 @@ impl<'a> Finder<'a> {
                 Err(error) => unreadable(error).map(|_| None),
             }
         }));
-        hanging.served = served.await?.into_iter().flatten().collect();
-        Ok(hanging)
+        let served = served.await?.into_iter().flatten().collect();
+        Ok(Hanging { on: [(digest.clone(), all)].into(), served })
     }
 
     /// What hangs on `digest`, and what hangs on that.

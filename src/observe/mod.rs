@@ -10,23 +10,25 @@ mod inspect;
 mod released;
 mod tag;
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use futures_util::future::{try_join, try_join_all, try_join3};
 
 use crate::config::{Attestations, Image, Target};
 use crate::digest::Digest;
 use crate::manifest::{self, Descriptor, Manifest};
-use crate::plan::{FoundImage, Hanging, ObservedImage, ObservedPlace, ObservedTarget};
+use crate::plan::{FoundImage, ObservedImage, ObservedPlace, ObservedTag, ObservedTarget};
 use crate::reference::{Reference, Repository};
 use crate::registry::{Fetched, Registry, RegistryError};
 
 pub use self::copy::observe_copy;
 pub use self::inspect::{Inspected, InspectedImage, inspect};
 
-use self::hanging::Finder;
+use self::hanging::{Finder, Wanted};
 use self::image::{Look, look_up};
 use self::released::released;
-use self::tag::{TagLookup, observe_tag};
+use self::tag::observe_tag;
 
 /// Where a declared image is looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,134 +43,118 @@ pub enum Source {
 
 /// Reads all that [`crate::plan::plan`] needs for `target`. `sources` has one item for each declared image.
 ///
+/// It takes two rounds: what references and tags serve, then what that leads to. An image that is itself an index
+/// takes one more.
+///
 /// # Errors
 ///
 /// A registry that cannot be reached, refuses the credentials, or serves what is no manifest.
 pub async fn observe(registry: &Registry, target: &Target, sources: &[Source]) -> Result<ObservedTarget> {
     let repositories = &target.repositories;
-    let tags: Vec<Vec<TagLookup<'_>>> = repositories
-        .iter()
-        .map(|repository| target.tags.iter().map(|tag| TagLookup::new(registry, repository, tag)).collect())
-        .collect();
-    let finder = Finder::new(registry);
-    let around = Around { registry, target, tags: &tags, finder: &finder };
-    let images = try_join_all(
-        target.images.iter().zip(sources).map(|(image, source)| observe_source(&around, image, source)),
+    let looks = try_join_all(
+        target.images.iter().zip(sources).map(|(image, source)| observe_source(registry, image, source)),
     );
-    let places = try_join_all(repositories.iter().zip(&tags).map(|(repository, tags)| async move {
-        let tags = try_join_all(tags.iter().map(|tag| observe_tag(target, tag)));
+    let places = try_join_all(repositories.iter().map(|repository| async move {
+        let tags = try_join_all(target.tags.iter().map(|tag| observe_tag(registry, target, repository, tag)));
         let released = released(registry, target, repository);
         try_join(tags, released).await
     }));
-    let (images, places) = try_join(images, places).await?;
+    let (looks, places) = try_join(looks, places).await?;
+
+    let listed: Vec<BTreeSet<&Digest>> = places.iter().map(|(tags, _)| listed(tags)).collect();
+    let finder = Finder::new(registry);
+    let images = try_join_all(looks.iter().map(|look| look.image(registry)));
+    let present = try_join_all(
+        repositories
+            .iter()
+            .zip(&listed)
+            .map(|(repository, listed)| present(registry, repository, listed, &looks)),
+    );
+    let unlisted = wanted(target, &looks, |index, digest| listed[index].contains(digest));
+    let (images, present, mut hanging) = try_join3(images, present, finder.hanging(unlisted)).await?;
+    // What a list names, and is not there all the same.
+    let lost = wanted(target, &looks, |index, digest| {
+        !listed[index].contains(digest) || present[index].contains(digest)
+    });
+    hanging.extend(finder.hanging(lost).await?);
+
     let places =
-        repositories.iter().zip(places).enumerate().map(|(index, (repository, (tags, released)))| {
-            let present = images.iter().flat_map(|image| image.present.get(index)).flatten().cloned();
-            ObservedPlace { repository: repository.clone(), tags, present: present.collect(), released }
+        repositories.iter().zip(places).zip(present).map(|((repository, (tags, released)), present)| {
+            ObservedPlace { repository: repository.clone(), tags, present, released }
         });
     let places = places.collect();
-    let mut hanging = Hanging::default();
-    let mut observed = Vec::new();
-    for image in images {
-        hanging.on.extend(image.hanging.on);
-        hanging.served.extend(image.hanging.served);
-        observed.push(image.image);
-    }
-    Ok(ObservedTarget { places, images: observed, hanging })
+    Ok(ObservedTarget { images, places, hanging })
 }
 
-/// What the images of a target are looked for with.
-struct Around<'a> {
-    registry: &'a Registry,
+/// The images' manifests on which it matters what hangs, with the repositories for which it does: those that lack them.
+fn wanted<'a>(
     target: &'a Target,
-    /// By repository.
-    tags: &'a [Vec<TagLookup<'a>>],
-    finder: &'a Finder<'a>,
-}
-
-/// One image, for each of the target's repositories which of its manifests are there already, and what hangs on those
-/// that are not.
-struct ObservedSource {
-    image: ObservedImage,
-    present: Vec<Vec<Digest>>,
-    hanging: Hanging,
-}
-
-impl From<ObservedImage> for ObservedSource {
-    fn from(image: ObservedImage) -> Self {
-        Self { image, present: Vec::new(), hanging: Hanging::default() }
+    looks: &'a [Look],
+    is_there: impl Fn(usize, &Digest) -> bool,
+) -> Vec<Wanted<'a>> {
+    if target.attestations == Attestations::Drop {
+        return Vec::new();
     }
+    let all = looks.iter().flat_map(Look::manifests).map(|(from, digest)| {
+        let repositories = target.repositories.iter().enumerate();
+        let to = repositories.filter(|(index, to)| *to != from && !is_there(*index, digest));
+        Wanted { from, digest, to: to.map(|(_, to)| to).collect() }
+    });
+    all.filter(|wanted| !wanted.to.is_empty()).collect()
 }
 
-async fn observe_source(around: &Around<'_>, image: &Image, source: &Source) -> Result<ObservedSource> {
-    let registry = around.registry;
+/// What the lists that tags serve name.
+fn listed(tags: &[ObservedTag]) -> BTreeSet<&Digest> {
+    let lists = tags.iter().filter_map(ObservedTag::list);
+    lists.flat_map(|published| published.list.entries.iter().map(|entry| &entry.digest)).collect()
+}
+
+async fn observe_source(registry: &Registry, image: &Image, source: &Source) -> Result<Look> {
     match source {
-        Source::Built => Ok(ObservedImage::Pending.into()),
-        Source::Found(found) => {
-            let image = async { Ok(ObservedImage::Found(found.clone())) };
-            observe_found(around, image, &found.source, found.digests()).await
-        }
-        Source::At(reference) => match look_up(registry, image, reference).await? {
-            Look::Absent => Ok(ObservedImage::Absent.into()),
-            Look::Unusable(why) => Ok(ObservedImage::Unusable(why).into()),
-            Look::Image(seen) => {
-                observe_found(around, seen.found(registry), seen.source(), seen.digests()).await
-            }
-        },
+        Source::Built => Ok(Look::Settled(ObservedImage::Pending)),
+        Source::Found(found) => Ok(Look::Settled(ObservedImage::Found(found.clone()))),
+        Source::At(reference) => look_up(registry, image, reference).await,
     }
 }
 
-/// What there is to know of an image and its attestations, the `digests` in `source`: all at once.
-async fn observe_found(
-    around: &Around<'_>,
-    image: impl Future<Output = Result<ObservedImage>>,
-    source: &Repository,
-    digests: Vec<Digest>,
-) -> Result<ObservedSource> {
-    let Around { registry, target, tags, finder } = around;
-    let repositories = &target.repositories;
-    let keeps = target.attestations == Attestations::Keep;
-    let hanging = async {
-        if !keeps {
-            return Ok(None);
-        }
-        finder.unless_listed(source, &digests, repositories, tags).await
-    };
-    let there = present(registry, repositories, source, digests.clone());
-    let (image, present, hanging) = try_join3(image, there, hanging).await?;
-    let is_everywhere = present.iter().all(|there| there.len() == digests.len());
-    let hanging = match hanging {
-        _ if is_everywhere => Hanging::default(),
-        Some(hanging) => hanging,
-        // Listed, and not there all the same.
-        None if keeps => finder.hanging(source, &digests, repositories).await?,
-        None => Hanging::default(),
-    };
-    Ok(ObservedSource { image, present, hanging })
-}
-
-/// Which of the `digests`, all in `source`, each of the `repositories` holds already.
+/// Which of the images' manifests `repository` is known to hold: those that are in it, and of those that are elsewhere
+/// the ones that a list in it names and that are really there.
+///
+/// What no list names is not asked about: bringing it where it is already costs no more than asking would.
 async fn present(
     registry: &Registry,
-    repositories: &[Repository],
-    source: &Repository,
-    digests: Vec<Digest>,
-) -> Result<Vec<Vec<Digest>>> {
-    let digests = &digests;
-    try_join_all(repositories.iter().map(|repository| async move {
-        if repository == source {
-            return Ok(digests.clone());
+    repository: &Repository,
+    listed: &BTreeSet<&Digest>,
+    looks: &[Look],
+) -> Result<BTreeSet<Digest>> {
+    let mut here = BTreeSet::new();
+    let mut elsewhere = BTreeSet::new();
+    for (source, digest) in looks.iter().flat_map(Look::manifests) {
+        if source == repository {
+            here.insert(digest.clone());
+        } else if listed.contains(digest) {
+            elsewhere.insert(digest.clone());
         }
-        let found = digests.iter().map(|digest| async move {
-            match registry.head_manifest(repository, digest.as_str()).await {
-                Ok(head) => anyhow::Ok(head.map(|_| digest.clone())),
-                // Not readable is not there: bringing it is what shows whether it can be written.
-                Err(error) => unreadable(error).map(|_| None),
-            }
-        });
-        Ok(try_join_all(found).await?.into_iter().flatten().collect())
-    }))
-    .await
+    }
+    here.extend(held(registry, repository, elsewhere).await?);
+    Ok(here)
+}
+
+/// Which of the manifests `repository` holds.
+async fn held(
+    registry: &Registry,
+    repository: &Repository,
+    digests: impl IntoIterator<Item = Digest>,
+) -> Result<BTreeSet<Digest>> {
+    let found = digests.into_iter().map(|digest| async move {
+        let head = match registry.head_manifest(repository, digest.as_str()).await {
+            Ok(head) => head.is_some(),
+            // Not readable is not there: bringing it is what shows whether it can be written.
+            Err(error) => unreadable(error).map(|_| false)?,
+        };
+        anyhow::Ok(head.then_some(digest))
+    });
+    Ok(try_join_all(found).await?.into_iter().flatten().collect())
 }
 
 /// The registry's answer when it leaves open whether something exists; any other error is passed on.

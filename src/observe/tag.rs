@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use futures_util::future::try_join_all;
-use tokio::sync::OnceCell;
 
 use super::image::image_config;
 use super::{descriptor_of, unreadable};
@@ -13,57 +12,20 @@ use crate::digest::Digest;
 use crate::manifest::{self, ImageConfig, List, Manifest, Role};
 use crate::plan::{ObservedTag, PublishedList};
 use crate::reference::Repository;
-use crate::registry::{Fetched, Registry};
+use crate::registry::Registry;
 
-/// A declared tag, read once for all who want to know what it serves.
-pub(super) struct TagLookup<'a> {
-    registry: &'a Registry,
-    repository: &'a Repository,
-    tag: &'a Tag,
-    served: OnceCell<Served>,
-}
-
-enum Served {
-    Nothing,
-    /// The registry does not say; the text is its answer.
-    Unreadable(String),
-    Manifest(Fetched),
-}
-
-impl<'a> TagLookup<'a> {
-    pub(super) fn new(registry: &'a Registry, repository: &'a Repository, tag: &'a Tag) -> Self {
-        Self { registry, repository, tag, served: OnceCell::new() }
-    }
-
-    /// Whether the tag serves a list with this entry.
-    pub(super) async fn lists(&self, digest: &Digest) -> Result<bool> {
-        let Served::Manifest(fetched) = self.served().await? else { return Ok(false) };
-        Ok(match manifest::parse(&fetched.bytes, &fetched.media_type) {
-            Ok(Manifest::List(list)) => list.entries.iter().any(|entry| entry.digest == *digest),
-            _ => false,
-        })
-    }
-
-    async fn served(&self) -> Result<&Served> {
-        let read = || async {
-            match self.registry.manifest(self.repository, &self.tag.name).await {
-                Ok(Some(fetched)) => Ok(Served::Manifest(fetched)),
-                Ok(None) => Ok(Served::Nothing),
-                Err(error) => unreadable(error).map(Served::Unreadable),
-            }
-        };
-        self.served.get_or_try_init(read).await
-    }
-}
-
-pub(super) async fn observe_tag(target: &Target, lookup: &TagLookup<'_>) -> Result<ObservedTag> {
-    let TagLookup { registry, repository, tag, .. } = lookup;
-    let fetched = match lookup.served().await? {
-        Served::Manifest(fetched) => fetched,
-        Served::Nothing => return Ok(ObservedTag::Absent),
-        Served::Unreadable(answer) => return Ok(ObservedTag::Unreadable(answer.clone())),
+pub(super) async fn observe_tag(
+    registry: &Registry,
+    target: &Target,
+    repository: &Repository,
+    tag: &Tag,
+) -> Result<ObservedTag> {
+    let fetched = match registry.manifest(repository, &tag.name).await {
+        Ok(Some(fetched)) => fetched,
+        Ok(None) => return Ok(ObservedTag::Absent),
+        Err(error) => return unreadable(error).map(ObservedTag::Unreadable),
     };
-    let descriptor = descriptor_of(fetched);
+    let descriptor = descriptor_of(&fetched);
     let list = match manifest::parse(&fetched.bytes, &fetched.media_type) {
         Ok(Manifest::List(list)) => list,
         // Whatever else it holds, an image of any schema or an artifact, is not a list and would be replaced by one.

@@ -86,6 +86,14 @@ pub struct Hanging {
     pub served: BTreeMap<Reference, Digest>,
 }
 
+impl Hanging {
+    /// Adds what was found besides.
+    pub fn extend(&mut self, other: Self) {
+        self.on.extend(other.on);
+        self.served.extend(other.served);
+    }
+}
+
 /// A manifest that is to be copied as it is, with what it lists, and what is known of it where it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedCopy {
