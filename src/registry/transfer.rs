@@ -14,7 +14,7 @@ use reqwest::{Body, Method, StatusCode, Url};
 use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
 use super::Registry;
-use super::auth::{Access, Scopes};
+use super::auth::{Access, Needs, Scopes};
 use super::blobs::{Mount, Session};
 use super::error::{Kind, RegistryError, Task};
 use super::source::{Checked, Download, Source, checked_stream};
@@ -191,8 +191,8 @@ impl Upload<'_> {
         let (permit, source) = self.open(&host, offset).await?;
         let _permit = permit;
         let url = upload_address(&host, &task, session, self.digest)?;
-        let scopes = Scopes::one(&self.to.path, Access::Push);
-        let grant = host.auth.grant(&host.wire, &task, &scopes).await?;
+        let mut needs = Needs::new(Scopes::one(&self.to.path, Access::Push));
+        let grant = host.auth.grant(&host.wire, &task, &needs).await?;
         let mut request = host
             .wire
             .client(&url, &task)?
@@ -220,8 +220,7 @@ impl Upload<'_> {
         if status.is_success() {
             return Ok(());
         }
-        let mut scopes = scopes;
-        let retry = status == StatusCode::UNAUTHORIZED && host.auth.challenged(&headers, &grant, &mut scopes);
+        let retry = status == StatusCode::UNAUTHORIZED && host.auth.challenged(&headers, &grant, &mut needs);
         let body = host.wire.read(&task, &Method::PUT, response, 64 << 10).await.unwrap_or_default();
         let answer = super::error::Answered {
             status,
