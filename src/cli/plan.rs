@@ -7,7 +7,8 @@ use super::context::Context;
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
 use crate::plan::{Options, TargetPlan};
-use crate::publish::{From, prepare};
+use crate::publish::{From, announce, prepare};
+use crate::registry::Access;
 use crate::report;
 
 pub(super) async fn run(context: &Context, arguments: &Plan) -> Result<Exit> {
@@ -24,6 +25,7 @@ pub(super) async fn run(context: &Context, arguments: &Plan) -> Result<Exit> {
 
 async fn show(context: &Context, arguments: &Plan, declaration: Declaration) -> Result<Exit> {
     let registry = context.registry(Some(&declaration))?;
+    announce(&registry, &declaration, Access::Pull)?;
     let options = Options { first_publish: arguments.first.first_publish };
     let planned = prepare(&registry, &declaration, From::Build, options).await?;
     let plans: Vec<TargetPlan> = planned.into_iter().map(|planned| planned.plan).collect();

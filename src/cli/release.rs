@@ -10,7 +10,8 @@ use crate::error::{Exit, Failure};
 use crate::facts;
 use crate::pipeline::{Pipeline, Until};
 use crate::plan::Options;
-use crate::publish::{From, apply_all, prepare, produce, stop_on_problems};
+use crate::publish::{From, announce, apply_all, prepare, produce, stop_on_problems};
+use crate::registry::Access;
 use crate::report;
 
 pub(super) async fn run(context: &Context, arguments: &Release) -> Result<Exit> {
@@ -31,6 +32,7 @@ pub(super) async fn run(context: &Context, arguments: &Release) -> Result<Exit> 
 async fn publish(context: &Context, arguments: &Release, declaration: &Declaration) -> Result<()> {
     let progress = &context.progress;
     let registry = context.registry(Some(declaration))?;
+    announce(&registry, declaration, Access::Push)?;
     let options = Options { first_publish: arguments.first.first_publish };
 
     // 1. Observe and plan.

@@ -202,10 +202,14 @@ impl Host {
         };
         let source = grant.source.as_deref();
         match error.kind() {
-            Kind::Unauthorized if grant.is_withheld() => Some(error.with_credential(source).with_detail(format!(
-                "the credentials were not sent: {} does not speak TLS, and plain HTTP is not declared for it",
-                self.wire.place.name
-            ))),
+            Kind::Unauthorized if grant.is_withheld() => {
+                let name = &self.wire.place.name;
+                let detail = format!(
+                    "the credentials were not sent: {name} does not speak TLS, and plain HTTP is not declared for it"
+                );
+                let hint = format!("if that is right, declare `plain-http = true` in [registry.\"{name}\"]");
+                Some(error.with_credential(source).with_detail(detail).with_hint(hint))
+            }
             // With a password, 403 is how some say that there is nothing.
             Kind::Denied if is_refusal && call.reads() && source.is_some() && !grant.is_token() => {
                 Some(error.with_kind(Kind::Unreadable))
@@ -262,8 +266,8 @@ impl Host {
         };
         if !status.is_success() {
             // The status is the news; an error's text that does not arrive is no reason to lose it.
-            reply.body =
-                self.wire.read(&call.task, &call.method, response, LONGEST_ERROR).await.unwrap_or_default();
+            let body = self.wire.read(&call.task, &call.method, response, LONGEST_ERROR).await;
+            reply.body = grant.hide(body.unwrap_or_default());
         } else if let Wanted::Body(limit) = call.answer {
             reply.body = self.wire.read(&call.task, &call.method, response, limit).await?;
         } else {

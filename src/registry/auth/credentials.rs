@@ -26,6 +26,8 @@ pub struct Credentials {
     pub registry_auth_file: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`, in which podman keeps its file.
     pub runtime_folder: Option<PathBuf>,
+    /// `XDG_CONFIG_HOME`, in which podman keeps its file and rootless Docker its certificates; default `~/.config`.
+    pub config_home: Option<PathBuf>,
     /// `HOME`.
     pub home: Option<PathBuf>,
     /// `PATH`, on which helpers are found.
@@ -79,6 +81,7 @@ impl Default for Credentials {
             docker_config: None,
             registry_auth_file: None,
             runtime_folder: None,
+            config_home: None,
             home: None,
             path: None,
             helper_limit: Duration::from_secs(60),
@@ -98,6 +101,7 @@ impl Credentials {
             docker_config: path("DOCKER_CONFIG"),
             registry_auth_file: path("REGISTRY_AUTH_FILE"),
             runtime_folder: path("XDG_RUNTIME_DIR"),
+            config_home: path("XDG_CONFIG_HOME"),
             home: path("HOME"),
             path: env::var_os("PATH"),
             ..Self::default()
@@ -162,12 +166,14 @@ impl Credentials {
     fn files(&self) -> Vec<PathBuf> {
         let docker =
             self.docker_config.clone().or_else(|| self.home.as_ref().map(|home| home.join(".docker")));
-        let podman = ["containers/auth.json", ".config/containers/auth.json"];
+        let config_home =
+            self.config_home.clone().or_else(|| self.home.as_ref().map(|home| home.join(".config")));
+        let podman = "containers/auth.json";
         let files = [
             self.registry_auth_file.clone(),
             docker.map(|folder| folder.join("config.json")),
-            self.runtime_folder.as_ref().map(|folder| folder.join(podman[0])),
-            self.home.as_ref().map(|home| home.join(podman[1])),
+            self.runtime_folder.as_ref().map(|folder| folder.join(podman)),
+            config_home.map(|folder| folder.join(podman)),
         ];
         files.into_iter().flatten().collect()
     }

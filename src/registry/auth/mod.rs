@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderValue};
 use tokio::sync::{OnceCell, OwnedMutexGuard};
@@ -22,7 +23,7 @@ use self::account::{Account, Held, namespace_of};
 use self::challenge::{Scheme, challenge};
 use self::credentials::Credential;
 use super::error::{RegistryError, Task};
-use super::secret::Secret;
+use super::secret::{Secret, hidden};
 use super::wire::Wire;
 
 pub use self::credentials::Credentials;
@@ -110,6 +111,11 @@ impl Grant {
     /// Whether it is a token that was asked for with all of `needs`.
     pub(crate) fn covers(&self, needs: &Needs) -> bool {
         self.token.as_ref().is_some_and(|(_, held)| held.scopes.covers(&needs.scopes))
+    }
+
+    /// What a registry says, without the secret that it was sent.
+    pub(crate) fn hide(&self, said: Bytes) -> Bytes {
+        hidden(said, self.header.iter().flat_map(secrets))
     }
 
     pub(crate) fn is_withheld(&self) -> bool {
@@ -293,4 +299,12 @@ fn sensitive(text: &str) -> HeaderValue {
     let mut value = HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
     value.set_sensitive(true);
     value
+}
+
+/// The secrets in an `Authorization`: what follows the scheme, and the password in it.
+fn secrets(header: &HeaderValue) -> impl Iterator<Item = String> + use<> {
+    let sent = header.to_str().ok().and_then(|text| Some(text.split_once(' ')?.1.to_owned()));
+    let pair = sent.as_ref().and_then(|sent| String::from_utf8(BASE64_STANDARD.decode(sent).ok()?).ok());
+    let password = pair.and_then(|pair| Some(pair.split_once(':')?.1.to_owned()));
+    sent.into_iter().chain(password)
 }

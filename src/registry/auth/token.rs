@@ -9,12 +9,12 @@ use serde::Deserialize;
 
 use super::super::error::{Answered, Kind, RegistryError, Task};
 use super::super::retry::{retry_after, retrying};
-use super::super::secret::Secret;
-use super::super::wire::{Request, Wire};
-use super::basic;
+use super::super::secret::{Secret, hidden};
+use super::super::wire::{Request, Wire, authority};
 use super::challenge::Bearer;
 use super::credentials::{Credential, Found};
 use super::scopes::Scopes;
+use super::{basic, secrets};
 
 /// A token and how long to use it.
 pub(crate) struct Fetched {
@@ -60,7 +60,11 @@ pub(crate) async fn fetch(
                     origin(&bearer.realm)
                 ),
             )
-            .with_credential(Some(source)));
+            .with_credential(Some(source))
+            .with_hint(format!(
+                "if that is right, declare `plain-http = true` in [registry.\"{}\"]",
+                authority(&bearer.realm)
+            )));
     }
     let credential = found.map(|found| &found.credential);
     let first = ask(wire, task, bearer, source, &request(bearer, credential, scopes)).await;
@@ -87,6 +91,7 @@ async fn ask(
         let (status, headers) = (response.status(), response.headers().clone());
         let body = wire.read(task, &request.method, response, LONGEST_ANSWER).await?;
         if !status.is_success() {
+            let body = hide(body, request);
             let retry_after = retry_after(&headers, SystemTime::now());
             let answer = Answered { status, body: &body, retry_after, credential: source };
             let detail = format!("from the token server {}", origin(&bearer.realm));
@@ -130,6 +135,16 @@ fn request(bearer: &Bearer, credential: Option<&Credential>, scopes: &Scopes) ->
         headers.insert(AUTHORIZATION, basic(name, password));
     }
     Request { method: Method::GET, url, headers, body: None }
+}
+
+/// What a token server says, without the secret that it was asked with.
+fn hide(said: Bytes, request: &Request) -> Bytes {
+    let header = request.headers.get(AUTHORIZATION);
+    let form = request.body.as_deref().and_then(|body| std::str::from_utf8(body).ok()).unwrap_or_default();
+    let refresh = Url::parse(&format!("http://localhost/?{form}")).ok().and_then(|url| {
+        url.query_pairs().find(|(name, _)| name == "refresh_token").map(|(_, value)| value.into_owned())
+    });
+    hidden(said, header.into_iter().flat_map(secrets).chain(refresh))
 }
 
 /// As `application/x-www-form-urlencoded`.
