@@ -221,7 +221,8 @@ impl Upload<'_> {
             return Ok(());
         }
         let retry = status == StatusCode::UNAUTHORIZED && host.auth.challenged(&headers, &grant, &mut needs);
-        let body = host.wire.read(&task, &Method::PUT, response, 64 << 10).await.unwrap_or_default();
+        let body = host.wire.read(&task, &Method::PUT, response, 64 << 10).await;
+        let body = grant.hide(body.unwrap_or_default());
         let answer = super::error::Answered {
             status,
             body: &body,

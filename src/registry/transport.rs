@@ -139,7 +139,8 @@ impl Host {
     }
 
     async fn attempt(&self, call: &Call) -> Result<Reply, RegistryError> {
-        // Before anything is granted: what others learn while this one waits counts for it, too.
+        // Said before this waits, so that the first token covers it; granted after, with all that others learnt by then.
+        self.auth.announce(&call.scopes);
         let permit = match &call.permit {
             Some(permit) => permit.clone(),
             None => self.permit(&call.task).await?,

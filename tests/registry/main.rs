@@ -4,8 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "the helpers are part of the tests")]
 
 mod auth;
+mod commands;
 mod debian;
 mod faults;
 mod manifests;
+mod proxy;
 mod scripted;
+#[path = "../support/mod.rs"]
+mod support;
+mod tokens;
 mod transfer;
