@@ -1,9 +1,9 @@
 //! Whole commands against registries that ask who is there: Debian's `docker-registry` with a password file, with
-//! signed tokens, over TLS; credentials from files and from helpers; and what docker and skopeo read afterwards.
+//! signed tokens; credentials from files and from helpers; and what docker and skopeo read afterwards.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use base64::Engine as _;
@@ -109,7 +109,7 @@ pub(crate) async fn ok(workspace: &Workspace, args: &[&str], variables: &[(&str,
 }
 
 /// Fails with 1, as nothing was published, and says `expected`.
-async fn fails(workspace: &Workspace, variables: &[(&str, &str)], expected: &[&str]) {
+pub(crate) async fn fails(workspace: &Workspace, variables: &[(&str, &str)], expected: &[&str]) {
     for args in [&["reconcile"][..], &["reconcile", "-v", "--format", "json"]] {
         let output = run(workspace, args, variables).await;
         let text = stderr(&output);
@@ -121,7 +121,7 @@ async fn fails(workspace: &Workspace, variables: &[(&str, &str)], expected: &[&s
 }
 
 /// Reconciles, and again without a write; then reads the list in every way that there is.
-async fn reconciled(workspace: &Workspace, host: &str, writes: impl Fn() -> usize) -> String {
+pub(crate) async fn reconciled(workspace: &Workspace, host: &str, writes: impl Fn() -> usize) -> String {
     ok(workspace, &["reconcile", "-v"], &[]).await;
     let before = writes();
     let again = ok(workspace, &["reconcile", "--format", "json"], &[]).await;
@@ -139,7 +139,7 @@ async fn reconciled(workspace: &Workspace, host: &str, writes: impl Fn() -> usiz
 }
 
 /// What skopeo, a client of its own, reads: the architectures of the list.
-fn skopeo_reads(reference: &str, args: &[&str]) -> Vec<String> {
+pub(crate) fn skopeo_reads(reference: &str, args: &[&str]) -> Vec<String> {
     let output = Command::new("skopeo")
         .args(["inspect", "--raw"])
         .args(args)
@@ -153,7 +153,7 @@ fn skopeo_reads(reference: &str, args: &[&str]) -> Vec<String> {
 }
 
 /// Docker pulls the platform's image through the list, with the workspace's credentials.
-fn docker_pulls(workspace: &Workspace, reference: &str, architecture: &str) {
+pub(crate) fn docker_pulls(workspace: &Workspace, reference: &str, architecture: &str) {
     let _guard = ImageGuard::new(reference);
     let docker = |args: &[&str]| {
         let output = Command::new(docker())
@@ -170,12 +170,12 @@ fn docker_pulls(workspace: &Workspace, reference: &str, architecture: &str) {
     assert_eq!(found.trim(), architecture);
 }
 
-fn count(requests: &[String], methods: &[&str]) -> usize {
+pub(crate) fn count(requests: &[String], methods: &[&str]) -> usize {
     let is = |line: &&String| methods.iter().any(|method| line.contains(&format!("\"{method} ")));
     requests.iter().filter(is).count()
 }
 
-const WRITES: [&str; 4] = ["PUT", "POST", "PATCH", "DELETE"];
+pub(crate) const WRITES: [&str; 4] = ["PUT", "POST", "PATCH", "DELETE"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_password_file() {
@@ -346,104 +346,20 @@ async fn credential_helpers() {
     assert!(String::from_utf8_lossy(&doctor.stdout).contains("docker-credential-good"));
 }
 
-/// The registry under an address that docker, too, takes for another machine's: for loopback it reads no certificates.
-fn elsewhere(debian: &Debian) -> String {
-    format!("0.0.0.0:{}", debian.port())
-}
-
-/// The test's certificates where docker looks for them; they go with this.
-struct CertificatesForDocker(PathBuf);
-
-impl CertificatesForDocker {
-    fn new(debian: &Debian) -> Self {
-        let folder = Path::new("/etc/docker/certs.d").join(elsewhere(debian));
-        fs::create_dir_all(&folder).unwrap();
-        let made = Self(folder);
-        for (from, to) in [("ca.pem", "ca.crt"), ("client.pem", "client.cert"), ("client.key", "client.key")]
-        {
-            fs::copy(debian.path(from), made.0.join(to)).unwrap();
-        }
-        made
-    }
-}
-
-impl Drop for CertificatesForDocker {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn over_tls_with_a_private_authority_and_http_2() {
-    let section = "  tls: { certificate: {}/server.pem, key: {}/server.key }\n\
-                   auth: { htpasswd: { realm: r, path: {}/htpasswd } }";
-    let debian = Debian::start(section, |folder| {
-        certificates(folder);
-        fs::write(folder.join("htpasswd"), HTPASSWD).unwrap();
-    });
-    let host = debian.host();
-    put_images(&debian.registry(), &host).await;
-
-    let with = |keys: &str| format!("{}\n[registry.\"{host}\"]\n{keys}\n", declaration(&host));
-    let ca_file = with(&format!("ca-file = {:?}", debian.path("ca.pem")));
-    let workspace = Workspace::new(&[("manifests.toml", &ca_file)]);
-    log_in(&workspace, &host, "hunter2");
-    let before = debian.requests().len();
-    reconciled(&workspace, &host, || count(&debian.requests(), &WRITES)).await;
-    let asked = debian.requests().split_off(before);
-    assert!(!asked.is_empty() && asked.iter().all(|line| line.contains(" HTTP/2.0\"")), "{asked:#?}");
-
-    workspace.write("manifests.toml", &with("plain-http = false"));
-    fails(&workspace, &[], &["certificate", "ca-file"]).await;
-    // Any certificate, when the declaration or the flag says so.
-    workspace.write("manifests.toml", &with("insecure = true\nplain-http = false"));
-    ok(&workspace, &["reconcile"], &[]).await;
-    workspace.write("manifests.toml", &with("plain-http = false"));
-    ok(&workspace, &["reconcile", "--insecure"], &[]).await;
-
-    // As Docker keeps authorities: the user's folder, and a rootless engine's.
-    workspace.write("manifests.toml", &declaration(&host));
-    let rootless = tempfile::tempdir().unwrap();
-    let variable = [("XDG_CONFIG_HOME", rootless.path().to_str().unwrap())];
-    for folder in [workspace.docker_config().join("certs.d"), rootless.path().join("docker/certs.d")] {
-        fs::create_dir_all(folder.join(&host)).unwrap();
-        fs::copy(debian.path("ca.pem"), folder.join(&host).join("ca.crt")).unwrap();
-        ok(&workspace, &["reconcile"], &variable).await;
-        fs::remove_dir_all(&folder).unwrap();
-    }
-    let list = format!("{host}/team/app:1");
-    let folder = tempfile::tempdir().unwrap();
-    fs::copy(debian.path("ca.pem"), folder.path().join("ca.crt")).unwrap();
-    let trust = ["--cert-dir", folder.path().to_str().unwrap(), "--creds", "me:hunter2"];
-    assert_eq!(skopeo_reads(&list, &trust), ["amd64", "arm64"]);
-    docker_pulls(&workspace, &list, "arm64");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn over_tls_with_a_client_certificate() {
-    let section = "  tls: { certificate: {}/server.pem, key: {}/server.key, clientcas: [{}/ca.pem] }";
-    let debian = Debian::start(section, certificates);
-    let host = debian.host();
-    put_images(&debian.registry(), &host).await;
-
-    let keys = format!(
-        "{}\n[registry.\"{host}\"]\nca-file = {:?}\nclient-cert = {:?}\nclient-key = {:?}\n",
-        declaration(&host),
-        debian.path("ca.pem"),
-        debian.path("client.pem"),
-        debian.path("client.key")
-    );
-    let workspace = Workspace::new(&[("manifests.toml", &keys)]);
-    let digest = reconciled(&workspace, &host, || count(&debian.requests(), &WRITES)).await;
-
-    // Docker's own folder serves docker and this program alike.
-    let certificates = CertificatesForDocker::new(&debian);
-    let host = elsewhere(&debian);
-    workspace.write("manifests.toml", &declaration(&host));
-    assert!(ok(&workspace, &["reconcile", "--format", "json"], &[]).await.contains(&digest));
-    let list = format!("{host}/team/app:1");
-    docker_pulls(&workspace, &list, "arm64");
-    assert_eq!(skopeo_reads(&list, &["--cert-dir", certificates.0.to_str().unwrap()]), ["amd64", "arm64"]);
-    drop(certificates);
-    fails(&workspace, &[], &["certificate", "ca-file"]).await;
+async fn waits_are_shown() {
+    let server = Server::start(|seen, _| {
+        let limited = Reply::error(429, "TOOMANYREQUESTS").header("retry-after", "1");
+        (seen.is("GET", "/team/app/manifests/1") && seen.before == 0).then_some(limited)
+    })
+    .await;
+    let host = server.address.to_string();
+    put_images(&Registry::new(options()).unwrap(), &host).await;
+    let workspace = Workspace::new(&[("manifests.toml", &declaration(&host))]);
+    let output = run(&workspace, &["reconcile"], &[]).await;
+    assert!(output.status.success(), "{}", stderr(&output));
+    let expected = format!("could not read {host}/team/app:1: 429 Too Many Requests (TOOMANYREQUESTS");
+    let shown = stderr(&output);
+    let line = shown.lines().find(|line| line.contains(&expected)).unwrap_or_else(|| panic!("{shown}"));
+    assert!(line.contains("; trying again in 1."), "{line}");
 }

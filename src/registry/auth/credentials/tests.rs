@@ -41,6 +41,59 @@ fn every_kind_of_entry_is_understood() {
 }
 
 #[test]
+fn the_longest_key_that_a_repository_lies_in_is_its_own() {
+    let (_home, credentials) = docker(
+        r#"{ "auths": {
+            "quay.io": { "auth": "bWU6aG9zdA==" },
+            "quay.io/org": { "auth": "bWU6b3Jn" },
+            "quay.io/org/team": { "auth": "bWU6dGVhbQ==" },
+            "quay.io/org/empty": {},
+            "docker.io/me": { "auth": "bWU6bWluZQ==" },
+            "https://index.docker.io/v1/": { "auth": "bWU6aHVi" },
+            "old.corp/v2/": { "auth": "bWU6b2xk" },
+            "https://url.corp/some/path": { "auth": "bWU6dXJs" },
+            "only.corp/part": { "auth": "bWU6cGFydA==" }
+        } }"#,
+    );
+    for (host, path, expected) in [
+        ("quay.io", "", Some("host")),
+        ("quay.io", "other/app", Some("host")),
+        ("quay.io", "organisation/app", Some("host")),
+        ("quay.io", "org", Some("org")),
+        ("quay.io", "org/app", Some("org")),
+        ("quay.io", "org/team/app/part", Some("team")),
+        // An empty entry says nothing; the next longer one does.
+        ("quay.io", "org/empty/app", Some("org")),
+        ("docker.io", "me/app", Some("mine")),
+        ("docker.io", "library/alpine", Some("hub")),
+        ("old.corp", "v2/app", Some("old")),
+        ("url.corp", "anything", Some("url")),
+        ("only.corp", "part/app", Some("part")),
+        ("only.corp", "", None),
+    ] {
+        let found = credentials.find(host, path).unwrap().map(|found| found.credential);
+        assert_eq!(found, expected.map(|expected| password("me", expected)), "{host}/{path}");
+    }
+    let source = credentials.find("quay.io", "org/app").unwrap().unwrap().source;
+    assert!(source.ends_with("config.json, entry quay.io/org"), "{source}");
+    let namespaces = Vec::from_iter(credentials.namespaces("quay.io"));
+    assert_eq!(namespaces, ["org", "org/empty", "org/team"]);
+    assert_eq!(credentials.namespaces("old.corp").len(), 0);
+    assert!(credentials.mention("quay.io") && !credentials.mention("nowhere.corp"));
+}
+
+#[test]
+fn a_part_of_a_registry_comes_before_a_helper_and_the_rest_after_it() {
+    let (home, credentials) = helper(r#"echo '{"ServerURL":"","Username":"me","Secret":"helper"}'"#);
+    let config = r#"{ "auths": { "r.corp": { "auth": "bWU6ZmlsZQ==" }, "r.corp/o": { "auth": "bWU6cGFydA==" } },
+        "credsStore": "store" }"#;
+    std::fs::write(home.path().join(".docker/config.json"), config).unwrap();
+    let found = |path: &str| credentials.find("r.corp", path).unwrap().unwrap().credential;
+    assert_eq!(found("o/app"), password("me", "part"));
+    assert_eq!(found("other"), password("me", "helper"));
+}
+
+#[test]
 fn what_is_named_for_the_run_comes_first() {
     let (home, mut credentials) = docker(r#"{ "auths": { "r.corp": { "auth": "bWU6ZG9ja2Vy" } } }"#);
     let source = |credentials: &Credentials| {
