@@ -82,21 +82,6 @@ impl Look {
         Some(all.map(move |named| (source, &named.digest))).into_iter().flatten()
     }
 
-<<<<<<< HEAD
-    /// The manifests that come into the list: the image's and its attestations'.
-    pub(super) fn digests(&self) -> Vec<Digest> {
-        std::iter::once(&self.descriptor)
-            .chain(&self.attestations)
-            .map(|named| named.digest.clone())
-            .collect()
-    }
-
-    /// With its configuration it can be listed.
-    pub(super) async fn found(&self, registry: &Registry) -> Result<ObservedImage> {
-        match image_config(registry, self.source(), &self.manifest).await? {
-            Some(config) => Ok(ObservedImage::Found(FoundImage {
-                descriptor: self.descriptor.clone(),
-=======
     /// The image, with its configuration.
     pub(super) async fn image(&self, registry: &Registry) -> Result<ObservedImage> {
         let seen = match self {
@@ -107,7 +92,6 @@ impl Look {
         Ok(match image_config(registry, source, &seen.manifest).await? {
             Some(config) => ObservedImage::Found(FoundImage {
                 descriptor: seen.descriptor.clone(),
->>>>>>> main
                 config,
                 attestations: seen.attestations.clone(),
                 source: source.clone(),
