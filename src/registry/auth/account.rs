@@ -83,13 +83,13 @@ impl Account {
             if let Some(held) = self.cached(needs) {
                 return Ok(held);
             }
-            let (together, lock) = self.lock_for(needs);
+            let (apart, lock) = self.lock_for(needs);
             let _fetching = lock.lock().await;
             if let Some(held) = self.cached(needs) {
                 return Ok(held);
             }
             // While this waited it may have turned out that scopes go apart: then each fetches its own, at once.
-            if together == !self.goes_apart(needs) {
+            if apart == self.goes_apart(needs) {
                 return self.fetch(wire, task, bearer, needs, wanted).await;
             }
         }
@@ -181,11 +181,11 @@ impl Account {
         needs.alone || self.state().apart
     }
 
-    /// The lock under which a token for `needs` is fetched, and whether that is one for scopes taken together.
+    /// The lock under which a token for `needs` is fetched, and whether it is one for these scopes alone.
     fn lock_for(&self, needs: &Needs) -> (bool, Arc<tokio::sync::Mutex<()>>) {
-        let together = !self.goes_apart(needs);
-        let key = (!together).then(|| needs.scopes.clone());
-        (together, self.state().fetching.entry(key).or_default().clone())
+        let apart = self.goes_apart(needs);
+        let key = apart.then(|| needs.scopes.clone());
+        (apart, self.state().fetching.entry(key).or_default().clone())
     }
 
     /// What of `scopes` is this account's, when there are accounts for `namespaces`.

@@ -203,7 +203,8 @@ impl Authenticator {
         }
         let Some((account, held)) = &grant.token else {
             // There may be something to send now, unless all there is was sent.
-            return !grant.withheld && !(same && grant.informed);
+            let sent_all = same && grant.informed;
+            return !(grant.withheld || sent_all);
         };
         if !same || held.obtained < needs.since {
             // It may have expired, or have been asked for before the registry named its scopes.
