@@ -14,7 +14,7 @@ use manifests::registry::{Options, Registry};
 use serde_json::{Value, json};
 
 use crate::auth::{BASIC, PASSWORD, guarded};
-use crate::debian::{Debian, HTPASSWD, certificates, signed_token};
+use crate::debian::{Debian, certificates, signed_token};
 use crate::scripted::{Reply, Server, entry, options};
 use crate::support::{ImageGuard, Workspace, docker};
 
@@ -177,14 +177,20 @@ pub(crate) fn count(requests: &[String], methods: &[&str]) -> usize {
 
 pub(crate) const WRITES: [&str; 4] = ["PUT", "POST", "PATCH", "DELETE"];
 
-#[tokio::test(flavor = "multi_thread")]
-async fn with_a_password_file() {
-    let section = "auth: { htpasswd: { realm: r, path: {}/htpasswd } }";
-    let debian = Debian::start(section, |folder| fs::write(folder.join("htpasswd"), HTPASSWD).unwrap());
+/// Debian's registry with a password file and the images, and a workspace that declares the list.
+async fn with_passwords() -> (Debian, Workspace) {
+    let debian = Debian::with_passwords("", |_| {});
     let host = debian.host();
     let named = Registry::new(Options { credentials: entry(&host, PASSWORD), ..options() }).unwrap();
     put_images(&named, &host).await;
     let workspace = Workspace::new(&[("manifests.toml", &declaration(&host))]);
+    (debian, workspace)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_password_file() {
+    let (debian, workspace) = with_passwords().await;
+    let host = debian.host();
 
     fails(&workspace, &[], &["401 Unauthorized", &format!("docker login {host}")]).await;
     log_in(&workspace, &host, "wrong-password");
@@ -303,12 +309,8 @@ fn helper(folder: &Path, name: &str, script: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn credential_helpers() {
-    let section = "auth: { htpasswd: { realm: r, path: {}/htpasswd } }";
-    let debian = Debian::start(section, |folder| fs::write(folder.join("htpasswd"), HTPASSWD).unwrap());
+    let (debian, workspace) = with_passwords().await;
     let host = debian.host();
-    let named = Registry::new(Options { credentials: entry(&host, PASSWORD), ..options() }).unwrap();
-    put_images(&named, &host).await;
-    let workspace = Workspace::new(&[("manifests.toml", &declaration(&host))]);
     let programs = tempfile::tempdir().unwrap();
     let answer = r#"read host; echo "$1 $host" >> "$0.log"; echo '{"ServerURL":"","Username":"me","Secret":"hunter2"}'"#;
     helper(programs.path(), "good", answer);

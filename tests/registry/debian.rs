@@ -73,6 +73,15 @@ impl Debian {
         panic!("docker-registry does not start: {log}")
     }
 
+    /// With a password file; `section` as in [`Self::start`].
+    pub(crate) fn with_passwords(section: &str, files: impl FnOnce(&Path)) -> Self {
+        let sections = format!("{section}\nauth: {{ htpasswd: {{ realm: r, path: {{}}/htpasswd }} }}");
+        Self::start(&sections, |folder| {
+            fs::write(folder.join("htpasswd"), HTPASSWD).unwrap();
+            files(folder);
+        })
+    }
+
     pub(crate) fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
@@ -181,13 +190,12 @@ async fn plain_and_from_one_registry_to_another() {
 }
 
 /// `me` and `hunter2`, as `htpasswd -Bbn` writes it.
-pub(crate) const HTPASSWD: &str = "me:$2y$05$Dz3IPux6U03sJGDF4jfOxOM/UzKyMM5DGxI80bLezAkSLfrX06/Oq\n";
+const HTPASSWD: &str = "me:$2y$05$Dz3IPux6U03sJGDF4jfOxOM/UzKyMM5DGxI80bLezAkSLfrX06/Oq\n";
 const PASSWORD: &str = r#"{"auth":"bWU6aHVudGVyMg=="}"#;
 
 #[tokio::test]
 async fn with_a_password_file() {
-    let section = "auth: { htpasswd: { realm: r, path: {}/htpasswd } }";
-    let debian = Debian::start(section, |folder| fs::write(folder.join("htpasswd"), HTPASSWD).unwrap());
+    let debian = Debian::with_passwords("", |_| {});
     let with = |credentials| Registry::new(Options { credentials, ..options() }).unwrap();
     whole_way(&with(entry(&debian.host(), PASSWORD)), |path| debian.repository(path), None).await;
 

@@ -1,13 +1,12 @@
 //! Proxies of the environment: used for other hosts, never for loopback.
 
-use std::fs;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::commands::{declaration, log_in, ok, put_images};
-use crate::debian::{Debian, HTPASSWD, certificates};
+use crate::debian::{Debian, certificates};
 use crate::scripted::{Server, registry};
 use crate::support::Workspace;
 
@@ -68,12 +67,8 @@ async fn plain_http_goes_through_the_proxy_and_loopback_does_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_goes_through_a_tunnel_with_credentials_inside_it() {
-    let section = "  tls: { certificate: {}/server.pem, key: {}/server.key }\n\
-                   auth: { htpasswd: { realm: r, path: {}/htpasswd } }";
-    let debian = Debian::start(section, |folder| {
-        certificates(folder);
-        fs::write(folder.join("htpasswd"), HTPASSWD).unwrap();
-    });
+    let section = "  tls: { certificate: {}/server.pem, key: {}/server.key }";
+    let debian = Debian::with_passwords(section, certificates);
     put_images(&debian.registry(), &debian.host()).await;
     let (address, lines) = proxy(([127, 0, 0, 1], debian.port()).into()).await;
     let declared = format!(

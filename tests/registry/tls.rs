@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::commands::{
     WRITES, count, declaration, docker_pulls, fails, log_in, ok, put_images, reconciled, skopeo_reads,
 };
-use crate::debian::{Debian, HTPASSWD, certificates};
+use crate::debian::{Debian, certificates};
 use crate::support::Workspace;
 
 /// The registry under an address that docker, too, takes for another machine's: for loopback it reads no certificates.
@@ -38,12 +38,8 @@ impl Drop for CertificatesForDocker {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_tls_with_a_private_authority_and_http_2() {
-    let section = "  tls: { certificate: {}/server.pem, key: {}/server.key }\n\
-                   auth: { htpasswd: { realm: r, path: {}/htpasswd } }";
-    let debian = Debian::start(section, |folder| {
-        certificates(folder);
-        fs::write(folder.join("htpasswd"), HTPASSWD).unwrap();
-    });
+    let section = "  tls: { certificate: {}/server.pem, key: {}/server.key }";
+    let debian = Debian::with_passwords(section, certificates);
     let host = debian.host();
     put_images(&debian.registry(), &host).await;
 
