@@ -13,7 +13,7 @@ use crate::journal::{Entry, Inputs, Pushed};
 use crate::observe::{Source, observe};
 use crate::pipeline::{Pipeline, Produced};
 use crate::plan::{Evidence, FoundImage, ObservedImage, ObservedTarget, Options, Pin, TargetPlan, pin, plan};
-use crate::registry::Registry;
+use crate::registry::{Access, Registry};
 
 /// One target on its way: what is declared, where its images come from, what is planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +99,24 @@ impl From<'_> {
         };
         target.images.iter().map(source).collect()
     }
+}
+
+/// Says beforehand which repositories a run reads, and which ones it gives `access` to, so that one token for each
+/// registry covers all of it.
+///
+/// # Errors
+///
+/// As [`Registry::announce`].
+pub fn announce(registry: &Registry, declaration: &Declaration, access: Access) -> Result<()> {
+    for target in &declaration.targets {
+        for repository in &target.repositories {
+            registry.announce(repository, access)?;
+        }
+        for image in &target.images {
+            registry.announce(&image.reference.repository, Access::Pull)?;
+        }
+    }
+    Ok(())
 }
 
 /// Stages 1 and 2: observe every target, and plan.

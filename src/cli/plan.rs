@@ -10,7 +10,8 @@ use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
 use crate::journal::{self, Inputs, Journal};
 use crate::plan::{Options, TargetPlan};
-use crate::publish::{From, prepare};
+use crate::publish::{From, announce, prepare};
+use crate::registry::Access;
 use crate::report;
 
 pub(super) async fn run(context: &Context, arguments: &Plan) -> Result<Exit> {
@@ -29,6 +30,7 @@ pub(super) async fn run(context: &Context, arguments: &Plan) -> Result<Exit> {
 
 async fn show(context: &Context, arguments: &Plan, declaration: Declaration, folder: &Path) -> Result<Exit> {
     let registry = context.registry(Some(&declaration))?;
+    announce(&registry, &declaration, Access::Pull)?;
     let options = Options { first_publish: arguments.first.first_publish };
     let inputs = Inputs::of_run(&declaration, true)?;
     let unfinished = Journal::open(folder)?;

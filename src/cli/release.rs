@@ -15,7 +15,8 @@ use crate::facts;
 use crate::journal::{self, Inputs, Journal};
 use crate::pipeline::{Pipeline, Until};
 use crate::plan::{Options, TargetPlan};
-use crate::publish::{From, Interrupted, Planned, apply_all, prepare, produce, stop_on_problems};
+use crate::publish::{From, Interrupted, Planned, announce, apply_all, prepare, produce, stop_on_problems};
+use crate::registry::Access;
 use crate::report;
 
 pub(super) async fn run(context: &Context, arguments: &Release) -> Result<Exit> {
@@ -41,6 +42,7 @@ async fn publish(
 ) -> Result<()> {
     let progress = &context.progress;
     let registry = context.registry(Some(declaration))?;
+    announce(&registry, declaration, Access::Push)?;
     let options = Options { first_publish: arguments.first.first_publish };
     let journal = open_journal(context, folder)?;
     let inputs = Inputs::of_run(declaration, !arguments.skip_smoke)?;

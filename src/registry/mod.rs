@@ -100,7 +100,8 @@ impl Registry {
     ///
     /// The declared TLS files cannot be used.
     pub fn new(options: Options) -> Result<Self, RegistryError> {
-        let usual = || hosts::docker_certificate_folders(options.credentials.home.as_deref());
+        let Credentials { home, config_home, .. } = &options.credentials;
+        let usual = || hosts::docker_certificate_folders(home.as_deref(), config_home.as_deref());
         let certificate_folders = options.certificate_folders.clone().unwrap_or_else(usual);
         let setup = Setup {
             registries: options.registries,

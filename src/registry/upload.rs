@@ -8,7 +8,7 @@ use reqwest::{Body, Method, StatusCode, Url};
 use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
 use super::Registry;
-use super::auth::{Access, Scopes};
+use super::auth::{Access, Needs, Scopes};
 use super::blobs::Session;
 use super::error::{Answered, Kind, RegistryError, Task};
 use super::source::{Checked, Download, Feed, PROGRESS, Source, stream};
@@ -190,8 +190,8 @@ impl Upload<'_> {
         let is_last = end == self.size;
         let method = if is_last { Method::PUT } else { Method::PATCH };
         let url = upload_address(host, &task, session, is_last.then_some(self.digest))?;
-        let mut scopes = self.scopes();
-        let grant = host.auth.grant(&host.wire, &task, &scopes).await?;
+        let mut needs = Needs::new(self.scopes());
+        let grant = host.auth.grant(&host.wire, &task, &needs).await?;
         let mut request = host
             .wire
             .client(&url, &task)?
@@ -234,8 +234,9 @@ impl Upload<'_> {
                 _ => Ok(Ok(())),
             };
         }
-        let fresh = status == StatusCode::UNAUTHORIZED && host.auth.challenged(&headers, &grant, &mut scopes);
-        let body = host.wire.read(&task, &method, response, 64 << 10).await.unwrap_or_default();
+        let fresh = status == StatusCode::UNAUTHORIZED && host.auth.challenged(&headers, &grant, &mut needs);
+        let body = host.wire.read(&task, &method, response, 64 << 10).await;
+        let body = grant.hide(body.unwrap_or_default());
         let answer = Answered {
             status,
             body: &body,
