@@ -55,6 +55,10 @@ fn without_yes_it_shows_what_would_go() {
     for line in ["- :1.0", "- :latest", "- list", "- linux/amd64", "- linux/arm64"] {
         assert!(ran.stdout.contains(line), "{line}: {}", ran.stdout);
     }
+    let json = run(&published.workspace, &["unpublish", "app", "--format", "json"]);
+    let place = &json.json()["repositories"][0];
+    assert_eq!(place["tags"][1], json!({ "name": "latest", "digest": published.list }));
+    assert_eq!(place["manifests"][1]["delete"], true);
     assert!(published.serves_all());
     run(&published.workspace, &["unpublish"]).ends(2, &["<TARGET>"]);
     run(&published.workspace, &["unpublish", "ap", "--yes"]).ends(2, &["did you mean `app`?"]);
@@ -130,6 +134,19 @@ fn a_registry_that_deletes_nothing_is_named() {
     let ran = run(&published.workspace, &["unpublish", "app", "--yes"]);
     ran.ends(1, &[&format!("{} deletes nothing", debian.host()), "switched deletion off"]);
     assert!(published.serves_all());
+
+    // Another registry of the same target is gone through all the same.
+    let embedded = Ruled::start();
+    let other = format!("{}/app", embedded.host());
+    let text = published.workspace.read("manifests.toml");
+    let both =
+        text.replace(&format!("\"{}\"", published.app), &format!("[\"{}\", \"{other}\"]", published.app));
+    published.workspace.write("manifests.toml", &both);
+    run(&published.workspace, &["reconcile"]).ends(0, &[]);
+    assert!(published.client.served(&other, "1.0").is_some());
+    let ran = run(&published.workspace, &["unpublish", "app", "--yes"]);
+    ran.ends(4, &[&format!("{}: deleted nothing", published.app), &format!("deleted {other}:1.0")]);
+    assert!(published.serves_all() && published.client.served(&other, "1.0").is_none());
 }
 
 #[test]
