@@ -10,18 +10,42 @@ use crate::digest::Digest;
 
 /// Asks git, cargo and the environment for what is needed, and for nothing else. What cannot be had carries the reason.
 pub fn gather(root: &Path, needs: &Needs) -> Facts {
-    let mut facts = Facts::default();
-    if needs.git {
-        facts.git_sha = git(root, &["rev-parse", "HEAD"]);
-        facts.git_tag = tag(root);
-        facts.source = git(root, &["remote", "get-url", "origin"])
-            .and_then(|origin| source_url(&origin).ok_or_else(|| "the origin is not on a server".to_owned()));
-    }
-    if needs.packages {
-        facts.packages = packages(root);
-    }
-    facts.env = needs.env.iter().filter_map(|name| Some((name.clone(), std::env::var(name).ok()?))).collect();
-    facts
+    // Each is a program that starts, reads and ends: side by side they take as long as the slowest.
+    std::thread::scope(|scope| {
+        let git = needs.git.then(|| {
+            (
+                scope.spawn(|| git(root, &["rev-parse", "HEAD"])),
+                scope.spawn(|| tag(root)),
+                scope.spawn(|| source(root)),
+            )
+        });
+        let packages = needs.packages.then(|| scope.spawn(|| packages(root)));
+        let mut facts = Facts {
+            env: needs
+                .env
+                .iter()
+                .filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)))
+                .collect(),
+            ..Facts::default()
+        };
+        if let Some((sha, tag, source)) = git {
+            (facts.git_sha, facts.git_tag, facts.source) = (known(sha), known(tag), known(source));
+        }
+        if let Some(packages) = packages {
+            facts.packages = known(packages);
+        }
+        facts
+    })
+}
+
+fn known<T>(asked: std::thread::ScopedJoinHandle<'_, Fact<T>>) -> Fact<T> {
+    asked.join().unwrap_or_else(|_| Err("it was given up".to_owned()))
+}
+
+/// Where the source of this checkout is read.
+fn source(root: &Path) -> Fact<String> {
+    let origin = git(root, &["remote", "get-url", "origin"])?;
+    source_url(&origin).ok_or_else(|| "the origin is not on a server".to_owned())
 }
 
 /// The paths that differ from the commit checked out, untracked ones too, but for `ignore`. Outside a git repository

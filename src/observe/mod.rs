@@ -4,24 +4,30 @@
 //! is kept as such, and any other failure ends the run.
 
 mod contents;
+mod copy;
+mod hanging;
 mod image;
 mod inspect;
 mod released;
 mod tag;
 
-use anyhow::Result;
-use futures_util::future::{try_join, try_join_all};
+use std::collections::BTreeSet;
 
-use crate::config::{Image, Target};
+use anyhow::Result;
+use futures_util::future::{try_join, try_join_all, try_join3};
+
+use crate::config::{Attestations, Image, Target};
 use crate::digest::Digest;
 use crate::manifest::{self, Descriptor, Manifest};
-use crate::plan::{FoundImage, ObservedImage, ObservedPlace, ObservedTarget};
+use crate::plan::{FoundImage, ObservedImage, ObservedPlace, ObservedTag, ObservedTarget};
 use crate::reference::{Reference, Repository};
 use crate::registry::{Fetched, Registry, RegistryError};
 
 pub use self::contents::contents;
+pub use self::copy::observe_copy;
 pub use self::inspect::{Inspected, InspectedImage, inspect};
 
+use self::hanging::{Finder, Wanted};
 use self::image::{Look, look_up};
 pub use self::released::released_now;
 
@@ -41,83 +47,118 @@ pub enum Source {
 
 /// Reads all that [`crate::plan::plan`] needs for `target`. `sources` has one item for each declared image.
 ///
+/// It takes two rounds: what references and tags serve, then what that leads to. An image that is itself an index
+/// takes one more.
+///
 /// # Errors
 ///
 /// A registry that cannot be reached, refuses the credentials, or serves what is no manifest.
 pub async fn observe(registry: &Registry, target: &Target, sources: &[Source]) -> Result<ObservedTarget> {
     let repositories = &target.repositories;
-    let images = try_join_all(
-        target
-            .images
-            .iter()
-            .zip(sources)
-            .map(|(image, source)| observe_source(registry, image, source, repositories)),
+    let looks = try_join_all(
+        target.images.iter().zip(sources).map(|(image, source)| observe_source(registry, image, source)),
     );
     let places = try_join_all(repositories.iter().map(|repository| async move {
         let tags = try_join_all(target.tags.iter().map(|tag| observe_tag(registry, target, repository, tag)));
         let released = released(registry, target, repository);
         try_join(tags, released).await
     }));
-    let (images, places) = try_join(images, places).await?;
+    let (looks, places) = try_join(looks, places).await?;
+
+    let listed: Vec<BTreeSet<&Digest>> = places.iter().map(|(tags, _)| listed(tags)).collect();
+    let finder = Finder::new(registry);
+    let images = try_join_all(looks.iter().map(|look| look.image(registry)));
+    let present = try_join_all(
+        repositories
+            .iter()
+            .zip(&listed)
+            .map(|(repository, listed)| present(registry, repository, listed, &looks)),
+    );
+    let unlisted = wanted(target, &looks, |index, digest| listed[index].contains(digest));
+    let (images, present, mut hanging) = try_join3(images, present, finder.hanging(unlisted)).await?;
+    // What a list names, and is not there all the same.
+    let lost = wanted(target, &looks, |index, digest| {
+        !listed[index].contains(digest) || present[index].contains(digest)
+    });
+    hanging.extend(finder.hanging(lost).await?);
+
     let places =
-        repositories.iter().zip(places).enumerate().map(|(index, (repository, (tags, released)))| {
-            let present = images.iter().flat_map(|(_, present)| present.get(index)).flatten().cloned();
-            ObservedPlace { repository: repository.clone(), tags, present: present.collect(), released }
+        repositories.iter().zip(places).zip(present).map(|((repository, (tags, released)), present)| {
+            ObservedPlace { repository: repository.clone(), tags, present, released }
         });
-    Ok(ObservedTarget {
-        places: places.collect(),
-        images: images.iter().map(|(image, _)| image.clone()).collect(),
-    })
+    let places = places.collect();
+    Ok(ObservedTarget { images, places, hanging })
 }
 
-/// What is known of one image, and for each of the `repositories` which of its manifests are there already.
-async fn observe_source(
-    registry: &Registry,
-    image: &Image,
-    source: &Source,
-    repositories: &[Repository],
-) -> Result<(ObservedImage, Vec<Vec<Digest>>)> {
-    let look = match source {
-        Source::Built => return Ok((ObservedImage::Pending, Vec::new())),
-        Source::Found(found) => {
-            let there = present(registry, repositories, &found.source, found.digests()).await?;
-            return Ok((ObservedImage::Found(found.clone()), there));
-        }
-        Source::At(reference) => look_up(registry, image, reference).await?,
-    };
-    match look {
-        Look::Absent => Ok((ObservedImage::Absent, Vec::new())),
-        Look::Unusable(why) => Ok((ObservedImage::Unusable(why), Vec::new())),
-        Look::Image(seen) => {
-            let config = seen.found(registry);
-            let there = present(registry, repositories, seen.source(), seen.digests());
-            try_join(config, there).await
-        }
+/// The images' manifests on which it matters what hangs, with the repositories for which it does: those that lack them.
+fn wanted<'a>(
+    target: &'a Target,
+    looks: &'a [Look],
+    is_there: impl Fn(usize, &Digest) -> bool,
+) -> Vec<Wanted<'a>> {
+    if target.attestations == Attestations::Drop {
+        return Vec::new();
+    }
+    let all = looks.iter().flat_map(Look::manifests).map(|(from, digest)| {
+        let repositories = target.repositories.iter().enumerate();
+        let to = repositories.filter(|(index, to)| *to != from && !is_there(*index, digest));
+        Wanted { from, digest, to: to.map(|(_, to)| to).collect() }
+    });
+    all.filter(|wanted| !wanted.to.is_empty()).collect()
+}
+
+/// What the lists that tags serve name.
+fn listed(tags: &[ObservedTag]) -> BTreeSet<&Digest> {
+    let lists = tags.iter().filter_map(ObservedTag::list);
+    lists.flat_map(|published| published.list.entries.iter().map(|entry| &entry.digest)).collect()
+}
+
+async fn observe_source(registry: &Registry, image: &Image, source: &Source) -> Result<Look> {
+    match source {
+        Source::Built => Ok(Look::Settled(ObservedImage::Pending)),
+        Source::Found(found) => Ok(Look::Settled(ObservedImage::Found(found.clone()))),
+        Source::At(reference) => look_up(registry, image, reference).await,
     }
 }
 
-/// Which of the `digests`, all in `source`, each of the `repositories` holds already.
+/// Which of the images' manifests `repository` is known to hold: those that are in it, and of those that are elsewhere
+/// the ones that a list in it names and that are really there.
+///
+/// What no list names is not asked about: bringing it where it is already costs no more than asking would.
 async fn present(
     registry: &Registry,
-    repositories: &[Repository],
-    source: &Repository,
-    digests: Vec<Digest>,
-) -> Result<Vec<Vec<Digest>>> {
-    let digests = &digests;
-    try_join_all(repositories.iter().map(|repository| async move {
-        if repository == source {
-            return Ok(digests.clone());
+    repository: &Repository,
+    listed: &BTreeSet<&Digest>,
+    looks: &[Look],
+) -> Result<BTreeSet<Digest>> {
+    let mut here = BTreeSet::new();
+    let mut elsewhere = BTreeSet::new();
+    for (source, digest) in looks.iter().flat_map(Look::manifests) {
+        if source == repository {
+            here.insert(digest.clone());
+        } else if listed.contains(digest) {
+            elsewhere.insert(digest.clone());
         }
-        let found = digests.iter().map(|digest| async move {
-            match registry.head_manifest(repository, digest.as_str()).await {
-                Ok(head) => anyhow::Ok(head.map(|_| digest.clone())),
-                // Not readable is not there: bringing it is what shows whether it can be written.
-                Err(error) => unreadable(error).map(|_| None),
-            }
-        });
-        Ok(try_join_all(found).await?.into_iter().flatten().collect())
-    }))
-    .await
+    }
+    here.extend(held(registry, repository, elsewhere).await?);
+    Ok(here)
+}
+
+/// Which of the manifests `repository` holds.
+async fn held(
+    registry: &Registry,
+    repository: &Repository,
+    digests: impl IntoIterator<Item = Digest>,
+) -> Result<BTreeSet<Digest>> {
+    let found = digests.into_iter().map(|digest| async move {
+        let head = match registry.head_manifest(repository, digest.as_str()).await {
+            Ok(head) => head.is_some(),
+            // Not readable is not there: bringing it is what shows whether it can be written.
+            Err(error) => unreadable(error).map(|_| false)?,
+        };
+        anyhow::Ok(head.then_some(digest))
+    });
+    Ok(try_join_all(found).await?.into_iter().flatten().collect())
 }
 
 /// The registry's answer when it leaves open whether something exists; any other error is passed on.

@@ -62,6 +62,7 @@ fn unpublished(target: &Target) -> ObservedTarget {
             })
             .collect(),
         images: images.into_iter().map(ObservedImage::Found).collect(),
+        hanging: Hanging::default(),
     }
 }
 
