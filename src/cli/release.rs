@@ -92,7 +92,7 @@ async fn publish(
     journal.keep(entries.collect())?;
     let applied = apply_all(&registry, &settled_plans, &|event| {
         if let Event::Confirmed(target) = &event {
-            return forget(context, &journal, target);
+            forget(context, &journal, target);
         }
         context.on_event(event);
     })
