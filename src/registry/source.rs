@@ -137,9 +137,11 @@ impl Download {
 
     async fn open(&mut self) -> Result<(), RegistryError> {
         let host = self.registry.host(&self.call.task)?;
-        if self.offset > 0 {
-            let range = HeaderValue::from_str(&format!("bytes={}-", self.offset));
-            self.call.headers.extend(range.ok().map(|range| (RANGE, range)));
+        if self.offset > 0
+            && let Ok(range) = HeaderValue::from_str(&format!("bytes={}-", self.offset))
+        {
+            // In the place of the one before: of two, servers take the first.
+            self.call.headers.insert(RANGE, range);
         }
         let reply = host.call(&self.call).await?;
         self.skip = match reply.status {
