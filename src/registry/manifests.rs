@@ -227,8 +227,15 @@ impl Registry {
             // ECR and others leave the header out.
             match reply.header(DIGEST).map(str::parse::<Digest>) {
                 Some(Ok(stored)) if stored.algorithm() == digest.algorithm() && stored != digest => {
-                    let detail = format!("{digest} was sent, and the registry says it stored {stored}");
-                    Err(call.task.error(Kind::Corrupt, detail))
+                    // What it serves counts, not what it says of it.
+                    match self.head_manifest(repository, lookup).await? {
+                        Some(head) if head.digest == digest => Ok(()),
+                        _ => {
+                            let detail =
+                                format!("{digest} was sent, and the registry says it stored {stored}");
+                            Err(call.task.error(Kind::Corrupt, detail))
+                        }
+                    }
                 }
                 _ => Ok(()),
             }
