@@ -1,6 +1,7 @@
 //! The faults: which requests each can meet, and what may come of it.
 
 use crate::request::{Answered, Asked, Class};
+use crate::scenarios::Scenario;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
@@ -172,10 +173,15 @@ impl Fault {
         self,
         asked: &Asked,
         answered: &Answered,
-        with_tokens: bool,
+        scenario: &Scenario,
         times: Times,
     ) -> Allowed {
+        let with_tokens = scenario.with_tokens;
         match self.allowed_at(asked, answered, with_tokens, times) {
+            // Signatures are found without the list of all tags, too, one by one.
+            Failure(words) if asked.class == Class::ListTags && !scenario.compares_versions() => {
+                Either(words)
+            }
             // Which of the first requests are told to bring a token varies, and that answer has nothing to spoil.
             Failure(words) if with_tokens && asked.before == 0 && self.spoils_success() => Either(words),
             allowed => allowed,
@@ -211,12 +217,14 @@ impl Fault {
             // With tokens a wider one is tried. What cannot be looked at in another repository is brought there; what
             // a token server refuses together is asked for apart.
             (Self::Status401, Once) if with_tokens => Either(&["401 Unauthorized"]),
+            // What cannot be mounted is sent.
+            (Self::Status401, _) if class == Class::Mount => Either(&["401 Unauthorized"]),
+            (Self::Expired, _) if class == Class::Mount => Either(&["401 Unauthorized"]),
             (Self::Status401, Always) if matches!(class, Class::HeadManifest | Class::Token) => {
                 Either(&["401 Unauthorized"])
             }
             (Self::Status401, _) => Failure(&["401 Unauthorized"]),
             // A token that was fetched for this very request, and does not do, is a denial.
-            (Self::Expired, Once) if class == Class::Mount => Either(&["401 Unauthorized"]),
             (Self::Expired, Once) => Success,
             (Self::Expired, Always) => Failure(&["401 Unauthorized"]),
             // A tag's digest is whatever the registry says; only what is asked for by digest can be held against it.
@@ -237,8 +245,9 @@ impl Fault {
             },
             (Self::NoDigest, _) => Success,
             (Self::Redirect, _) => match class {
-                // A stream goes out once.
-                Class::Token | Class::FinishUpload => Failure(&["307 Temporary Redirect"]),
+                Class::Token => Failure(&["307 Temporary Redirect"]),
+                // A stream goes out once, and then in pieces that say where they go.
+                Class::FinishUpload => Either(&["307 Temporary Redirect"]),
                 // Another host's word for it is not the registry's.
                 _ if answered.is_absent && times == Always => {
                     Failure(&["where the registry sends its readers"])

@@ -15,6 +15,13 @@ pub(crate) struct Scenario {
     pub(crate) declaration: String,
 }
 
+impl Scenario {
+    /// Whether a tag goes to the newest version, for which all tags have to be known.
+    pub(crate) fn compares_versions(&self) -> bool {
+        self.declaration.contains("newest")
+    }
+}
+
 const AMD64: &str = "linux/amd64";
 const ARM64: &str = "linux/arm64";
 
