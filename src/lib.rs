@@ -7,6 +7,7 @@ pub mod apply;
 pub mod cli;
 pub mod config;
 pub mod digest;
+pub mod edit;
 #[cfg(feature = "embedded-registry")]
 pub mod embedded;
 pub mod engine;
