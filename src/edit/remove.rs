@@ -1,6 +1,6 @@
 //! Targets, tags and repositories that go. Their comments stay.
 
-use toml_edit::{DocumentMut, Item};
+use toml_edit::{DocumentMut, Item, Value};
 
 use super::layout::{next_table, raw};
 use super::{EditError, comments, target_mut};
@@ -47,39 +47,37 @@ pub(super) fn element(
     let array =
         array.ok_or_else(|| EditError::Unexpected { target: name.to_owned(), key: key.to_owned() })?;
     let removed = array.remove(index);
-    let kept = comments::of_value(&removed);
-    if index == 0
-        && let Some(first) = array.get_mut(0)
-        && !raw(first.decor().prefix()).contains('#')
-    {
-        // What opens the array stays as it was.
-        let prefix = raw(removed.decor().prefix());
-        let blank: String = prefix.chars().rev().take_while(|c| c.is_whitespace()).collect();
-        first.decor_mut().set_prefix(blank.chars().rev().collect::<String>());
-    }
-    if kept.is_empty() {
-        return Ok(());
-    }
-    let shown = format!("\n{}", comments::lines(&kept));
     match array.get_mut(index) {
         Some(next) => {
-            let prefix = format!("{}{}", shown.trim_end(), at_line_start(raw(next.decor().prefix())));
+            let prefix = join(&removed, raw(next.decor().prefix()), index == 0);
             next.decor_mut().set_prefix(prefix);
         }
         None => {
-            let trailing = at_line_start(raw(Some(array.trailing())));
-            array.set_trailing(format!("{}{trailing}", shown.trim_end()));
+            let trailing = join(&removed, raw(Some(array.trailing())), false);
+            array.set_trailing(trailing);
         }
     }
     Ok(())
 }
 
-/// A comment ends with its line: what follows begins on another.
-fn at_line_start(text: &str) -> String {
-    if text.trim_start_matches([' ', '\t']).starts_with(['\n', '\r']) {
-        text.to_owned()
-    } else {
-        format!("\n{text}")
+/// What stands before the element that comes behind `removed`, with the comments of both, each on a line of its own.
+fn join(removed: &Value, after: &str, opens: bool) -> String {
+    let before = raw(removed.decor().prefix());
+    let indent = format!("\n{}", before.rsplit_once('\n').map_or("", |(_, indent)| indent));
+    let mut text = before.trim_end().to_owned();
+    let suffix = raw(removed.decor().suffix()).trim();
+    if !suffix.is_empty() {
+        text.push_str(&indent);
+        text.push_str(suffix);
+    }
+    let rest = after.trim_start_matches([' ', '\t']);
+    match (text.is_empty(), rest.starts_with('#')) {
+        (true, false) if opens => before.to_owned(),
+        (true, false) => after.to_owned(),
+        // The comment stood behind the removed element.
+        (_, true) => text + &indent + rest,
+        (false, false) if rest.starts_with(['\n', '\r']) => text + after,
+        (false, false) => text + &indent + rest,
     }
 }
 
