@@ -6,6 +6,7 @@
 pub mod apply;
 pub mod cli;
 pub mod config;
+pub mod declared_file;
 pub mod digest;
 pub mod edit;
 #[cfg(feature = "embedded-registry")]
@@ -27,4 +28,5 @@ pub mod registry;
 #[cfg(feature = "embedded-registry")]
 pub mod rehearsal;
 pub mod report;
+pub mod rewrite;
 pub mod suggest;

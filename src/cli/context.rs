@@ -125,12 +125,17 @@ impl Context {
 
     /// A step of applying: shown, and kept for an interrupted run's account.
     pub(super) fn on_event(&self, event: Event) {
+        self.progress.line(&event.to_string());
+        self.keep_event(event);
+    }
+
+    /// A step of applying, kept for an interrupted run's account.
+    pub(super) fn keep_event(&self, event: Event) {
         if matches!(event, Event::Tagged(..))
             && let Ok(mut ledger) = self.ledger.lock()
         {
             ledger.published.push(event.to_string());
         }
-        self.progress.line(&event.to_string());
     }
 
     pub(super) fn stdout_style(&self) -> Style {

@@ -52,8 +52,7 @@ pub(super) fn target(document: &mut DocumentMut, new: &NewTarget) -> Result<(), 
     }
 
     let targets = document.entry("target").or_insert_with(implicit);
-    let written_otherwise =
-        || EditError::Unexpected { target: new.name.clone(), key: "target".to_owned() };
+    let written_otherwise = || EditError::Unexpected { target: new.name.clone(), key: "target".to_owned() };
     let targets = targets.as_table_mut().ok_or_else(written_otherwise)?;
     targets.insert(&new.name, Item::Table(table));
     Ok(())

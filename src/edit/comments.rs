@@ -9,13 +9,6 @@ pub(super) fn of(key: &Key, item: &Item) -> Vec<String> {
     found
 }
 
-/// The comments within a value, and around it.
-pub(super) fn of_value(value: &Value) -> Vec<String> {
-    let mut found = Vec::new();
-    value_comments(value, &mut found);
-    found
-}
-
 /// The comments as lines of their own, to stand before something else.
 pub(super) fn lines(comments: &[String]) -> String {
     comments.iter().map(|comment| format!("{comment}\n")).collect()

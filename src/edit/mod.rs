@@ -7,10 +7,12 @@
 mod add;
 mod comments;
 mod layout;
+pub mod list;
 mod platform;
 mod remove;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::collections::BTreeMap;
 
@@ -116,7 +118,9 @@ pub enum EditError {
     #[error("not valid TOML: {0}")]
     Syntax(String),
     /// What is to be changed is not where a target has it.
-    #[error("`{key}` of target {target} does not stand in its own table, but is taken over from `[defaults]`")]
+    #[error(
+        "`{key}` of target {target} does not stand in its own table, but is taken over from `[defaults]`"
+    )]
     Inherited {
         /// The target.
         target: String,

@@ -197,10 +197,9 @@ fn own_table<'a>(
         target.insert("platform", implicit());
     }
     let platforms = target.get_mut("platform");
-    platforms.and_then(|platforms| table(platforms, key)).ok_or_else(|| EditError::Unexpected {
-        target: name.to_owned(),
-        key: format!("platform.\"{key}\""),
-    })
+    platforms
+        .and_then(|platforms| table(platforms, key))
+        .ok_or_else(|| EditError::Unexpected { target: name.to_owned(), key: format!("platform.\"{key}\"") })
 }
 
 /// Gives a platform's table another key, at the same place and with the same comments.

@@ -20,7 +20,7 @@ use crate::plan::{FoundImage, ObservedImage, ObservedPlace, ObservedTarget};
 use crate::reference::{Reference, Repository};
 use crate::registry::{Fetched, Registry, RegistryError};
 
-pub use self::inspect::{Inspected, InspectedImage, inspect};
+pub use self::inspect::{Inspected, InspectedImage, images, inspect};
 
 use self::image::observe_image;
 use self::released::released;

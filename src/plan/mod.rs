@@ -10,7 +10,7 @@ mod tags;
 use std::collections::BTreeMap;
 
 pub use entries::{EntryChange, EntryPlan};
-pub use images::disagreement;
+pub use images::{disagreement, entry};
 pub use observed::{FoundImage, ObservedImage, ObservedPlace, ObservedTag, ObservedTarget, PublishedList};
 pub use pin::{Pin, pin};
 pub use tags::{TagAction, TagPlan};
