@@ -165,6 +165,7 @@ const SEQUENCES: &[Sequence] = &[
             (All, "inspect --insecure R/oci-arm64:1"),
             (All, "inspect --insecure -v R/oci-arm64:1"),
             (All, "inspect --insecure -v R/win:2019"),
+            (All, "inspect --insecure -v R/nothing:1"),
             (All, "inspect --insecure R/lists:attested"),
             (All, "inspect --insecure -v R/lists:attested"),
             (All, "inspect --insecure R/lists:oci"),

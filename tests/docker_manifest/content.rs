@@ -38,7 +38,11 @@ impl Registry {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let url = if path.starts_with("http") { path.to_owned() } else { format!("http://{}/v2/{path}", self.host) };
+        let url = match path.strip_prefix('/') {
+            Some(absolute) => format!("http://{}/{absolute}", self.host),
+            None if path.starts_with("http") => path.to_owned(),
+            None => format!("http://{}/v2/{path}", self.host),
+        };
         self.client.request(method, url)
     }
 
@@ -120,9 +124,7 @@ impl Registry {
         let linux = |arch: &str| json!({ "architecture": arch, "os": "linux" });
         let variant =
             |arch: &str, variant: &str| json!({ "architecture": arch, "os": "linux", "variant": variant });
-        let windows = |version: &str| {
-            json!({ "architecture": "amd64", "os": "windows", "os.version": version, "os.features": ["win32k"] })
-        };
+        let windows = |version: &str| json!({ "architecture": "amd64", "os": "windows", "os.version": version, "os.features": ["win32k"] });
         for (at, kind, config) in [
             (("amd64", "1"), Kind::Docker, linux("amd64")),
             (("arm", "1"), Kind::Docker, variant("arm", "v7")),
@@ -152,8 +154,12 @@ impl Registry {
         let linux = |arch: &str| json!({ "architecture": arch, "os": "linux" });
         let amd64 = self.image((lists, "amd64"), Kind::Oci, &linux("amd64"), "listed amd64");
         let arm64 = self.image((lists, "arm64"), Kind::Docker, &linux("arm64"), "listed arm64");
-        let mut attestation =
-            self.image((lists, "att"), Kind::Oci, &json!({ "architecture": "unknown", "os": "unknown" }), "att");
+        let mut attestation = self.image(
+            (lists, "att"),
+            Kind::Oci,
+            &json!({ "architecture": "unknown", "os": "unknown" }),
+            "att",
+        );
         attestation["platform"] = json!({ "architecture": "unknown", "os": "unknown" });
         attestation["annotations"] = json!({
             "vnd.docker.reference.type": "attestation-manifest",

@@ -96,11 +96,7 @@ impl Sides {
     fn ended(&self, side: Side, output: &Output) -> Ended {
         let place = format!("{}/{}/", self.host(), side.namespace());
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&place, "R/");
-        Ended {
-            code: output.status.code(),
-            stdout: text(&output.stdout),
-            stderr: text(&output.stderr),
-        }
+        Ended { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
     }
 
     /// The list published under `name:tag`, and its digest.
@@ -135,7 +131,9 @@ fn docker() -> &'static PathBuf {
         };
         let found = candidates.iter().find(|candidate| major(candidate).is_some_and(|major| major >= 28));
         found.cloned().unwrap_or_else(|| {
-            panic!("no docker of version 28 or newer on PATH; tried: {candidates:?}\nhint: install Docker's CLI")
+            panic!(
+                "no docker of version 28 or newer on PATH; tried: {candidates:?}\nhint: install Docker's CLI"
+            )
         })
     })
 }
