@@ -6,6 +6,7 @@
 pub mod apply;
 pub mod cli;
 pub mod config;
+pub mod content;
 pub mod declared_file;
 pub mod digest;
 pub mod edit;
@@ -15,6 +16,8 @@ pub mod engine;
 pub mod error;
 pub mod facts;
 pub mod init;
+pub mod journal;
+mod keyed;
 pub mod load;
 pub mod manifest;
 pub mod media;

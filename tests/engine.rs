@@ -15,7 +15,7 @@ use manifests::engine::{BuildJob, Engine, Lines, Request};
 use manifests::error::render;
 use manifests::platform::Platform;
 use manifests::reference::Reference;
-use support::{DebianRegistry, ImageGuard};
+use support::{DebianRegistry, ImageGuard, busybox_program};
 
 async fn engine() -> Engine {
     Engine::find(&Request { explicit: None }).await.unwrap_or_else(|error| panic!("{}", render(&error)))
@@ -35,14 +35,18 @@ fn recorder() -> (Lines, Arc<Mutex<Vec<String>>>) {
     (Arc::new(move |line: &str| sink.lock().unwrap().push(line.to_owned())), seen)
 }
 
-/// A context whose image has the machine's static busybox, and what makes it unlike that of any other test.
+/// A context whose image has a busybox, and what makes it unlike that of any other test.
 fn context(dockerfile: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::copy("/bin/busybox", folder.path().join("busybox"))
-        .unwrap_or_else(|error| panic!("/bin/busybox: {error}\nhint: apt-get install busybox-static"));
+    program(&folder.path().join("busybox"), &busybox_program("linux/amd64"));
     std::fs::write(folder.path().join("note"), format!("{:?}", folder.path())).unwrap();
     std::fs::write(folder.path().join("Dockerfile"), dockerfile).unwrap();
     folder
+}
+
+fn program(path: &Path, bytes: &[u8]) {
+    std::fs::write(path, bytes).unwrap();
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
 }
 
 const DOCKERFILE: &str =
@@ -155,11 +159,9 @@ async fn a_program_of_another_platform_is_named_as_such() {
     let engine = engine().await;
     let folder = context("FROM scratch\nCOPY alien /alien\n");
     // An ELF header of a machine that nobody has.
-    let mut alien = std::fs::read("/bin/busybox").unwrap();
+    let mut alien = busybox_program("linux/amd64");
     alien[18..20].copy_from_slice(&0xdead_u16.to_le_bytes());
-    let path = folder.path().join("alien");
-    std::fs::write(&path, alien).unwrap();
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    program(&folder.path().join("alien"), &alien);
     let reference = "manifests.invalid/alien:1";
     let _images = ImageGuard::new(reference);
     let job = job(folder.path(), reference, "linux/amd64");

@@ -1,11 +1,12 @@
 //! What every verb needs: the arguments common to all, progress, and the adapters made from the declaration.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use etcetera::BaseStrategy as _;
 use serde_json::Value;
 
 use super::args::{Format, Global, Targets};
@@ -83,6 +84,7 @@ impl Context {
             registries: declaration.map(|declaration| declaration.registries.clone()).unwrap_or_default(),
             insecure: self.global.insecure,
             credentials: Credentials::from_env(),
+            cache: cache_folder(),
             waits: Arc::new(move |wait| progress.line(&wait.to_string())),
             ..Options::default()
         };
@@ -165,6 +167,12 @@ impl Context {
             _ => Ok(()),
         }
     }
+}
+
+/// Where content from registries is kept between runs: in the user's folder for such things.
+fn cache_folder() -> Option<PathBuf> {
+    let strategy = etcetera::choose_base_strategy().ok()?;
+    Some(strategy.cache_dir().join("manifests"))
 }
 
 /// How long a run that was told to end waits for its children before it kills them.

@@ -4,65 +4,103 @@ use anyhow::Result;
 
 use super::{descriptor_of, unreadable};
 use crate::config::Image;
+use crate::digest::Digest;
 use crate::manifest::{self, Descriptor, ImageConfig, ImageManifest, List, Manifest, Role};
 use crate::plan::{FoundImage, ObservedImage, disagreement};
 use crate::reference::{Reference, Repository};
 use crate::registry::Registry;
 
+/// What is known of a declared image before its configuration is read.
+pub(super) enum Look {
+    /// All there is to know.
+    Settled(ObservedImage),
+    /// An image, of which the configuration is still to be read.
+    Image(Seen),
+}
+
+/// An image's manifest, found.
+pub(super) struct Seen {
+    reference: Reference,
+    descriptor: Descriptor,
+    manifest: ImageManifest,
+    attestations: Vec<Descriptor>,
+}
+
 /// Looks up one image, and within it, when it is itself an index, the entry of the declared platform.
-pub(super) async fn observe_image(
-    registry: &Registry,
-    image: &Image,
-    reference: &Reference,
-) -> Result<ObservedImage> {
+pub(super) async fn look_up(registry: &Registry, image: &Image, reference: &Reference) -> Result<Look> {
     let repository = &reference.repository;
-    let fetched = match registry.get_manifest(repository, reference.lookup()).await {
+    let fetched = match registry.manifest(repository, reference.lookup()).await {
         Ok(Some(fetched)) => fetched,
-        Ok(None) => return Ok(ObservedImage::Absent),
+        Ok(None) => return Ok(Look::Settled(ObservedImage::Absent)),
         Err(error) => {
-            return unreadable(error)
-                .map(|answer| ObservedImage::Unusable(format!("{reference} cannot be read: {answer}")));
+            let answer = unreadable(error)?;
+            let why = format!("{reference} cannot be read: {answer}");
+            return Ok(Look::Settled(ObservedImage::Unusable(why)));
         }
     };
-    let unusable = |why: String| Ok(ObservedImage::Unusable(format!("{reference} {why}")));
-    let (descriptor, manifest, attestations) = match manifest::parse(&fetched.bytes, &fetched.media_type) {
-        Err(error) => return unusable(format!("is {error}")),
-        Ok(Manifest::Image(manifest)) => (descriptor_of(&fetched), manifest, Vec::new()),
-        Ok(Manifest::List(list)) => match only_entry(&list, image) {
-            Err(why) => return unusable(why),
-            Ok(entry) => {
-                let Some(inner) = registry.get_manifest(repository, entry.digest.as_str()).await? else {
-                    return unusable(format!(
-                        "lists {} for {}, which the registry does not hold",
-                        entry.digest, image.platform
-                    ));
-                };
-                match manifest::parse(&inner.bytes, &inner.media_type) {
-                    Ok(Manifest::Image(manifest)) => {
-                        (descriptor_of(&inner), manifest, list.attestations_of(&entry.digest))
-                    }
-                    Ok(Manifest::List(_)) => {
-                        return unusable(format!(
-                            "lists another list for {}; only one level is looked into",
-                            image.platform
-                        ));
-                    }
-                    Err(error) => return unusable(format!("lists, for {}, what is {error}", image.platform)),
-                }
-            }
-        },
+    let unusable = |why: String| Ok(Look::Settled(ObservedImage::Unusable(format!("{reference} {why}"))));
+    let seen = |descriptor, manifest, attestations| {
+        Ok(Look::Image(Seen { reference: reference.clone(), descriptor, manifest, attestations }))
     };
-    match image_config(registry, repository, &manifest).await? {
-        Some(config) => Ok(ObservedImage::Found(FoundImage {
-            descriptor,
-            config,
-            attestations,
-            source: repository.clone(),
-        })),
-        None => unusable(format!(
-            "has a configuration of type {}, which is no image's",
-            manifest.config.media_type
-        )),
+    let list = match manifest::parse(&fetched.bytes, &fetched.media_type) {
+        Err(error) => return unusable(format!("is {error}")),
+        Ok(Manifest::Image(manifest)) => return seen(descriptor_of(&fetched), manifest, Vec::new()),
+        Ok(Manifest::List(list)) => list,
+    };
+    let entry = match only_entry(&list, image) {
+        Err(why) => return unusable(why),
+        Ok(entry) => entry,
+    };
+    let Some(inner) = registry.manifest(repository, entry.digest.as_str()).await? else {
+        return unusable(format!(
+            "lists {} for {}, which the registry does not hold",
+            entry.digest, image.platform
+        ));
+    };
+    match manifest::parse(&inner.bytes, &inner.media_type) {
+        Ok(Manifest::Image(manifest)) => {
+            seen(descriptor_of(&inner), manifest, list.attestations_of(&entry.digest))
+        }
+        Ok(Manifest::List(_)) => {
+            unusable(format!("lists another list for {}; only one level is looked into", image.platform))
+        }
+        Err(error) => unusable(format!("lists, for {}, what is {error}", image.platform)),
+    }
+}
+
+impl Look {
+    /// The manifests that come into the list, the image's and its attestations', and where they are.
+    pub(super) fn manifests(&self) -> impl Iterator<Item = (&Repository, &Digest)> {
+        let (source, descriptor, attestations) = match self {
+            Self::Image(seen) => (&seen.reference.repository, &seen.descriptor, &seen.attestations),
+            Self::Settled(ObservedImage::Found(found)) => {
+                (&found.source, &found.descriptor, &found.attestations)
+            }
+            Self::Settled(_) => return None.into_iter().flatten(),
+        };
+        let all = std::iter::once(descriptor).chain(attestations);
+        Some(all.map(move |named| (source, &named.digest))).into_iter().flatten()
+    }
+
+    /// The image, with its configuration.
+    pub(super) async fn image(&self, registry: &Registry) -> Result<ObservedImage> {
+        let seen = match self {
+            Self::Settled(image) => return Ok(image.clone()),
+            Self::Image(seen) => seen,
+        };
+        let source = &seen.reference.repository;
+        Ok(match image_config(registry, source, &seen.manifest).await? {
+            Some(config) => ObservedImage::Found(FoundImage {
+                descriptor: seen.descriptor.clone(),
+                config,
+                attestations: seen.attestations.clone(),
+                source: source.clone(),
+            }),
+            None => ObservedImage::Unusable(format!(
+                "{} has a configuration of type {}, which is no image's",
+                seen.reference, seen.manifest.config.media_type
+            )),
+        })
     }
 }
 

@@ -114,7 +114,7 @@ pub async fn images(registry: &Registry, target: &Target) -> Result<Vec<Observed
 /// As [`super::observe`], and a manifest that is neither a list nor an image.
 pub async fn inspect(registry: &Registry, reference: &Reference, details: bool) -> Result<Option<Inspected>> {
     let repository = &reference.repository;
-    let Some(fetched) = registry.get_manifest(repository, reference.lookup()).await? else { return Ok(None) };
+    let Some(fetched) = registry.manifest(repository, reference.lookup()).await? else { return Ok(None) };
     let descriptor = descriptor_of(&fetched);
     let bytes = fetched.bytes.to_vec();
     let mut inspected =
@@ -128,8 +128,7 @@ pub async fn inspect(registry: &Registry, reference: &Reference, details: bool) 
             if details {
                 let entries = list.entries.iter().filter(|entry| media::is_image(&entry.media_type));
                 let images = try_join_all(entries.map(|entry| async move {
-                    let Some(fetched) = registry.get_manifest(repository, entry.digest.as_str()).await?
-                    else {
+                    let Some(fetched) = registry.manifest(repository, entry.digest.as_str()).await? else {
                         return anyhow::Ok(None);
                     };
                     let Manifest::Image(manifest) = manifest::parse(&fetched.bytes, &fetched.media_type)?

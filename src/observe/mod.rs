@@ -3,6 +3,9 @@
 //! Everything independent is asked for at once. Only a confirmed not-found is "absent": an answer that leaves it open
 //! is kept as such, and any other failure ends the run.
 
+mod contents;
+mod copy;
+mod hanging;
 mod image;
 mod inspect;
 mod released;
@@ -11,18 +14,23 @@ mod tag;
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::{try_join, try_join_all, try_join3};
 
-use crate::config::{Image, Target};
+use crate::config::{Attestations, Image, Target};
 use crate::digest::Digest;
 use crate::manifest::{self, Descriptor, Manifest};
-use crate::plan::{FoundImage, ObservedImage, ObservedPlace, ObservedTarget};
+use crate::plan::{FoundImage, ObservedImage, ObservedPlace, ObservedTag, ObservedTarget};
 use crate::reference::{Reference, Repository};
 use crate::registry::{Fetched, Registry, RegistryError};
 
+pub use self::contents::contents;
+pub use self::copy::observe_copy;
 pub use self::inspect::{Inspected, InspectedImage, images, inspect};
 
-use self::image::observe_image;
+use self::hanging::{Finder, Wanted};
+use self::image::{Look, look_up};
+pub use self::released::released_now;
+
 use self::released::released;
 use self::tag::observe_tag;
 
@@ -39,63 +47,118 @@ pub enum Source {
 
 /// Reads all that [`crate::plan::plan`] needs for `target`. `sources` has one item for each declared image.
 ///
+/// It takes two rounds: what references and tags serve, then what that leads to. An image that is itself an index
+/// takes one more.
+///
 /// # Errors
 ///
 /// A registry that cannot be reached, refuses the credentials, or serves what is no manifest.
 pub async fn observe(registry: &Registry, target: &Target, sources: &[Source]) -> Result<ObservedTarget> {
-    let images = try_join_all(
+    let repositories = &target.repositories;
+    let looks = try_join_all(
         target.images.iter().zip(sources).map(|(image, source)| observe_source(registry, image, source)),
     );
-    let places = try_join_all(target.repositories.iter().map(|repository| async move {
+    let places = try_join_all(repositories.iter().map(|repository| async move {
         let tags = try_join_all(target.tags.iter().map(|tag| observe_tag(registry, target, repository, tag)));
         let released = released(registry, target, repository);
         try_join(tags, released).await
     }));
-    let (images, places) = try_join(images, places).await?;
+    let (looks, places) = try_join(looks, places).await?;
+
+    let listed: Vec<BTreeSet<&Digest>> = places.iter().map(|(tags, _)| listed(tags)).collect();
+    let finder = Finder::new(registry);
+    let images = try_join_all(looks.iter().map(|look| look.image(registry)));
+    let present = try_join_all(
+        repositories
+            .iter()
+            .zip(&listed)
+            .map(|(repository, listed)| present(registry, repository, listed, &looks)),
+    );
+    let unlisted = wanted(target, &looks, |index, digest| listed[index].contains(digest));
+    let (images, present, mut hanging) = try_join3(images, present, finder.hanging(unlisted)).await?;
+    // What a list names, and is not there all the same.
+    let lost = wanted(target, &looks, |index, digest| {
+        !listed[index].contains(digest) || present[index].contains(digest)
+    });
+    hanging.extend(finder.hanging(lost).await?);
+
     let places =
-        try_join_all(target.repositories.iter().zip(places).map(|(repository, (tags, released))| {
-            let images = &images;
-            async move {
-                let present = present(registry, repository, images).await?;
-                anyhow::Ok(ObservedPlace { repository: repository.clone(), tags, present, released })
-            }
-        }))
-        .await?;
-    Ok(ObservedTarget { images, places })
+        repositories.iter().zip(places).zip(present).map(|((repository, (tags, released)), present)| {
+            ObservedPlace { repository: repository.clone(), tags, present, released }
+        });
+    let places = places.collect();
+    Ok(ObservedTarget { images, places, hanging })
 }
 
-async fn observe_source(registry: &Registry, image: &Image, source: &Source) -> Result<ObservedImage> {
+/// The images' manifests on which it matters what hangs, with the repositories for which it does: those that lack them.
+fn wanted<'a>(
+    target: &'a Target,
+    looks: &'a [Look],
+    is_there: impl Fn(usize, &Digest) -> bool,
+) -> Vec<Wanted<'a>> {
+    if target.attestations == Attestations::Drop {
+        return Vec::new();
+    }
+    let all = looks.iter().flat_map(Look::manifests).map(|(from, digest)| {
+        let repositories = target.repositories.iter().enumerate();
+        let to = repositories.filter(|(index, to)| *to != from && !is_there(*index, digest));
+        Wanted { from, digest, to: to.map(|(_, to)| to).collect() }
+    });
+    all.filter(|wanted| !wanted.to.is_empty()).collect()
+}
+
+/// What the lists that tags serve name.
+fn listed(tags: &[ObservedTag]) -> BTreeSet<&Digest> {
+    let lists = tags.iter().filter_map(ObservedTag::list);
+    lists.flat_map(|published| published.list.entries.iter().map(|entry| &entry.digest)).collect()
+}
+
+async fn observe_source(registry: &Registry, image: &Image, source: &Source) -> Result<Look> {
     match source {
-        Source::Built => Ok(ObservedImage::Pending),
-        Source::Found(found) => Ok(ObservedImage::Found(found.clone())),
-        Source::At(reference) => observe_image(registry, image, reference).await,
+        Source::Built => Ok(Look::Settled(ObservedImage::Pending)),
+        Source::Found(found) => Ok(Look::Settled(ObservedImage::Found(found.clone()))),
+        Source::At(reference) => look_up(registry, image, reference).await,
     }
 }
 
-/// Which of the found images, and of their attestations, `repository` holds already.
+/// Which of the images' manifests `repository` is known to hold: those that are in it, and of those that are elsewhere
+/// the ones that a list in it names and that are really there.
+///
+/// What no list names is not asked about: bringing it where it is already costs no more than asking would.
 async fn present(
     registry: &Registry,
     repository: &Repository,
-    images: &[ObservedImage],
+    listed: &BTreeSet<&Digest>,
+    looks: &[Look],
 ) -> Result<BTreeSet<Digest>> {
     let mut here = BTreeSet::new();
     let mut elsewhere = BTreeSet::new();
-    for image in images {
-        let ObservedImage::Found(found) = image else { continue };
-        let digests = std::iter::once(&found.descriptor).chain(&found.attestations).map(|d| d.digest.clone());
-        if found.source == *repository { here.extend(digests) } else { elsewhere.extend(digests) }
+    for (source, digest) in looks.iter().flat_map(Look::manifests) {
+        if source == repository {
+            here.insert(digest.clone());
+        } else if listed.contains(digest) {
+            elsewhere.insert(digest.clone());
+        }
     }
-    let found = try_join_all(elsewhere.into_iter().map(|digest| async move {
+    here.extend(held(registry, repository, elsewhere).await?);
+    Ok(here)
+}
+
+/// Which of the manifests `repository` holds.
+async fn held(
+    registry: &Registry,
+    repository: &Repository,
+    digests: impl IntoIterator<Item = Digest>,
+) -> Result<BTreeSet<Digest>> {
+    let found = digests.into_iter().map(|digest| async move {
         let head = match registry.head_manifest(repository, digest.as_str()).await {
             Ok(head) => head.is_some(),
             // Not readable is not there: bringing it is what shows whether it can be written.
             Err(error) => unreadable(error).map(|_| false)?,
         };
         anyhow::Ok(head.then_some(digest))
-    }))
-    .await?;
-    here.extend(found.into_iter().flatten());
-    Ok(here)
+    });
+    Ok(try_join_all(found).await?.into_iter().flatten().collect())
 }
 
 /// The registry's answer when it leaves open whether something exists; any other error is passed on.

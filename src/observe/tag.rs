@@ -10,7 +10,7 @@ use super::{descriptor_of, unreadable};
 use crate::config::{Tag, TagPolicy, Target};
 use crate::digest::Digest;
 use crate::manifest::{self, ImageConfig, List, Manifest, Role};
-use crate::plan::{ObservedTag, PublishedList};
+use crate::plan::{ObservedTag, PublishedList, VERSION};
 use crate::reference::Repository;
 use crate::registry::Registry;
 
@@ -20,7 +20,7 @@ pub(super) async fn observe_tag(
     repository: &Repository,
     tag: &Tag,
 ) -> Result<ObservedTag> {
-    let fetched = match registry.get_manifest(repository, &tag.name).await {
+    let fetched = match registry.manifest(repository, &tag.name).await {
         Ok(Some(fetched)) => fetched,
         Ok(None) => return Ok(ObservedTag::Absent),
         Err(error) => return unreadable(error).map(ObservedTag::Unreadable),
@@ -32,10 +32,13 @@ pub(super) async fn observe_tag(
         Ok(Manifest::Image(_)) | Err(_) => return Ok(ObservedTag::Image(descriptor)),
     };
     let builds = target.images.iter().any(|image| image.build.is_some());
-    let configs = match tag.policy {
-        TagPolicy::Immutable if builds => configs(registry, repository, &list).await?,
-        _ => BTreeMap::new(),
+    let asks = match tag.policy {
+        TagPolicy::Immutable => builds,
+        // Where the list itself does not say its version, its images may.
+        TagPolicy::Newest => !list.annotations.contains_key(VERSION),
+        TagPolicy::Moving => false,
     };
+    let configs = if asks { configs(registry, repository, &list).await? } else { BTreeMap::new() };
     Ok(ObservedTag::List(Box::new(PublishedList {
         descriptor,
         bytes: fetched.bytes.to_vec(),
@@ -52,7 +55,7 @@ async fn configs(
 ) -> Result<BTreeMap<Digest, ImageConfig>> {
     let images = list.entries.iter().filter(|entry| matches!(entry.role(), Role::Image(_)));
     let configs = try_join_all(images.map(|entry| async move {
-        let Some(fetched) = registry.get_manifest(repository, entry.digest.as_str()).await? else {
+        let Some(fetched) = registry.named_manifest(repository, entry).await? else {
             return anyhow::Ok(None);
         };
         let Ok(Manifest::Image(manifest)) = manifest::parse(&fetched.bytes, &fetched.media_type) else {

@@ -26,6 +26,8 @@ pub enum Mount {
 pub struct Session {
     /// Where it goes on.
     pub(super) location: String,
+    /// How long a piece of it must be at least, but for the last one.
+    pub(super) least: u64,
 }
 
 /// Images' configurations are some kilobytes; this is what a few registries allow at most.
@@ -49,7 +51,8 @@ impl Registry {
         }
     }
 
-    /// A small blob, such as an image's configuration, of which the manifest says `size`.
+    /// A small blob, such as an image's configuration, of which the manifest says `size`. What was fetched before is not
+    /// asked for again.
     ///
     /// # Errors
     ///
@@ -65,6 +68,9 @@ impl Registry {
             return Err(
                 task.error(Kind::TooLarge, format!("it has {size} bytes, too many to keep in memory"))
             );
+        }
+        if let Some(bytes) = self.cached(digest).await.filter(|bytes| bytes.len() as u64 == size) {
+            return Ok(bytes);
         }
         let host = self.host(&task)?;
         let mut call = Call::new(task, Method::GET, address(repository, digest), pull(repository));
@@ -82,6 +88,7 @@ impl Registry {
             );
             return Err(call.task.error(Kind::Corrupt, detail));
         }
+        self.keep(digest, &reply.body).await;
         Ok(reply.body)
     }
 
@@ -146,11 +153,15 @@ pub(super) fn pull(repository: &Repository) -> Scopes {
     Scopes::one(&repository.path, Access::Pull)
 }
 
-/// Where the upload goes on: `Location`, relative to what answered.
+/// Where the upload goes on: `Location`, relative to what answered; and `OCI-Chunk-Min-Length` (distribution-spec,
+/// "Pushing a blob in chunks").
 pub(super) fn session(task: &Task, reply: &Reply) -> Result<Session, RegistryError> {
     let location = reply.header("location").and_then(|location| reply.url.join(location).ok());
     match location {
-        Some(location) => Ok(Session { location: location.into() }),
+        Some(location) => {
+            let least = reply.header("oci-chunk-min-length").and_then(|length| length.trim().parse().ok());
+            Ok(Session { location: location.into(), least: least.unwrap_or_default() })
+        }
         None => Err(task.error(Kind::Protocol, "the registry began an upload and does not say where")),
     }
 }

@@ -10,6 +10,7 @@ use super::auth::{Access, Scopes};
 use super::error::{Kind, RegistryError, Task};
 use super::transport::{Call, Host, Repeat, Reply, Wanted};
 use crate::digest::Digest;
+use crate::manifest::Descriptor;
 use crate::media;
 use crate::reference::Repository;
 
@@ -98,6 +99,59 @@ impl Registry {
         }
     }
 
+    /// What `lookup`, a tag or a digest, serves now. What is likely to be the same as before is asked about with HEAD
+    /// and its bytes come from the cache; the rest is fetched. `None` is a confirmed not-found.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::get_manifest`].
+    pub async fn manifest(
+        &self,
+        repository: &Repository,
+        lookup: &str,
+    ) -> Result<Option<Fetched>, RegistryError> {
+        if self.knows(repository, lookup).await {
+            let Some(head) = self.head_manifest(repository, lookup).await? else { return Ok(None) };
+            if let Some(bytes) = self.cached(&head.digest).await {
+                return Ok(Some(Fetched { bytes, digest: head.digest, media_type: head.media_type }));
+            }
+        }
+        self.get_manifest(repository, lookup).await
+    }
+
+    /// A manifest that something just read names by digest: from the cache without asking, else as
+    /// [`Registry::get_manifest`]. It does not show that the registry still holds it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::get_manifest`].
+    pub async fn named_manifest(
+        &self,
+        repository: &Repository,
+        named: &Descriptor,
+    ) -> Result<Option<Fetched>, RegistryError> {
+        match self.cached(&named.digest).await {
+            Some(bytes) => {
+                let (digest, media_type) = (named.digest.clone(), named.media_type.clone());
+                Ok(Some(Fetched { bytes, digest, media_type }))
+            }
+            None => self.get_manifest(repository, named.digest.as_str()).await,
+        }
+    }
+
+    /// Whether a HEAD of `lookup` will probably say all that is not known.
+    async fn knows(&self, repository: &Repository, lookup: &str) -> bool {
+        let Some(cache) = &self.0.cache else { return false };
+        let expected = match lookup.parse() {
+            Ok(digest) => Some(digest),
+            Err(_) => cache.served(repository, lookup).await,
+        };
+        match expected {
+            Some(digest) => cache.content(&digest).await.is_some(),
+            None => false,
+        }
+    }
+
     /// The manifest behind `lookup`, a tag or a digest, with its bytes checked. `None` is a confirmed not-found.
     ///
     /// # Errors
@@ -114,7 +168,14 @@ impl Registry {
         call.answer = Wanted::Body(LARGEST_MANIFEST);
         let reply = host.call(&call).await?;
         match reply.status {
-            StatusCode::OK => fetched(&call.task, lookup, &reply).map(Some),
+            StatusCode::OK => {
+                let fetched = fetched(&call.task, lookup, &reply)?;
+                self.keep(&fetched.digest, &fetched.bytes).await;
+                if let Some(cache) = self.0.cache.as_ref().filter(|_| lookup.parse::<Digest>().is_err()) {
+                    cache.keep_served(repository, lookup, &fetched.digest).await;
+                }
+                Ok(Some(fetched))
+            }
             StatusCode::NOT_FOUND => confirm_absence(&host, &call, &reply).await.map(|()| None),
             _ => Err(reply.error(&call)),
         }
@@ -149,7 +210,8 @@ impl Registry {
         let media_type = HeaderValue::from_str(media_type)
             .map_err(|_| call.task.error(Kind::Local, format!("{media_type:?} is no media type")))?;
         call.headers = HeaderMap::from_iter([(CONTENT_TYPE, media_type)]);
-        call.body = Some(Bytes::copy_from_slice(bytes));
+        let body = Bytes::copy_from_slice(bytes);
+        call.body = Some(body.clone());
         call.repeat = Repeat::WithoutEffect;
         let put = || async {
             let reply = match host.call(&call).await {
@@ -178,6 +240,13 @@ impl Registry {
         // What could be repeated without a look was repeated below this.
         let may_repeat = |error: &RegistryError| error.is_temporary() && !error.is_without_effect();
         self.retrying(may_repeat, put).await?;
+        if let Some(cache) = &self.0.cache {
+            // The next run finds what this one wrote.
+            cache.keep(&digest, &body).await;
+            if lookup.parse::<Digest>().is_err() {
+                cache.keep_served(repository, lookup, &digest).await;
+            }
+        }
         Ok(digest)
     }
 

@@ -5,10 +5,12 @@
 
 mod auth;
 mod blobs;
+mod cache;
 mod error;
 mod hosts;
 mod manifests;
 mod ping;
+mod referrers;
 mod retry;
 mod secret;
 mod source;
@@ -16,6 +18,7 @@ mod tags;
 mod tls;
 mod transfer;
 mod transport;
+mod upload;
 mod wire;
 
 use std::collections::{BTreeMap, HashMap};
@@ -23,11 +26,15 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
+
 use self::auth::Scopes;
+use self::cache::Cache;
 use self::error::Task;
 use self::transport::Host;
 use self::wire::{Setup, Wire};
 use crate::config::RegistrySettings;
+use crate::digest::Digest;
 use crate::reference::Repository;
 
 pub use self::auth::{Access, Credentials};
@@ -35,6 +42,7 @@ pub use self::blobs::{Mount, Session};
 pub use self::error::{Kind, RegistryError, Said};
 pub use self::manifests::{Fetched, Head, LARGEST_MANIFEST};
 pub use self::ping::Ping;
+pub use self::referrers::fallback_tag;
 pub use self::retry::{Patience, Wait, Waits};
 pub use self::secret::Secret;
 pub use self::transfer::Copied;
@@ -45,7 +53,10 @@ pub struct Registry(Arc<Inner>);
 
 struct Inner {
     setup: Arc<Setup>,
+    cache: Option<Cache>,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
+    brought: transfer::Brought,
+    turns: referrers::Turns,
 }
 
 /// How registries are reached.
@@ -59,6 +70,8 @@ pub struct Options {
     pub credentials: Credentials,
     /// Docker's `certs.d` folders; `None` for the usual ones.
     pub certificate_folders: Option<Vec<PathBuf>>,
+    /// The folder in which content is kept from run to run; `None` keeps nothing.
+    pub cache: Option<PathBuf>,
     /// How long registries are waited for.
     pub patience: Patience,
     /// Hears of every wait before a request is sent again.
@@ -66,13 +79,14 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Nothing declared, no credentials, nobody listening.
+    /// Nothing declared, no credentials, no cache, nobody listening.
     fn default() -> Self {
         Self {
             registries: BTreeMap::new(),
             insecure: false,
             credentials: Credentials::default(),
             certificate_folders: None,
+            cache: None,
             patience: Patience::default(),
             waits: Arc::new(|_| {}),
         }
@@ -86,7 +100,8 @@ impl Registry {
     ///
     /// The declared TLS files cannot be used.
     pub fn new(options: Options) -> Result<Self, RegistryError> {
-        let usual = || hosts::docker_certificate_folders(options.credentials.home.as_deref());
+        let Credentials { home, config_home, .. } = &options.credentials;
+        let usual = || hosts::docker_certificate_folders(home.as_deref(), config_home.as_deref());
         let certificate_folders = options.certificate_folders.clone().unwrap_or_else(usual);
         let setup = Setup {
             registries: options.registries,
@@ -102,7 +117,14 @@ impl Registry {
             let checked = place.and_then(|place| setup.clients.get(&place.profile));
             checked.map_err(|why| Task::new("set up", name, name).error(Kind::Local, why))?;
         }
-        Ok(Self(Arc::new(Inner { setup: Arc::new(setup), hosts: Mutex::default() })))
+        let cache = options.cache.map(Cache::new);
+        Ok(Self(Arc::new(Inner {
+            setup: Arc::new(setup),
+            cache,
+            hosts: Mutex::default(),
+            brought: transfer::Brought::default(),
+            turns: referrers::Turns::default(),
+        })))
     }
 
     /// Says beforehand what a run will do, so that its first token covers all of it.
@@ -130,6 +152,18 @@ impl Registry {
         let host = Arc::new(Host::new(Wire::new(self.0.setup.clone(), place)));
         hosts.insert(task.host.clone(), host.clone());
         Ok(host)
+    }
+
+    /// Content that was fetched before, by its digest.
+    async fn cached(&self, digest: &Digest) -> Option<Bytes> {
+        self.0.cache.as_ref()?.content(digest).await
+    }
+
+    /// Keeps content whose digest was checked.
+    async fn keep(&self, digest: &Digest, bytes: &Bytes) {
+        if let Some(cache) = &self.0.cache {
+            cache.keep(digest, bytes).await;
+        }
     }
 
     async fn retrying<T, F: Future<Output = Result<T, RegistryError>>>(

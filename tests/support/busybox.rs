@@ -69,10 +69,7 @@ fn image(blobs: &Blobs, platform: &str) -> Value {
 
 /// The platform's busybox and links to it, as a tar archive.
 fn layer(platform: &str) -> Vec<u8> {
-    let program = bases().join(platform.replace('/', "-")).join("busybox");
-    let busybox = fs::read(&program)
-        .unwrap_or_else(|error| panic!("cannot read {}: {error}\n{}", program.display(), super::HINT));
-
+    let busybox = busybox_program(platform);
     let mut archive = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_ustar();
     header.set_mode(0o755);
@@ -86,6 +83,17 @@ fn layer(platform: &str) -> Vec<u8> {
         archive.append_link(&mut header, format!("bin/{name}"), "busybox").expect("a link in memory");
     }
     archive.into_inner().expect("an archive in memory")
+}
+
+/// The platform's statically linked busybox.
+///
+/// # Panics
+///
+/// When it is missing.
+pub fn busybox_program(platform: &str) -> Vec<u8> {
+    let program = bases().join(platform.replace('/', "-")).join("busybox");
+    fs::read(&program)
+        .unwrap_or_else(|error| panic!("cannot read {}: {error}\n{}", program.display(), super::HINT))
 }
 
 /// Where `cargo xtask ci` keeps the programs; without its variable, where it last did.
