@@ -15,6 +15,7 @@ pub mod embedded;
 pub mod engine;
 pub mod error;
 pub mod facts;
+pub mod import;
 pub mod init;
 pub mod journal;
 mod keyed;

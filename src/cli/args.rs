@@ -126,6 +126,8 @@ pub(super) enum Command {
     Inspect(Inspect),
     /// Show the tags of a repository.
     Tags(Tags),
+    /// Declare what a registry serves already, or what a manifest-tool or GoReleaser file describes.
+    Import(super::import::Import),
     /// The commands of `docker manifest`, on the declaration.
     Manifest {
         #[command(subcommand)]

@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod context;
 mod doctor;
+mod import;
 mod init;
 mod inspect;
 mod manifest;
@@ -70,6 +71,7 @@ async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Plan(arguments) => plan::run(context, &arguments).await,
         Command::Unpublish(arguments) => unpublish::run(context, &arguments).await,
         Command::Inspect(arguments) => inspect::inspect(context, &arguments).await,
+        Command::Import(arguments) => import::run(context, &arguments).await,
         Command::Manifest { command } => manifest::run(context, command).await,
         Command::Tags(arguments) => inspect::tags(context, &arguments).await,
         Command::Init(arguments) => init::run(context, &arguments),

@@ -11,7 +11,8 @@ use crate::declared_file::DeclarationFile;
 use crate::edit::list;
 use crate::error::Exit;
 use crate::plan::{EntryChange, Options, TargetPlan};
-use crate::publish::{From, apply_all, prepare, stop_on_problems};
+use crate::publish::{From, announce, apply_all, prepare, stop_on_problems};
+use crate::registry::Access;
 use crate::report;
 
 pub(super) async fn run(context: &Context, arguments: &Push) -> Result<Exit> {
@@ -22,6 +23,7 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> Result<Exit> {
     let target = Targets { targets: vec![target.name.clone()] };
     let declaration = context.declaration(&target, Strictness::Release)?;
     let registry = context.registry(Some(&declaration))?;
+    announce(&registry, &declaration, Access::Push)?;
 
     let planned = prepare(&registry, &declaration, From::Registry, Options::default()).await?;
     stop_on_problems(&planned)?;
