@@ -60,7 +60,7 @@ repository = "HOST/bookadmusic/echo-platform"
 tags       = ["20240716"]
 image      = "HOST/bookadmusic/echo-platform-{arch}:20240716"
 platforms  = ["linux/amd64", "linux/arm64"]
-build.no-cache = true
+build.context = "."
 smoke      = { expect = "{machine}" }
 "#;
 
@@ -152,13 +152,22 @@ impl Project {
     /// Ends the registry and takes the images out of the engine.
     fn clean(&self) {
         for name in ["echo-platform", "echo-platform-amd64", "echo-platform-arm64"] {
-            let image = format!("{}/bookadmusic/{name}:20240716", self.host);
-            // What was never built or pulled is not there, and that is as well.
-            let remove = cmd!(&self.docker, "image", "rm", "--force", image);
-            let _ = remove.stdout_null().stderr_null().unchecked().run();
+            let repository = format!("{}/bookadmusic/{name}", self.host);
+            self.remove(&format!("{repository}:20240716"));
+            // A pulled image is known by a digest of its repository too.
+            let format = "{{.Repository}}@{{.Digest}}";
+            let list = cmd!(&self.docker, "image", "ls", "--digests", "--format", format, repository);
+            let listed = list.stderr_null().unchecked().read().unwrap_or_default();
+            listed.lines().filter(|line| line.contains("@sha256:")).for_each(|image| self.remove(image));
         }
         if let Err(error) = self.registry.kill() {
             eprintln!("warning: the registry was not ended: {error}");
         }
+    }
+
+    /// Removes one name of an image. What was never built or pulled is not there, and that is as well.
+    fn remove(&self, image: &str) {
+        let remove = cmd!(&self.docker, "image", "rm", "--force", image);
+        let _ = remove.stdout_null().stderr_null().unchecked().run();
     }
 }

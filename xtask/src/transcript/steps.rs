@@ -49,7 +49,7 @@ pub(super) const STEPS: &[Step] = &[
     Step {
         title: "Build",
         by_hand: "docker build --no-cache --platform=linux/amd64 -t bookadmusic/echo-platform-amd64:20240716 .",
-        text: "All declared platforms side by side; `build.no-cache = true` is `--no-cache`.",
+        text: "All declared platforms side by side; `--no-cache` is the key `build.no-cache`.",
         commands: &[run("manifests build --quiet")],
     },
     Step {
