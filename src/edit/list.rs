@@ -250,3 +250,48 @@ pub fn remove(declaration: &Declaration, list: &Reference) -> Result<Change, Fai
         .hint("take the tag or the repository out of the file")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Facts, Strictness, read};
+
+    fn declared(repositories: &str, tags: &str) -> Declaration {
+        let text = format!(
+            "[target.app]\nrepository = {repositories}\ntags = {tags}\nplatforms = [\"linux/amd64\"]\n"
+        );
+        let document = read(std::path::Path::new("/p/manifests.toml"), &text).unwrap();
+        document.resolve(&Facts::default(), Strictness::Check).unwrap()
+    }
+
+    #[test]
+    fn only_the_name_that_was_asked_for_goes() {
+        let app = || "app".to_owned();
+        let one = "\"docker.io/a/app\"";
+        let two = "[\"docker.io/a/app\", \"ghcr.io/a/app\"]";
+        for (repositories, tags, list, expected) in [
+            (one, "[\"1\"]", "a/app:1", Ok(Change::RemoveTarget { target: app() })),
+            (one, "[\"1\", \"2\"]", "a/app:2", Ok(Change::RemoveTag { target: app(), index: 1 })),
+            (two, "[\"1\"]", "ghcr.io/a/app:1", Ok(Change::RemoveRepository { target: app(), index: 1 })),
+            (two, "[\"1\", \"2\"]", "a/app:1", Err("docker.io/a/app:1 cannot be removed alone")),
+            (one, "[\"1\"]", "a/app:2", Err("No such manifest: docker.io/a/app:2")),
+            (one, "[\"1\"]", "a/other:1", Err("No such manifest: docker.io/a/other:1")),
+        ] {
+            match (remove(&declared(repositories, tags), &list.parse().unwrap()), expected) {
+                (Ok(change), Ok(expected)) => assert_eq!(change, expected),
+                (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),
+                (done, expected) => panic!("{list}: {done:?}, not {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_target_is_named_after_its_repository_and_tag() {
+        let list: Reference = "ghcr.io/acme/deep/app:v1".parse().unwrap();
+        for (text, expected) in
+            [("", "app"), ("[target.app]\n", "app-v1"), ("[target.app]\n[target.app-v1]\n", "app-v1-2")]
+        {
+            assert_eq!(name(text, &list).unwrap(), expected);
+        }
+    }
+}
