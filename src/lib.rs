@@ -7,12 +7,15 @@ pub mod apply;
 pub mod cli;
 pub mod config;
 pub mod content;
+pub mod declared_file;
 pub mod digest;
+pub mod edit;
 #[cfg(feature = "embedded-registry")]
 pub mod embedded;
 pub mod engine;
 pub mod error;
 pub mod facts;
+pub mod import;
 pub mod init;
 pub mod journal;
 mod keyed;
@@ -29,4 +32,5 @@ pub mod registry;
 #[cfg(feature = "embedded-registry")]
 pub mod rehearsal;
 pub mod report;
+pub mod rewrite;
 pub mod suggest;
