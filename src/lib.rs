@@ -4,16 +4,21 @@
 //! report.
 
 pub mod apply;
+pub mod binary;
 pub mod cli;
 pub mod config;
 pub mod digest;
+pub mod dockerfile;
 #[cfg(feature = "embedded-registry")]
 pub mod embedded;
 pub mod engine;
 pub mod error;
 pub mod facts;
+pub mod fingerprint;
 pub mod init;
+mod inner_path;
 pub mod load;
+pub mod lock;
 pub mod manifest;
 pub mod media;
 pub mod observe;

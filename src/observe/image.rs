@@ -62,10 +62,9 @@ pub(super) async fn look_up(registry: &Registry, image: &Image, reference: &Refe
         Ok(Manifest::Image(manifest)) => {
             seen(descriptor_of(&inner), manifest, list.attestations_of(&entry.digest))
         }
-        Ok(Manifest::List(_)) => unusable(format!(
-            "lists another list for {}; only one level is looked into",
-            image.platform
-        )),
+        Ok(Manifest::List(_)) => {
+            unusable(format!("lists another list for {}; only one level is looked into", image.platform))
+        }
         Err(error) => unusable(format!("lists, for {}, what is {error}", image.platform)),
     }
 }
@@ -78,7 +77,10 @@ impl Seen {
 
     /// The manifests that come into the list: the image's and its attestations'.
     pub(super) fn digests(&self) -> Vec<Digest> {
-        std::iter::once(&self.descriptor).chain(&self.attestations).map(|named| named.digest.clone()).collect()
+        std::iter::once(&self.descriptor)
+            .chain(&self.attestations)
+            .map(|named| named.digest.clone())
+            .collect()
     }
 
     /// With its configuration it can be listed.

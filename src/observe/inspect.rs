@@ -60,8 +60,7 @@ pub async fn inspect(registry: &Registry, reference: &Reference, details: bool) 
             if details {
                 let entries = list.entries.iter().filter(|entry| media::is_image(&entry.media_type));
                 let images = try_join_all(entries.map(|entry| async move {
-                    let Some(fetched) = registry.manifest(repository, entry.digest.as_str()).await?
-                    else {
+                    let Some(fetched) = registry.manifest(repository, entry.digest.as_str()).await? else {
                         return anyhow::Ok(None);
                     };
                     let Manifest::Image(manifest) = manifest::parse(&fetched.bytes, &fetched.media_type)?

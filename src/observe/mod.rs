@@ -55,10 +55,11 @@ pub async fn observe(registry: &Registry, target: &Target, sources: &[Source]) -
         try_join(tags, released).await
     }));
     let (images, places) = try_join(images, places).await?;
-    let places = repositories.iter().zip(places).enumerate().map(|(index, (repository, (tags, released)))| {
-        let present = images.iter().flat_map(|(_, present)| present.get(index)).flatten().cloned();
-        ObservedPlace { repository: repository.clone(), tags, present: present.collect(), released }
-    });
+    let places =
+        repositories.iter().zip(places).enumerate().map(|(index, (repository, (tags, released)))| {
+            let present = images.iter().flat_map(|(_, present)| present.get(index)).flatten().cloned();
+            ObservedPlace { repository: repository.clone(), tags, present: present.collect(), released }
+        });
     Ok(ObservedTarget {
         places: places.collect(),
         images: images.iter().map(|(image, _)| image.clone()).collect(),

@@ -46,7 +46,10 @@ pub struct FoundImage {
 impl FoundImage {
     /// The manifests that come into the list: the image's and its attestations'.
     pub fn digests(&self) -> Vec<Digest> {
-        std::iter::once(&self.descriptor).chain(&self.attestations).map(|named| named.digest.clone()).collect()
+        std::iter::once(&self.descriptor)
+            .chain(&self.attestations)
+            .map(|named| named.digest.clone())
+            .collect()
     }
 }
 

@@ -196,7 +196,8 @@ mod tests {
             let path = shelf.join(n.to_string());
             write(&path, &vec![0; 16 << 10]).unwrap();
             File::open(&path).unwrap().set_modified(long_ago + Duration::from_secs(n)).unwrap();
-            let taken: u64 = fs::read_dir(&shelf).unwrap().map(|f| f.unwrap().metadata().unwrap().len()).sum();
+            let taken: u64 =
+                fs::read_dir(&shelf).unwrap().map(|f| f.unwrap().metadata().unwrap().len()).sum();
             assert!(taken <= SHELF, "{taken}");
             File::open(&used).unwrap().set_modified(long_ago).unwrap();
             assert_eq!(read(&used).map(|bytes| bytes.len()), Some(1000));
