@@ -10,13 +10,11 @@ use crate::plan::{FoundImage, ObservedImage, disagreement};
 use crate::reference::{Reference, Repository};
 use crate::registry::Registry;
 
-/// What a declared image's reference serves.
+/// What is known of a declared image before its configuration is read.
 pub(super) enum Look {
-    /// Confirmed: nothing.
-    Absent,
-    /// Something that cannot be listed, or that cannot be read; the text says why.
-    Unusable(String),
-    /// An image, of which everything but the configuration is known.
+    /// All there is to know.
+    Settled(ObservedImage),
+    /// An image, of which the configuration is still to be read.
     Image(Seen),
 }
 
@@ -33,13 +31,14 @@ pub(super) async fn look_up(registry: &Registry, image: &Image, reference: &Refe
     let repository = &reference.repository;
     let fetched = match registry.manifest(repository, reference.lookup()).await {
         Ok(Some(fetched)) => fetched,
-        Ok(None) => return Ok(Look::Absent),
+        Ok(None) => return Ok(Look::Settled(ObservedImage::Absent)),
         Err(error) => {
-            return unreadable(error)
-                .map(|answer| Look::Unusable(format!("{reference} cannot be read: {answer}")));
+            let answer = unreadable(error)?;
+            let why = format!("{reference} cannot be read: {answer}");
+            return Ok(Look::Settled(ObservedImage::Unusable(why)));
         }
     };
-    let unusable = |why: String| Ok(Look::Unusable(format!("{reference} {why}")));
+    let unusable = |why: String| Ok(Look::Settled(ObservedImage::Unusable(format!("{reference} {why}"))));
     let seen = |descriptor, manifest, attestations| {
         Ok(Look::Image(Seen { reference: reference.clone(), descriptor, manifest, attestations }))
     };
@@ -69,34 +68,39 @@ pub(super) async fn look_up(registry: &Registry, image: &Image, reference: &Refe
     }
 }
 
-impl Seen {
-    /// Where it is.
-    pub(super) fn source(&self) -> &Repository {
-        &self.reference.repository
+impl Look {
+    /// The manifests that come into the list, the image's and its attestations', and where they are.
+    pub(super) fn manifests(&self) -> impl Iterator<Item = (&Repository, &Digest)> {
+        let (source, descriptor, attestations) = match self {
+            Self::Image(seen) => (&seen.reference.repository, &seen.descriptor, &seen.attestations),
+            Self::Settled(ObservedImage::Found(found)) => {
+                (&found.source, &found.descriptor, &found.attestations)
+            }
+            Self::Settled(_) => return None.into_iter().flatten(),
+        };
+        let all = std::iter::once(descriptor).chain(attestations);
+        Some(all.map(move |named| (source, &named.digest))).into_iter().flatten()
     }
 
-    /// The manifests that come into the list: the image's and its attestations'.
-    pub(super) fn digests(&self) -> Vec<Digest> {
-        std::iter::once(&self.descriptor)
-            .chain(&self.attestations)
-            .map(|named| named.digest.clone())
-            .collect()
-    }
-
-    /// With its configuration it can be listed.
-    pub(super) async fn found(&self, registry: &Registry) -> Result<ObservedImage> {
-        match image_config(registry, self.source(), &self.manifest).await? {
-            Some(config) => Ok(ObservedImage::Found(FoundImage {
-                descriptor: self.descriptor.clone(),
+    /// The image, with its configuration.
+    pub(super) async fn image(&self, registry: &Registry) -> Result<ObservedImage> {
+        let seen = match self {
+            Self::Settled(image) => return Ok(image.clone()),
+            Self::Image(seen) => seen,
+        };
+        let source = &seen.reference.repository;
+        Ok(match image_config(registry, source, &seen.manifest).await? {
+            Some(config) => ObservedImage::Found(FoundImage {
+                descriptor: seen.descriptor.clone(),
                 config,
-                attestations: self.attestations.clone(),
-                source: self.source().clone(),
-            })),
-            None => Ok(ObservedImage::Unusable(format!(
+                attestations: seen.attestations.clone(),
+                source: source.clone(),
+            }),
+            None => ObservedImage::Unusable(format!(
                 "{} has a configuration of type {}, which is no image's",
-                self.reference, self.manifest.config.media_type
-            ))),
-        }
+                seen.reference, seen.manifest.config.media_type
+            )),
+        })
     }
 }
 

@@ -8,13 +8,15 @@ mod inspect;
 mod released;
 mod tag;
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use futures_util::future::{try_join, try_join_all};
 
 use crate::config::{Image, Target};
 use crate::digest::Digest;
 use crate::manifest::{self, Descriptor, Manifest};
-use crate::plan::{FoundImage, ObservedImage, ObservedPlace, ObservedTarget};
+use crate::plan::{FoundImage, ObservedImage, ObservedPlace, ObservedTag, ObservedTarget};
 use crate::reference::{Reference, Repository};
 use crate::registry::{Fetched, Registry, RegistryError};
 
@@ -37,83 +39,82 @@ pub enum Source {
 
 /// Reads all that [`crate::plan::plan`] needs for `target`. `sources` has one item for each declared image.
 ///
+/// It takes two rounds: what references and tags serve, then what that leads to. An image that is itself an index
+/// takes one more.
+///
 /// # Errors
 ///
 /// A registry that cannot be reached, refuses the credentials, or serves what is no manifest.
 pub async fn observe(registry: &Registry, target: &Target, sources: &[Source]) -> Result<ObservedTarget> {
     let repositories = &target.repositories;
-    let images = try_join_all(
-        target
-            .images
-            .iter()
-            .zip(sources)
-            .map(|(image, source)| observe_source(registry, image, source, repositories)),
+    let looks = try_join_all(
+        target.images.iter().zip(sources).map(|(image, source)| observe_source(registry, image, source)),
     );
     let places = try_join_all(repositories.iter().map(|repository| async move {
         let tags = try_join_all(target.tags.iter().map(|tag| observe_tag(registry, target, repository, tag)));
         let released = released(registry, target, repository);
         try_join(tags, released).await
     }));
-    let (images, places) = try_join(images, places).await?;
+    let (looks, places) = try_join(looks, places).await?;
+
+    let images = try_join_all(looks.iter().map(|look| look.image(registry)));
+    let present = try_join_all(
+        repositories
+            .iter()
+            .zip(&places)
+            .map(|(repository, (tags, _))| present(registry, repository, tags, &looks)),
+    );
+    let (images, present) = try_join(images, present).await?;
     let places =
-        repositories.iter().zip(places).enumerate().map(|(index, (repository, (tags, released)))| {
-            let present = images.iter().flat_map(|(_, present)| present.get(index)).flatten().cloned();
-            ObservedPlace { repository: repository.clone(), tags, present: present.collect(), released }
+        repositories.iter().zip(places).zip(present).map(|((repository, (tags, released)), present)| {
+            ObservedPlace { repository: repository.clone(), tags, present, released }
         });
-    Ok(ObservedTarget {
-        places: places.collect(),
-        images: images.iter().map(|(image, _)| image.clone()).collect(),
-    })
+    Ok(ObservedTarget { images, places: places.collect() })
 }
 
-/// What is known of one image, and for each of the `repositories` which of its manifests are there already.
-async fn observe_source(
-    registry: &Registry,
-    image: &Image,
-    source: &Source,
-    repositories: &[Repository],
-) -> Result<(ObservedImage, Vec<Vec<Digest>>)> {
-    let look = match source {
-        Source::Built => return Ok((ObservedImage::Pending, Vec::new())),
-        Source::Found(found) => {
-            let there = present(registry, repositories, &found.source, found.digests()).await?;
-            return Ok((ObservedImage::Found(found.clone()), there));
-        }
-        Source::At(reference) => look_up(registry, image, reference).await?,
-    };
-    match look {
-        Look::Absent => Ok((ObservedImage::Absent, Vec::new())),
-        Look::Unusable(why) => Ok((ObservedImage::Unusable(why), Vec::new())),
-        Look::Image(seen) => {
-            let config = seen.found(registry);
-            let there = present(registry, repositories, seen.source(), seen.digests());
-            try_join(config, there).await
-        }
+async fn observe_source(registry: &Registry, image: &Image, source: &Source) -> Result<Look> {
+    match source {
+        Source::Built => Ok(Look::Settled(ObservedImage::Pending)),
+        Source::Found(found) => Ok(Look::Settled(ObservedImage::Found(found.clone()))),
+        Source::At(reference) => look_up(registry, image, reference).await,
     }
 }
 
-/// Which of the `digests`, all in `source`, each of the `repositories` holds already.
+/// Which of the images' manifests `repository` is known to hold: those that are in it, and of those that are elsewhere
+/// the ones that a list in it names and that are really there.
+///
+/// What no list names is not asked about: bringing it where it is already costs no more than asking would.
 async fn present(
     registry: &Registry,
-    repositories: &[Repository],
-    source: &Repository,
-    digests: Vec<Digest>,
-) -> Result<Vec<Vec<Digest>>> {
-    let digests = &digests;
-    try_join_all(repositories.iter().map(|repository| async move {
-        if repository == source {
-            return Ok(digests.clone());
+    repository: &Repository,
+    tags: &[ObservedTag],
+    looks: &[Look],
+) -> Result<BTreeSet<Digest>> {
+    let listed: BTreeSet<&Digest> = tags
+        .iter()
+        .filter_map(ObservedTag::list)
+        .flat_map(|published| published.list.entries.iter().map(|entry| &entry.digest))
+        .collect();
+    let mut here = BTreeSet::new();
+    let mut elsewhere = BTreeSet::new();
+    for (source, digest) in looks.iter().flat_map(Look::manifests) {
+        if source == repository {
+            here.insert(digest.clone());
+        } else if listed.contains(digest) {
+            elsewhere.insert(digest.clone());
         }
-        let found = digests.iter().map(|digest| async move {
-            match registry.head_manifest(repository, digest.as_str()).await {
-                Ok(head) => anyhow::Ok(head.map(|_| digest.clone())),
-                // Not readable is not there: bringing it is what shows whether it can be written.
-                Err(error) => unreadable(error).map(|_| None),
-            }
-        });
-        Ok(try_join_all(found).await?.into_iter().flatten().collect())
+    }
+    let found = try_join_all(elsewhere.into_iter().map(|digest| async move {
+        let head = match registry.head_manifest(repository, digest.as_str()).await {
+            Ok(head) => head.is_some(),
+            // Not readable is not there: bringing it is what shows whether it can be written.
+            Err(error) => unreadable(error).map(|_| false)?,
+        };
+        anyhow::Ok(head.then_some(digest))
     }))
-    .await
+    .await?;
+    here.extend(found.into_iter().flatten());
+    Ok(here)
 }
 
 /// The registry's answer when it leaves open whether something exists; any other error is passed on.

@@ -43,16 +43,6 @@ pub struct FoundImage {
     pub source: Repository,
 }
 
-impl FoundImage {
-    /// The manifests that come into the list: the image's and its attestations'.
-    pub fn digests(&self) -> Vec<Digest> {
-        std::iter::once(&self.descriptor)
-            .chain(&self.attestations)
-            .map(|named| named.digest.clone())
-            .collect()
-    }
-}
-
 /// What a repository serves under the declared tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedPlace {
@@ -60,7 +50,7 @@ pub struct ObservedPlace {
     pub repository: Repository,
     /// One for each declared tag, in declaration order.
     pub tags: Vec<ObservedTag>,
-    /// Manifests that this repository is known to hold.
+    /// Manifests that this repository is known to hold. What is not among them may still be there.
     pub present: BTreeSet<Digest>,
     /// Released versions among all its tags; read only for a tag with the policy `newest`.
     pub released: Vec<Version>,

@@ -1,6 +1,5 @@
-//! `cargo xtask bench`: a rehearsed release beside the walkthrough's commands by hand, in one run on one machine.
-//!
-//! Wall times alone say little about another machine; the ratios do.
+//! A rehearsed release beside the walkthrough's commands by hand: the same two images, built, run, pushed to a registry
+//! of the same kind, and listed.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -8,63 +7,45 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use clap::Parser;
 use duct::cmd;
+use serde::Serialize;
 
-use crate::host;
-
-/// Times `release --rehearse` beside a script that does the walkthrough by hand: the same two images, built, run,
-/// pushed to a registry of the same kind, and listed.
-#[derive(Parser)]
-#[command(name = "bench", bin_name = "cargo xtask bench")]
-struct Args {
-    /// How often each case is run; the table shows the fastest.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
-    times: u32,
-}
+use crate::peers::on_path;
 
 /// The platforms of the walkthrough.
 const ARCHES: [&str; 2] = ["amd64", "arm64"];
 
-/// Runs the task with the arguments of this process.
-pub(crate) fn run() -> Result<()> {
-    let args = Args::parse_from(std::env::args().skip(1));
-    host::run("cargo", &["build", "--release", "--quiet", "--package", "manifests"])?;
-    let bench = Bench::new()?;
+/// One line of the result, in seconds.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Row {
+    pub(crate) work: &'static str,
+    pub(crate) by_hand: f64,
+    pub(crate) rehearsed: f64,
+}
 
-    let start = bench.fastest(args.times, || bench.manifests(&["--version"]))?;
-    let mut rows = vec![("start of the binary", None, start)];
-    let result = (|| {
-        let mut cold = [Duration::MAX; 2];
-        let mut unchanged = [Duration::MAX; 2];
-        for round in 0..args.times {
-            // New content in each round, so that neither side finds the other's layers in the build cache.
-            bench.change(&format!("by hand {round}"))?;
-            cold[0] = cold[0].min(timed(|| bench.by_hand())?);
-            unchanged[0] = unchanged[0].min(timed(|| bench.by_hand())?);
-            bench.change(&format!("rehearsed {round}"))?;
-            cold[1] = cold[1].min(timed(|| bench.rehearse())?);
-            unchanged[1] = unchanged[1].min(timed(|| bench.rehearse())?);
-        }
-        rows.push(("release, changed", Some(cold[0]), cold[1]));
-        rows.push(("release, unchanged", Some(unchanged[0]), unchanged[1]));
+/// The fastest of so many runs each.
+pub(crate) fn measure(binary: &Path, times: u32) -> Result<Vec<Row>> {
+    let bench = Bench::new(binary)?;
+    let mut changed = [Duration::MAX; 2];
+    let mut unchanged = [Duration::MAX; 2];
+    let measured = (0..times).try_for_each(|round| {
+        // New content in each round, so that neither side finds the other's layers in the build cache.
+        bench.change(&format!("by hand {round}"))?;
+        changed[0] = changed[0].min(timed(|| bench.by_hand())?);
+        unchanged[0] = unchanged[0].min(timed(|| bench.by_hand())?);
+        bench.change(&format!("rehearsed {round}"))?;
+        changed[1] = changed[1].min(timed(|| bench.rehearse())?);
+        unchanged[1] = unchanged[1].min(timed(|| bench.rehearse())?);
         anyhow::Ok(())
-    })();
+    });
     bench.clean();
-    result?;
-
-    eprintln!("{:<22} {:>10} {:>12} {:>14}", "", "by hand", "manifests", "hand/manifests");
-    for (name, by_hand, ours) in rows {
-        let seconds = |time: Duration| format!("{:.3} s", time.as_secs_f64());
-        let ratio =
-            by_hand.map_or(String::new(), |hand| format!("{:.1}", hand.as_secs_f64() / ours.as_secs_f64()));
-        eprintln!(
-            "{name:<22} {:>10} {:>12} {ratio:>14}",
-            by_hand.map_or(String::new(), seconds),
-            seconds(ours)
-        );
-    }
-    Ok(())
+    measured?;
+    let row = |work, [by_hand, rehearsed]: [Duration; 2]| Row {
+        work,
+        by_hand: by_hand.as_secs_f64(),
+        rehearsed: rehearsed.as_secs_f64(),
+    };
+    Ok(vec![row("changed", changed), row("unchanged", unchanged)])
 }
 
 fn timed(work: impl FnOnce() -> Result<()>) -> Result<Duration> {
@@ -83,19 +64,19 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> Result<Self> {
-        let binary = host::target_dir().join("release/manifests");
+    fn new(binary: &Path) -> Result<Self> {
+        let binary = binary.to_owned();
         let folder = tempfile::tempdir()?;
         let example = folder.path().join("examples/echo-platform");
         fs::create_dir_all(example.join("bin"))?;
-        let source = host::root().join("examples/echo-platform");
+        let source = crate::root().join("examples/echo-platform");
         let dockerfile = fs::read_to_string(source.join("Dockerfile"))?;
         fs::write(example.join("Dockerfile"), format!("{dockerfile}COPY content /content\n"))?;
         for arch in ARCHES {
             let program = format!("bin/linux-{arch}");
             fs::copy(source.join(&program), example.join(&program))?;
         }
-        fs::copy(host::root().join("manifests.toml"), folder.path().join("manifests.toml"))?;
+        fs::copy(crate::root().join("manifests.toml"), folder.path().join("manifests.toml"))?;
         let root = folder.path().join("registry");
         let serve = cmd!(&binary, "registry", "serve", "--quiet", "--listen", "127.0.0.1:0", "--root", root);
         let registry = serve.unchecked().reader().context("cannot start the registry")?;
@@ -111,14 +92,6 @@ impl Bench {
     fn change(&self, content: &str) -> Result<()> {
         let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
         Ok(fs::write(self.example().join("content"), format!("{content} {nanos}\n"))?)
-    }
-
-    fn fastest(&self, times: u32, work: impl Fn() -> Result<()>) -> Result<Duration> {
-        let mut best = Duration::MAX;
-        for _ in 0..times {
-            best = best.min(timed(&work)?);
-        }
-        Ok(best)
     }
 
     fn manifests(&self, args: &[&str]) -> Result<()> {
@@ -173,12 +146,8 @@ impl Bench {
 
 /// The first docker on PATH that builds with BuildKit.
 fn docker() -> Result<PathBuf> {
-    let candidates = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&candidates)
-        .map(|folder| folder.join("docker"))
-        .filter(|program| program.is_file())
-        .find(|program| builds(program))
-        .context("no docker on PATH builds with BuildKit")
+    let found = on_path("docker").into_iter().find(|program| builds(program));
+    found.context("no docker on PATH builds with BuildKit")
 }
 
 fn builds(program: &Path) -> bool {

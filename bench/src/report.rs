@@ -1,0 +1,79 @@
+//! The figures as a table for people, as JSON, and as the plot.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+use crate::measure::Sample;
+use crate::{plot, reconcile, release};
+
+/// Everything measured in one run.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Report {
+    /// How far away the registry was.
+    pub(crate) round_trip_ms: u64,
+    pub(crate) reconcile: Vec<reconcile::Row>,
+    pub(crate) release: Vec<release::Row>,
+}
+
+impl Report {
+    /// Lines of at most a hundred columns, for people and for the documentation.
+    pub(crate) fn table(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write(&mut text);
+        text
+    }
+
+    fn write(&self, text: &mut String) -> std::fmt::Result {
+        if !self.reconcile.is_empty() {
+            writeln!(text, "Reconcile, at {} ms of round trip, connecting included\n", self.round_trip_ms)?;
+            writeln!(
+                text,
+                "| work | targets | platforms | with | s | round trips | dependent | requests | MiB | times as long |"
+            )?;
+            writeln!(text, "|---|--:|--:|---|--:|--:|--:|--:|--:|--:|")?;
+        }
+        for row in &self.reconcile {
+            let what = format!("{} | {} | {}", row.work.name(), row.targets, row.platforms);
+            let own = [("cold cache", row.cold), ("warm cache", row.warm)];
+            for (name, sample) in own.iter().chain(&row.peers) {
+                let ratio = sample.seconds / row.cold.seconds;
+                writeln!(text, "| {what} | {name} | {} | {ratio:.1} |", columns(sample))?;
+            }
+        }
+        if !self.release.is_empty() {
+            writeln!(text, "\nRelease of two platforms, built, run, pushed and listed\n")?;
+            writeln!(
+                text,
+                "| content | by hand, s | rehearsed, s | by hand / rehearsed |\n|---|--:|--:|--:|"
+            )?;
+        }
+        for release::Row { work, by_hand, rehearsed } in &self.release {
+            writeln!(text, "| {work} | {by_hand:.2} | {rehearsed:.2} | {:.1} |", by_hand / rehearsed)?;
+        }
+        Ok(())
+    }
+
+    /// Writes `benchmark.json`, `benchmark.md` and, when many platforms were measured, `platforms.svg`.
+    pub(crate) fn save(&self, folder: &Path) -> Result<()> {
+        let write = |name: &str, text: String| {
+            let path = folder.join(name);
+            fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))
+        };
+        write("benchmark.json", format!("{:#}\n", serde_json::to_value(self)?))?;
+        write("benchmark.md", self.table())?;
+        if let Some(svg) = plot::platforms(&self.reconcile)? {
+            write("platforms.svg", svg)?;
+        }
+        Ok(())
+    }
+}
+
+fn columns(sample: &Sample) -> String {
+    let Sample { seconds, round_trips, cost, peak_mib } = sample;
+    format!("{seconds:.2} | {round_trips:.1} | {} | {} | {peak_mib:.0}", cost.dependent, cost.requests)
+}
