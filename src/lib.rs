@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod binary;
+pub mod cargo;
 pub mod cli;
 pub mod config;
 pub mod digest;

@@ -270,7 +270,7 @@ mod tests {
             ("# escape=`\nRUN a `\nb\nRUN c:\\\nCMD d", &["RUN a b", "RUN c:\\", "CMD d"]),
             ("# a comment\n# escape=`\nRUN a \\\nb", &["RUN a b"]),
             ("FROM a\r\nCMD b\r\n", &["FROM a", "CMD b"]),
-            ("RUN a \\", &["RUN a "]),
+            ("RUN a \\", &["RUN a"]),
         ] {
             assert_eq!(parsed(text), expected, "{text:?}");
         }

@@ -271,6 +271,7 @@ mod tests {
             pull: true,
             before: texts(&["make"]),
             extra_args: texts(&["--network", "none"]),
+            cargo: None,
         };
         assert_eq!(
             line(build, Builder::BuildKit),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::config::{Image, Tag, TagPolicy};
+use crate::config::{BinaryCheck, Image, Tag, TagPolicy};
 use crate::manifest::{ImageConfig, PlatformFields, REFERENCE_DIGEST, REFERENCE_TYPE};
 use crate::platform::Platform;
 
@@ -32,6 +32,7 @@ fn target(platforms: &[&str]) -> Target {
         attestations: Attestations::Keep,
         format: Format::Auto,
         annotations: BTreeMap::new(),
+        binary_check: BinaryCheck::Error,
         version: Some(semver::Version::new(1, 0, 0)),
     }
 }

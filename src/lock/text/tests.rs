@@ -59,7 +59,38 @@ version = 1
 
 #[test]
 fn the_text_is_for_review() {
-    assert_data_eq!(lock().to_text(), str![[r#""#]]);
+    assert_data_eq!(
+        lock().to_text(),
+        str![[r##"
+# What was published, written after the registry confirmed it. Commit it; do not edit it.
+version = 1
+
+[target.app]
+revision = "0123456789abcdef0123456789abcdef01234567"
+
+[target.app.repository."ghcr.io/acme/app"]
+"1.2.3" = "sha256:a330395cc0a53ad1207736546afff4735940937564bbf75ce1edad40780d9139"
+latest = "sha256:a330395cc0a53ad1207736546afff4735940937564bbf75ce1edad40780d9139"
+
+[target.app.list."sha256:a330395cc0a53ad1207736546afff4735940937564bbf75ce1edad40780d9139"]
+media-type = "application/vnd.oci.image.index.v1+json"
+size = 512
+
+[target.app.image."linux/amd64"]
+digest = "sha256:5861314d7fccb39c2192173240eab44fa35ca66426201ca2acd0630a6258dd51"
+size = 736
+fingerprint = "sha256:32381523e63197c929b67f793a8098bed0ae3a6fa902634fdbcc6fa4567f3346"
+
+[target.app.image."linux/amd64".bases]
+"docker.io/library/alpine:3" = "sha256:54c5b3dd459d5ef778bb2fa1e23a5fb0e1b62ae66970bcb436e8f81a1a1a8e41"
+
+[target.app.image."linux/arm/v7"]
+digest = "sha256:ddf7ff5ebd9d66ce161466c1c0262430fa04de32b0e420ee3f489e2e2112e386"
+size = 736
+attestations = ["sha256:813a89a296973e35545cfa74fe3efd172a7d19443c97c625d699e9737229b0a2"]
+
+"##]]
+    );
 }
 
 #[test]
