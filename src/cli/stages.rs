@@ -9,6 +9,7 @@ use crate::config::{Declaration, Strictness, Target};
 use crate::engine::doctor::{loopback_is_declared, require};
 use crate::engine::{Engine, Request, Runnable};
 use crate::error::{Exit, Failure};
+use crate::groundwork;
 use crate::pipeline::{Pipeline, Produced, Until};
 
 pub(super) async fn build(context: &Context, arguments: &Stage) -> Result<Exit> {
@@ -28,6 +29,7 @@ async fn run(context: &Context, arguments: &Stage, until: Until, skip_smoke: boo
     let work = work(&declaration, arguments)?;
     let registry = context.registry(Some(&declaration))?;
     let ready = ready(context, &declaration).await?;
+    groundwork::lay(&declaration.root, &work, context.jobs(), &context.progress).await?;
     let pipeline = Pipeline {
         engine: &ready.engine,
         registry: &registry,

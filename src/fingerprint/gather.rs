@@ -10,7 +10,7 @@ use super::context::{Found, Kind, hash, reached};
 use super::{Input, Inputs};
 use crate::config::Build;
 use crate::digest::Digest;
-use crate::dockerfile::{Asked, Dockerfile, Ignore};
+use crate::dockerfile::{Asked, Dockerfile, Ignore, Needs};
 use crate::platform::Platform;
 use crate::reference::Reference;
 
@@ -70,24 +70,8 @@ struct Survey {
 impl Survey {
     fn of(build: &Build, platform: &Platform) -> Result<Self> {
         let extra = Extra::of(&build.extra_args);
-        let dockerfile = match (&build.dockerfile, &extra.dockerfile) {
-            (_, Some(named)) => std::path::absolute(named)?,
-            (Some(named), None) => named.clone(),
-            (None, None) => build.context.join("Dockerfile"),
-        };
-        let text = std::fs::read_to_string(&dockerfile)
-            .with_context(|| format!("could not read {}", dockerfile.display()))?;
-        let parsed = Dockerfile::parse(&text).with_context(|| format!("{}", dockerfile.display()))?;
-        let mut arguments = build.args.clone();
-        arguments.extend(extra.arguments);
-        let stage = extra.stage.as_ref().or(build.stage.as_ref());
-        let needs = parsed.needs(Asked {
-            args: &arguments,
-            stage: stage.map(String::as_str),
-            platform,
-            contexts: &extra.contexts,
-        });
-
+        let dockerfile = dockerfile(build, &extra)?;
+        let needs = needs(build, platform, &extra, &dockerfile)?;
         let mut inputs = Inputs::default();
         inputs.add(Input::Dockerfile, Digest::of(needs.instructions.join("\n").as_bytes()).hex());
         inputs.add(Input::Platform, platform.normal().for_engine());
@@ -144,6 +128,31 @@ impl Survey {
         }
         gathered
     }
+}
+
+/// The image whose layers lie under those that `build` adds; `None` for `FROM scratch`, and where it cannot be told.
+pub fn base(build: &Build, platform: &Platform) -> Option<Reference> {
+    let extra = Extra::of(&build.extra_args);
+    let dockerfile = dockerfile(build, &extra).ok()?;
+    needs(build, platform, &extra, &dockerfile).ok()?.base
+}
+
+fn dockerfile(build: &Build, extra: &Extra) -> Result<PathBuf> {
+    Ok(match (&build.dockerfile, &extra.dockerfile) {
+        (_, Some(named)) => std::path::absolute(named)?,
+        (Some(named), None) => named.clone(),
+        (None, None) => build.context.join("Dockerfile"),
+    })
+}
+
+fn needs(build: &Build, platform: &Platform, extra: &Extra, dockerfile: &Path) -> Result<Needs> {
+    let text = std::fs::read_to_string(dockerfile)
+        .with_context(|| format!("could not read {}", dockerfile.display()))?;
+    let parsed = Dockerfile::parse(&text).with_context(|| format!("{}", dockerfile.display()))?;
+    let mut args = build.args.clone();
+    args.extend(extra.arguments.clone());
+    let stage = extra.stage.as_deref().or(build.stage.as_deref());
+    Ok(parsed.needs(Asked { args: &args, stage, platform, contexts: &extra.contexts }))
 }
 
 /// What stands in `DOCKERFILE.dockerignore` or, when there is none, in the context's `.dockerignore`.

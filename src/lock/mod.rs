@@ -6,10 +6,12 @@
 mod file;
 mod model;
 mod text;
+mod update;
 
 pub use file::{Written, read, write};
 pub use model::{Lock, LockedImage, LockedList, LockedTarget};
 pub use text::{LockError, VERSION};
+pub use update::Origin;
 
 /// What the file is called; it lies beside `manifests.toml`.
 pub const FILE_NAME: &str = "manifests.lock";

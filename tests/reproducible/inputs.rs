@@ -303,9 +303,9 @@ fn large_files_count_to_their_last_byte() {
     project.write("Dockerfile", "FROM scratch\nCOPY large /\n");
     project.build.stage = None;
     let file = File::create(project.path("large")).unwrap();
-    file.set_len(40 * 1024 * 1024).unwrap();
+    file.set_len(17 * 1024 * 1024).unwrap();
     let before = project.inputs();
-    std::os::unix::fs::FileExt::write_all_at(&file, b"x", 40 * 1024 * 1024 - 1).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"x", 17 * 1024 * 1024 - 1).unwrap();
     assert_eq!(summary(&project.inputs().since(&before)), "large has changed");
 }
 
