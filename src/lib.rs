@@ -20,6 +20,7 @@ pub mod freshness;
 pub mod groundwork;
 pub mod init;
 mod inner_path;
+pub mod journal;
 pub mod load;
 pub mod lock;
 pub mod manifest;

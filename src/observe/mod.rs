@@ -3,6 +3,7 @@
 //! Everything independent is asked for at once. Only a confirmed not-found is "absent": an answer that leaves it open
 //! is kept as such, and any other failure ends the run.
 
+mod contents;
 mod image;
 mod inspect;
 mod released;
@@ -20,7 +21,9 @@ use crate::plan::{FoundImage, ObservedImage, ObservedPlace, ObservedTag, Observe
 use crate::reference::{Reference, Repository};
 use crate::registry::{Fetched, Registry, RegistryError};
 
+pub use self::contents::contents;
 pub use self::inspect::{Inspected, InspectedImage, inspect};
+pub use self::released::released_now;
 
 use self::image::{Look, look_up};
 use self::released::released;
