@@ -31,6 +31,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod platform;
 pub mod programs;
+pub mod promote;
 pub mod publish;
 pub mod reference;
 pub mod registry;

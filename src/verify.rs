@@ -5,6 +5,7 @@ use std::fmt;
 
 use anyhow::Result;
 use futures_util::future::{try_join, try_join_all};
+use serde_json::{Value, json};
 
 use crate::digest::Digest;
 use crate::lock::{Lock, LockedTarget};
@@ -40,6 +41,24 @@ pub enum Drift {
         /// What it is for.
         platform: String,
     },
+}
+
+impl Drift {
+    /// For programs.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Moved { tag, locked, found } => {
+                json!({ "drift": "moved", "reference": tag.to_string(), "locked": locked, "found": found })
+            }
+            Self::TagGone { tag, locked } => {
+                json!({ "drift": "tag gone", "reference": tag.to_string(), "locked": locked })
+            }
+            Self::ListGone(list) => json!({ "drift": "list gone", "reference": list.to_string() }),
+            Self::ChildGone { child, platform } => {
+                json!({ "drift": "image gone", "reference": child.to_string(), "platform": platform })
+            }
+        }
+    }
 }
 
 impl fmt::Display for Drift {

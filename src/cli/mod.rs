@@ -6,7 +6,9 @@ mod context;
 mod doctor;
 mod init;
 mod inspect;
+mod keeper;
 mod plan;
+mod promote;
 mod reconcile;
 #[cfg(feature = "embedded-registry")]
 mod registry;
@@ -14,6 +16,7 @@ mod release;
 mod signals;
 mod stages;
 mod unpublish;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -64,6 +67,8 @@ async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Push(arguments) => stages::push(context, &arguments).await,
         Command::Reconcile(arguments) => reconcile::run(context, &arguments).await,
         Command::Plan(arguments) => plan::run(context, &arguments).await,
+        Command::Verify(arguments) => verify::run(context, &arguments).await,
+        Command::Promote(arguments) => promote::run(context, &arguments).await,
         Command::Unpublish(arguments) => unpublish::run(context, &arguments).await,
         Command::Inspect(arguments) => inspect::inspect(context, &arguments).await,
         Command::Tags(arguments) => inspect::tags(context, &arguments).await,

@@ -7,6 +7,8 @@
 pub mod bases;
 pub mod records;
 
+mod survey;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -14,6 +16,8 @@ use crate::digest::Digest;
 use crate::fingerprint::{Difference, Gathered, Inputs, summary};
 use crate::lock::LockedImage;
 use crate::reference::Reference;
+
+pub use survey::{Place, Survey, Trust};
 
 /// What registries say of the images that builds use: a digest, or why there is none.
 pub type Heads = BTreeMap<Reference, Result<Digest, String>>;
@@ -66,7 +70,7 @@ impl fmt::Display for Stale {
 pub fn unchanged(
     gathered: &Gathered,
     locked: Option<&LockedImage>,
-    before: Option<&Inputs>,
+    before: impl FnOnce() -> Option<Inputs>,
 ) -> Result<(), Stale> {
     if !gathered.undecided().is_empty() {
         return Err(Stale::Undecided(gathered.undecided().to_vec()));
@@ -80,7 +84,8 @@ pub fn unchanged(
     if inputs.fingerprint() == *fingerprint {
         return Ok(());
     }
-    match before.filter(|before| before.fingerprint() == *fingerprint).map(|before| inputs.since(before)) {
+    let before = before().filter(|before| before.fingerprint() == *fingerprint);
+    match before.map(|before| inputs.since(&before)) {
         Some(differences) => Err(Stale::Changed(differences)),
         None => Err(Stale::ChangedSomehow),
     }

@@ -1,6 +1,6 @@
 //! What was published, target by target. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -70,8 +70,12 @@ impl LockedTarget {
         self.images.iter().find(|(name, _)| same(name)).map(|(_, image)| image)
     }
 
-    /// Whether an image with this digest, or an attestation, was published from here.
-    pub fn knows(&self, digest: &Digest) -> bool {
-        self.images.values().any(|image| image.digest == *digest || image.attestations.contains(digest))
+    /// The images and attestations that were published from here.
+    pub fn digests(&self) -> BTreeSet<Digest> {
+        self.images
+            .values()
+            .flat_map(|image| std::iter::once(&image.digest).chain(&image.attestations))
+            .cloned()
+            .collect()
     }
 }

@@ -72,7 +72,7 @@ pub async fn observe(registry: &Registry, target: &Target, sources: &[Source]) -
         repositories.iter().zip(places).zip(present).map(|((repository, (tags, released)), present)| {
             ObservedPlace { repository: repository.clone(), tags, present, released }
         });
-    Ok(ObservedTarget { images, places: places.collect() })
+    Ok(ObservedTarget { images, places: places.collect(), known: BTreeSet::new() })
 }
 
 async fn observe_source(registry: &Registry, image: &Image, source: &Source) -> Result<Look> {

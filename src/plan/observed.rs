@@ -15,6 +15,8 @@ pub struct ObservedTarget {
     pub images: Vec<ObservedImage>,
     /// One for each declared repository, in declaration order.
     pub places: Vec<ObservedPlace>,
+    /// Images and attestations that were published from here before, as the lock has them.
+    pub known: BTreeSet<Digest>,
 }
 
 /// What is known of a declared image.

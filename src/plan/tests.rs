@@ -63,6 +63,7 @@ fn unpublished(target: &Target) -> ObservedTarget {
             })
             .collect(),
         images: images.into_iter().map(ObservedImage::Found).collect(),
+        known: BTreeSet::new(),
     }
 }
 
@@ -169,6 +170,10 @@ fn a_platform_comes_and_goes() {
         diff(&less, &observed),
         ["= linux/amd64", "= linux/arm64", "! linux/arm/v7", "~ :1.0", refused]
     );
+    let mut locked = observed.clone();
+    let lists = observed.places[0].tags[0].list().unwrap();
+    locked.known = lists.list.entries.iter().map(|entry| entry.digest.clone()).collect();
+    assert_eq!(diff(&less, &locked), ["= linux/amd64", "= linux/arm64", "- linux/arm/v7", "~ :1.0"]);
     less.undeclared = Undeclared::Remove;
     assert_eq!(diff(&less, &observed), ["= linux/amd64", "= linux/arm64", "- linux/arm/v7", "~ :1.0"]);
     less.undeclared = Undeclared::Keep;
