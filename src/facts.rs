@@ -1,6 +1,6 @@
 //! What a checkout and its environment know: commit, tag, origin, Cargo packages, environment variables. I/O.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use cargo_metadata::MetadataCommand;
@@ -10,18 +10,42 @@ use crate::digest::Digest;
 
 /// Asks git, cargo and the environment for what is needed, and for nothing else. What cannot be had carries the reason.
 pub fn gather(root: &Path, needs: &Needs) -> Facts {
-    let mut facts = Facts::default();
-    if needs.git {
-        facts.git_sha = git(root, &["rev-parse", "HEAD"]);
-        facts.git_tag = tag(root);
-        facts.source = git(root, &["remote", "get-url", "origin"])
-            .and_then(|origin| source_url(&origin).ok_or_else(|| "the origin is not on a server".to_owned()));
-    }
-    if needs.packages {
-        facts.packages = packages(root);
-    }
-    facts.env = needs.env.iter().filter_map(|name| Some((name.clone(), std::env::var(name).ok()?))).collect();
-    facts
+    // Each is a program that starts, reads and ends: side by side they take as long as the slowest.
+    std::thread::scope(|scope| {
+        let git = needs.git.then(|| {
+            (
+                scope.spawn(|| git(root, &["rev-parse", "HEAD"])),
+                scope.spawn(|| tag(root)),
+                scope.spawn(|| source(root)),
+            )
+        });
+        let packages = needs.packages.then(|| scope.spawn(|| packages(root)));
+        let mut facts = Facts {
+            env: needs
+                .env
+                .iter()
+                .filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)))
+                .collect(),
+            ..Facts::default()
+        };
+        if let Some((sha, tag, source)) = git {
+            (facts.git_sha, facts.git_tag, facts.source) = (known(sha), known(tag), known(source));
+        }
+        if let Some(packages) = packages {
+            facts.packages = known(packages);
+        }
+        facts
+    })
+}
+
+fn known<T>(asked: std::thread::ScopedJoinHandle<'_, Fact<T>>) -> Fact<T> {
+    asked.join().unwrap_or_else(|_| Err("it was given up".to_owned()))
+}
+
+/// Where the source of this checkout is read.
+fn source(root: &Path) -> Fact<String> {
+    let origin = git(root, &["remote", "get-url", "origin"])?;
+    source_url(&origin).ok_or_else(|| "the origin is not on a server".to_owned())
 }
 
 /// The paths that differ from the commit checked out, untracked ones too, but for `ignore`. Outside a git repository
@@ -65,6 +89,18 @@ pub fn tree(root: &Path, ignore: &Path) -> anyhow::Result<Option<Digest>> {
         seen.push((path, content));
     }
     Ok(Some(Digest::of(format!("{seen:?}").as_bytes())))
+}
+
+/// When the last commit was made that touches one of `paths`, or else the last commit, in seconds since 1970; `None`
+/// outside a git repository.
+pub(crate) fn last_commit(root: &Path, paths: &[PathBuf]) -> Option<String> {
+    let of = |paths: &[String]| {
+        let arguments: Vec<&str> =
+            ["log", "-1", "--format=%ct", "--"].into_iter().chain(paths.iter().map(String::as_str)).collect();
+        git(root, &arguments).ok().filter(|seconds| !seconds.is_empty())
+    };
+    let literal: Vec<String> = paths.iter().map(|path| format!(":(literal){}", path.display())).collect();
+    of(&literal).or_else(|| of(&[]))
 }
 
 /// Where people read the source that `origin` is cloned from, without any credentials; `None` for a local path.

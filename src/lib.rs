@@ -8,6 +8,7 @@ pub mod binary;
 pub mod cargo;
 pub mod cli;
 pub mod config;
+pub mod content;
 pub mod digest;
 pub mod dockerfile;
 #[cfg(feature = "embedded-registry")]
@@ -21,6 +22,7 @@ pub mod groundwork;
 pub mod init;
 mod inner_path;
 pub mod journal;
+mod keyed;
 pub mod load;
 pub mod lock;
 pub mod manifest;

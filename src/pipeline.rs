@@ -9,10 +9,12 @@ use anyhow::{Context as _, Result};
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
-use crate::config::{BinaryCheck, Image, Target, WithoutEmulator};
+use crate::config::{BinaryCheck, Build, Image, Target, WithoutEmulator};
 use crate::digest::Digest;
 use crate::engine::{BuildJob, Engine, Lines, Runnable};
 use crate::error::{Exit, Failure, exit_of, render};
+use crate::facts;
+use crate::fingerprint;
 use crate::platform::Platform;
 use crate::programs::Programs;
 use crate::reference::Reference;
@@ -176,7 +178,7 @@ impl Pipeline<'_> {
             platform: image.platform.clone(),
             reference: image.reference.clone(),
             root: self.root.to_owned(),
-            build: build.clone(),
+            build: self.dated(build, &image.platform).await?,
         };
         let built = self.engine.build(&job, lines(task, "building")).await?;
 
@@ -190,6 +192,24 @@ impl Pipeline<'_> {
             (produced.digest, produced.pushed) = (Some(digest), pushed);
         }
         Ok(produced)
+    }
+
+    /// With the time that an image gets, where the builder heeds it (reproducible-builds.org, `SOURCE_DATE_EPOCH`): that
+    /// of the last commit that touches what it is built from. It follows from the inputs, and is none.
+    async fn dated(&self, build: &Build, platform: &Platform) -> Result<Build> {
+        const EPOCH: &str = "SOURCE_DATE_EPOCH";
+        let mut build = build.clone();
+        if build.args.contains_key(EPOCH) {
+            return Ok(build);
+        }
+        let (root, asked, platform) = (self.root.to_owned(), build.clone(), platform.clone());
+        let time = tokio::task::spawn_blocking(move || {
+            facts::last_commit(&root, &fingerprint::paths(&asked, &platform))
+        });
+        if let Some(time) = time.await? {
+            build.args.insert(EPOCH.to_owned(), time);
+        }
+        Ok(build)
     }
 
     /// An image is what it says: its programs are for its platform, and find their loader.

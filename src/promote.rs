@@ -6,14 +6,15 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use futures_util::future::try_join_all;
 
-use crate::config::TagPolicy;
+use crate::config::{Attestations, TagPolicy};
 use crate::digest::Digest;
 use crate::error::{Exit, Failure};
 use crate::lock::{Lock, LockedTarget};
-use crate::manifest::{self, List, Manifest};
+use crate::manifest::{self, Manifest};
+use crate::observe::observe_copy;
 use crate::plan::{CopyPlan, EntryChange, EntryPlan, PlacePlan, PlannedList, TagAction, TagPlan, TargetPlan};
 use crate::reference::Repository;
-use crate::registry::Registry;
+use crate::registry::{Access, Registry};
 
 /// Plans that publish the locked lists under the same names and tags in the registry at `host`, byte for byte.
 ///
@@ -28,6 +29,8 @@ pub async fn to_registry(registry: &Registry, lock: &Lock, host: &str) -> Result
             let message = format!("{from} is in the registry {host} already");
             return Err(Failure::new(message).hint("`--to` names another one").exit(Exit::Usage).into());
         }
+        registry.announce(&from, Access::Pull)?;
+        registry.announce(&to, Access::Push)?;
         let tags: Vec<(String, Digest)> = tags.collect();
         let lists: BTreeSet<Digest> = tags.iter().map(|(_, list)| list.clone()).collect();
         let places = try_join_all(lists.into_iter().map(|list| {
@@ -51,6 +54,7 @@ pub async fn moved_tag(registry: &Registry, lock: &Lock, from: &str, tag: &str) 
     try_join_all(lock.targets.iter().map(|(name, target)| async move {
         let places = try_join_all(target.repositories.keys().map(|repository| async move {
             let repository: Repository = repository.parse()?;
+            registry.announce(&repository, Access::Push)?;
             let Some(head) = registry.head_manifest(&repository, from).await? else {
                 return Err(Failure::new(format!("{} does not exist", repository.tag(from)))
                     .hint("`tags` shows what the repository has")
@@ -111,7 +115,7 @@ async fn place(
         anyhow::Ok(TagPlan { name: name.clone(), policy: TagPolicy::Moving, action, release: None })
     }));
     let ((list, bytes), tags) = futures_util::future::try_join(list, tags).await?;
-    let copies = missing(registry, from, to, &list).await?;
+    let copies = if from == to { Vec::new() } else { copies(registry, from, to, digest).await? };
     let entries = list.entries.iter().filter_map(entry).collect();
     let children = list.entries.iter().map(|entry| entry.digest.clone()).collect();
     let planned = PlannedList { bytes: bytes.to_vec(), digest: digest.clone(), kind: list.kind, children };
@@ -134,20 +138,14 @@ fn entry(entry: &manifest::Descriptor) -> Option<EntryPlan> {
     }
 }
 
-/// The entries that `to` does not hold yet.
-async fn missing(
+/// What has to come into `to` before the list does, with what hangs on it.
+async fn copies(
     registry: &Registry,
     from: &Repository,
     to: &Repository,
-    list: &List,
+    list: &Digest,
 ) -> Result<Vec<CopyPlan>> {
-    if from == to {
-        return Ok(Vec::new());
-    }
-    let copies = try_join_all(list.entries.iter().map(|entry| async move {
-        let head = registry.head_manifest(to, entry.digest.as_str()).await?;
-        let copy = || CopyPlan { from: from.clone(), manifest: entry.clone() };
-        anyhow::Ok(head.is_none().then(copy))
-    }));
-    Ok(copies.await?.into_iter().flatten().collect())
+    let observed = observe_copy(registry, from, list, to, Attestations::Keep).await?;
+    let copies = observed.map(|observed| observed.missing().copies).unwrap_or_default();
+    Ok(copies.into_iter().filter(|copy| copy.manifest.digest != *list).collect())
 }

@@ -17,7 +17,7 @@ use crate::observe::{Source, observe};
 use crate::pipeline::{Pipeline, Produced};
 use crate::plan::{Evidence, FoundImage, ObservedImage, ObservedTarget, Options, Pin, TargetPlan, pin, plan};
 use crate::reference::Reference;
-use crate::registry::Registry;
+use crate::registry::{Access, Registry};
 
 /// One target on its way: what is declared, where its images come from, what is planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,6 +132,24 @@ impl From<'_> {
     }
 }
 
+/// Says beforehand which repositories a run reads, and which ones it gives `access` to, so that one token for each
+/// registry covers all of it.
+///
+/// # Errors
+///
+/// As [`Registry::announce`].
+pub fn announce(registry: &Registry, declaration: &Declaration, access: Access) -> Result<()> {
+    for target in &declaration.targets {
+        for repository in &target.repositories {
+            registry.announce(repository, access)?;
+        }
+        for image in &target.images {
+            registry.announce(&image.reference.repository, Access::Pull)?;
+        }
+    }
+    Ok(())
+}
+
 /// Stages 1 and 2: observe every target, and plan.
 ///
 /// # Errors
@@ -232,6 +250,9 @@ async fn prepare_target<'a>(
     let mut plan = plan(target, &observed, options);
     plan.problems.extend(conflict);
     plan.notes.extend(note.map(str::to_owned));
+    if let (Some(entry), Interrupted::Finished) = (entry, &interrupted) {
+        plan.notes.extend(other_lists(entry, &plan));
+    }
     Ok(Planned { target, sources, plan, interrupted, gone })
 }
 
@@ -246,6 +267,22 @@ fn lost(target: &Target, sources: &[Source], observed: &ObservedTarget) -> Optio
             (_, _) => Some("it does not say where every image is".to_owned()),
         }
     })
+}
+
+/// Where the list is not the one that the interrupted run was about to publish: what is served there, and goes into the
+/// list or decides its type, has changed since.
+fn other_lists(entry: &Entry, plan: &TargetPlan) -> Vec<String> {
+    let lists =
+        plan.places.iter().filter_map(|place| Some((&place.repository, &place.list.as_ref()?.digest)));
+    lists
+        .filter_map(|(repository, digest)| {
+            let promised = entry.lists.get(&repository.to_string()).filter(|promised| *promised != digest)?;
+            Some(format!(
+                "{repository} gets the list {digest}, not {promised} as the interrupted run would have given it: what it \
+                 serves has changed since"
+            ))
+        })
+        .collect()
 }
 
 /// Whether the images that an immutable tag lists are those that were observed anyway.

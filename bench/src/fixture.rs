@@ -1,6 +1,7 @@
 //! An embedded registry with images in it, near for what prepares a case and at a distance for what is measured.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use manifests::platform::Platform;
 use manifests::reference::Repository;
 use manifests::registry::{self, Registry};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use crate::latency::Relay;
@@ -36,8 +38,17 @@ pub(crate) struct Fixture {
 const AT_ONCE: usize = 16;
 
 impl Fixture {
-    pub(crate) async fn start(round_trip: Duration) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
+    /// A registry in memory, `round_trip` away.
+    pub(crate) async fn in_memory(round_trip: Duration) -> Result<Self> {
+        Self::start(in_memory()?, round_trip).await
+    }
+
+    /// A registry on disk, for more than memory holds.
+    pub(crate) async fn on_disk(round_trip: Duration) -> Result<Self> {
+        Self::start(tempfile::tempdir()?, round_trip).await
+    }
+
+    async fn start(folder: TempDir, round_trip: Duration) -> Result<Self> {
         let log = Log::default();
         let options = Options::new(folder.path().join("registry"));
         let server = Server::start_with(options, |router| log.around(router)).await?;
@@ -114,11 +125,27 @@ impl Fixture {
 
     /// One image of two small blobs.
     async fn image(&self, path: &str, tag: &str, platform: &Platform, content: &str) -> Result<()> {
+        let layer = tempfile::NamedTempFile::new_in(self.folder.path())?;
+        fs::write(layer.path(), format!("{platform} {content}"))?;
+        self.image_of(path, tag, platform, content, layer.path()).await
+    }
+
+    /// One image with the file `layer` as its layer.
+    pub(crate) async fn image_of(
+        &self,
+        path: &str,
+        tag: &str,
+        platform: &Platform,
+        content: &str,
+        layer: &Path,
+    ) -> Result<()> {
         let repository = self.near(path);
         let mut config = serde_json::to_value(PlatformFields::from(platform))?;
         config["config"] = json!({ "Labels": { "content": content } });
-        let config = self.blob(&repository, config.to_string().as_bytes()).await?;
-        let layer = self.blob(&repository, format!("{platform} {content}").as_bytes()).await?;
+        let file = tempfile::NamedTempFile::new_in(self.folder.path())?;
+        fs::write(file.path(), config.to_string())?;
+        let config = self.blob(&repository, file.path()).await?;
+        let layer = self.blob(&repository, layer).await?;
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": media::DOCKER_IMAGE,
@@ -130,12 +157,15 @@ impl Fixture {
         Ok(())
     }
 
-    async fn blob(&self, repository: &Repository, bytes: &[u8]) -> Result<(Digest, u64)> {
-        let digest = Digest::of(bytes);
-        let file = tempfile::NamedTempFile::new_in(self.folder.path())?;
-        fs::write(file.path(), bytes)?;
-        self.near.upload_file(repository, &digest, bytes.len() as u64, file.path()).await?;
-        Ok((digest, bytes.len() as u64))
+    async fn blob(&self, repository: &Repository, path: &Path) -> Result<(Digest, u64)> {
+        let size = fs::metadata(path)?.len();
+        let (mut file, mut hash, mut piece) = (fs::File::open(path)?, Sha256::new(), vec![0; 1 << 20]);
+        while let count @ 1.. = file.read(&mut piece)? {
+            hash.update(&piece[..count]);
+        }
+        let digest: Digest = format!("sha256:{}", manifests::digest::hex(&hash.finalize())).parse()?;
+        self.near.upload_file(repository, &digest, size, path).await?;
+        Ok((digest, size))
     }
 
     /// Takes a tag away.
@@ -161,6 +191,12 @@ impl Fixture {
         self.near.put_manifest(&self.near(path), tag, media_type, bytes).await?;
         Ok(())
     }
+}
+
+/// A folder in memory, where there is such: what is measured is not how long a disk takes to be sure.
+fn in_memory() -> Result<TempDir> {
+    let memory = Path::new("/dev/shm");
+    Ok(if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? })
 }
 
 /// The repository of one of many targets.

@@ -2,6 +2,7 @@
 //! machine. Wall times alone say little about another machine; the ratios and the round trips do.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it tells what it measured")]
 
+mod copy;
 mod fixture;
 mod latency;
 mod log;
@@ -43,6 +44,9 @@ struct Args {
     /// How many targets of eight platforms are reconciled at once.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 10, 100, 1000])]
     targets: Vec<usize>,
+    /// How large the copied layer is, in MiB.
+    #[arg(long, default_value_t = 1024)]
+    layer: u64,
     /// Leave other tools out.
     #[arg(long)]
     alone: bool,
@@ -60,6 +64,8 @@ enum Part {
     Platforms,
     /// Reconciling many targets.
     Targets,
+    /// Copying an image with a large layer to another registry.
+    Copy,
 }
 
 fn main() -> ExitCode {
@@ -79,9 +85,9 @@ fn run() -> Result<()> {
     let binary = own.with_file_name("manifests");
     let mut report = Report { round_trip_ms: args.round_trip, ..Report::default() };
 
+    let runtime = tokio::runtime::Runtime::new()?;
     if wanted(Part::Platforms) || wanted(Part::Targets) {
-        let runtime = tokio::runtime::Runtime::new()?;
-        let fixture = runtime.block_on(Fixture::start(Duration::from_millis(args.round_trip)))?;
+        let fixture = runtime.block_on(Fixture::in_memory(Duration::from_millis(args.round_trip)))?;
         let peers = if args.alone { Vec::new() } else { Peer::installed() };
         let bench =
             Bench { runtime: &runtime, fixture: &fixture, binary: &binary, times: args.times, peers: &peers };
@@ -95,6 +101,10 @@ fn run() -> Result<()> {
             eprintln!("reconciling {:?} targets", args.targets);
             report.reconcile.extend(bench.targets(&args.targets)?);
         }
+    }
+    if wanted(Part::Copy) {
+        eprintln!("copying a layer of {} MiB", args.layer);
+        report.copy = Some(copy::measure(&runtime, &binary, args.layer)?);
     }
     if wanted(Part::Release) {
         eprintln!("releasing");

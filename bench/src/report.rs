@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
+use crate::copy::Copy;
 use crate::measure::Sample;
 use crate::{plot, reconcile, release};
 
@@ -16,6 +17,7 @@ pub(crate) struct Report {
     /// How far away the registry was.
     pub(crate) round_trip_ms: u64,
     pub(crate) reconcile: Vec<reconcile::Row>,
+    pub(crate) copy: Option<Copy>,
     pub(crate) release: Vec<release::Row>,
 }
 
@@ -44,6 +46,13 @@ impl Report {
                 let ratio = sample.seconds / row.cold.seconds;
                 writeln!(text, "| {what} | {name} | {} | {ratio:.1} |", columns(sample))?;
             }
+        }
+        if let Some(Copy { layer_mib, seconds, peak_mib }) = &self.copy {
+            writeln!(
+                text,
+                "\nCopy of a layer of {layer_mib} MiB between two registries on this machine: {seconds:.1} s, \
+                 {peak_mib:.0} MiB of memory"
+            )?;
         }
         if !self.release.is_empty() {
             writeln!(text, "\nRelease of two platforms, built, run, pushed and listed\n")?;

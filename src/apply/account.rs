@@ -79,7 +79,7 @@ impl<'a> Account<'a> {
 
     /// `error`, with the account of what is done and what is not.
     pub(super) fn failure(&self, error: anyhow::Error) -> anyhow::Error {
-        let published = self.places.iter().any(|place| place.tags.iter().any(|tag| *tag == Outcome::Written));
+        let published = self.places.iter().any(|place| place.tags.contains(&Outcome::Written));
         let mut lines = String::new();
         for place in &self.places {
             let _ = write!(lines, "\n  {}: {}", place.plan.repository, place.line());
@@ -114,7 +114,7 @@ impl PlaceAccount<'_> {
             names.join(", ")
         };
         let mut parts = Vec::new();
-        if self.staged && !self.tags.iter().any(|tag| *tag == Outcome::Written) {
+        if self.staged && !self.tags.contains(&Outcome::Written) {
             parts.push("staged".to_owned());
         }
         for (word, names) in [

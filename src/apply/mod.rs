@@ -20,11 +20,11 @@ use crate::plan::{PlacePlan, PlannedList, TargetPlan};
 use crate::reference::{Reference, Repository};
 use crate::registry::Registry;
 
+pub use self::copy::bring;
 pub use self::unpublish::{Unpublished, UnpublishedPlace, unpublish};
 
 use self::account::Account;
 use self::confirm::{confirm_children, confirm_staged, confirm_tag};
-use self::copy::copy_manifest;
 use self::tags::write_tags;
 
 /// What became of one target.
@@ -143,14 +143,8 @@ async fn bring_children(
     places: &[(&PlacePlan, &PlannedList)],
     on_event: &(dyn Fn(Event) + Sync),
 ) -> Result<()> {
-    let copies =
-        places.iter().flat_map(|(place, _)| place.copies.iter().map(|copy| (copy, &place.repository)));
-    try_join_all(copies.map(|(copy, to)| async move {
-        copy_manifest(registry, copy, to).await?;
-        on_event(Event::Copied(to.digest(&copy.manifest.digest)));
-        anyhow::Ok(())
-    }))
-    .await?;
+    let copies = places.iter().map(|(place, _)| bring(registry, &place.copies, &place.repository, on_event));
+    try_join_all(copies).await?;
     Ok(())
 }
 

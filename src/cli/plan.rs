@@ -12,7 +12,8 @@ use crate::freshness::{Survey, Trust};
 use crate::journal::{self, Inputs, Journal};
 use crate::lock;
 use crate::plan::{Options, TargetPlan};
-use crate::publish::prepare_release;
+use crate::publish::{announce, prepare_release};
+use crate::registry::Access;
 use crate::report;
 
 pub(super) async fn run(context: &Context, arguments: &Plan) -> Result<Exit> {
@@ -39,6 +40,7 @@ async fn show(
     lock: &Path,
 ) -> Result<Exit> {
     let registry = context.registry(Some(&declaration))?;
+    announce(&registry, &declaration, Access::Pull)?;
     let options = Options { first_publish: arguments.first.first_publish };
     let inputs = Inputs::of_run(&declaration, true)?;
     let unfinished = Journal::open(folder)?;

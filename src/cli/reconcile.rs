@@ -16,13 +16,15 @@ use crate::freshness::Place;
 use crate::lock::{self, Origin, Written};
 use crate::metadata::{Metadata, PushedImage, together};
 use crate::plan::{Options, TargetPlan};
-use crate::publish::{From, apply_all, prepare, stop_on_problems};
+use crate::publish::{From, announce, apply_all, prepare, stop_on_problems};
 use crate::reference::Reference;
+use crate::registry::Access;
 use crate::report;
 
 pub(super) async fn run(context: &Context, arguments: &Reconcile) -> Result<Exit> {
     let declaration = context.declaration(&arguments.targets, Strictness::Release)?;
     let registry = context.registry(Some(&declaration))?;
+    announce(&registry, &declaration, Access::Push)?;
     let options = Options { first_publish: arguments.first.first_publish };
     let lock_file = declaration.root.join(lock::FILE_NAME);
     let lock = lock::read(&lock_file)?;

@@ -20,7 +20,8 @@ use crate::journal::{self, Inputs, Journal};
 use crate::lock::{self, Written};
 use crate::pipeline::{Pipeline, Until};
 use crate::plan::{Options, TargetPlan};
-use crate::publish::{Interrupted, Planned, apply_all, prepare_release, produce, stop_on_problems};
+use crate::publish::{Interrupted, Planned, announce, apply_all, prepare_release, produce, stop_on_problems};
+use crate::registry::Access;
 use crate::report;
 
 pub(super) async fn run(context: &Context, arguments: &Release) -> Result<Exit> {
@@ -48,6 +49,7 @@ async fn publish(
 ) -> Result<Exit> {
     let progress = &context.progress;
     let registry = context.registry(Some(declaration))?;
+    announce(&registry, declaration, Access::Push)?;
     let options = Options { first_publish: arguments.first.first_publish };
     let journal = open_journal(context, folder)?;
     let inputs = Inputs::of_run(declaration, !arguments.skip_smoke)?;

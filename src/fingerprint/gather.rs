@@ -130,6 +130,19 @@ impl Survey {
     }
 }
 
+/// The files and folders that decide `build`, as far as they have names: the Dockerfile, and what it reaches.
+pub fn paths(build: &Build, platform: &Platform) -> Vec<PathBuf> {
+    let extra = Extra::of(&build.extra_args);
+    let Ok(dockerfile) = dockerfile(build, &extra) else { return Vec::new() };
+    let sources = needs(build, platform, &extra, &dockerfile).map(|needs| needs.sources).unwrap_or_default();
+    // Of a pattern, the folder that it is held against.
+    let named = |source: &String| {
+        let parts = source.split('/').take_while(|part| !part.contains(['*', '?', '[', '\\']));
+        parts.fold(build.context.clone(), |path, part| path.join(part))
+    };
+    sources.iter().map(named).chain([dockerfile.clone()]).collect()
+}
+
 /// The image whose layers lie under those that `build` adds; `None` for `FROM scratch`, and where it cannot be told.
 pub fn base(build: &Build, platform: &Platform) -> Option<Reference> {
     let extra = Extra::of(&build.extra_args);

@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 use crate::digest::{Digest, hex};
 
 pub use differences::{Difference, summary};
-pub use gather::{Gathered, base, gather};
+pub use gather::{Gathered, base, gather, paths};
 
 /// What is hashed, and how: another number, other fingerprints.
 const VERSION: &str = "manifests fingerprint 1";

@@ -1,6 +1,7 @@
 //! Declared + observed → what will be done. Pure: it reads nothing, knows neither time nor tokio, and the same values
 //! give the same plan. Previewing and applying consume the same [`TargetPlan`].
 
+mod copies;
 mod entries;
 mod images;
 mod newest;
@@ -11,6 +12,7 @@ mod unpublish;
 
 use std::collections::BTreeMap;
 
+pub use copies::{CopyPlan, CopyRole, CopyStage, Hanging, HangingManifest, Missing, ObservedCopy, missing};
 pub use entries::{EntryChange, EntryPlan};
 pub use images::disagreement;
 pub use newest::{Release, VERSION};
@@ -77,15 +79,6 @@ pub struct PlannedList {
     pub children: Vec<Digest>,
 }
 
-/// A manifest to bring from one repository to another, with all that it is made from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CopyPlan {
-    /// Where it is.
-    pub from: Repository,
-    /// What it is.
-    pub manifest: Descriptor,
-}
-
 /// Why nothing can be published, and the way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -146,7 +139,7 @@ pub fn plan(target: &Target, observed: &ObservedTarget, options: Options) -> Tar
     let places = observed
         .places
         .iter()
-        .map(|place| plan_place(target, observed, place, kind, options, &mut problems))
+        .map(|place| plan_place(target, observed, place, kind, options, (&mut problems, &mut notes)))
         .collect::<Vec<_>>();
     notes.extend(places.iter().zip(&observed.places).flat_map(|(plan, place)| tags::notes(plan, place)));
     problems.sort_by(|a, b| a.message.cmp(&b.message));
@@ -231,7 +224,7 @@ fn plan_place(
     place: &ObservedPlace,
     kind: ListKind,
     options: Options,
-    problems: &mut Vec<Problem>,
+    (problems, notes): (&mut Vec<Problem>, &mut Vec<String>),
 ) -> PlacePlan {
     let baseline = place.baseline(target);
     let declared = images::declared_entries(target, observed);
@@ -251,11 +244,17 @@ fn plan_place(
         (None, _) => None,
     };
     let tags = tags::plan_tags(target, place, list.as_ref(), options, problems);
-    let copies = match &list {
-        Some(list) => copies(observed, place, list),
-        None => Vec::new(),
-    };
-    PlacePlan { repository: place.repository.clone(), entries, list_changes, list, copies, tags }
+    let wanted = list.iter().flat_map(|list| children(observed, list));
+    let missing = missing(wanted, &place.present, &observed.hanging, &place.repository);
+    notes.extend(missing.notes);
+    PlacePlan {
+        repository: place.repository.clone(),
+        entries,
+        list_changes,
+        list,
+        copies: missing.copies,
+        tags,
+    }
 }
 
 impl PlannedList {
@@ -390,21 +389,19 @@ fn undecided(target: &Target, place: &ObservedPlace, entries: &[EntryPlan]) -> O
     ))
 }
 
-/// The children that the repository does not hold yet, each once.
-fn copies(observed: &ObservedTarget, place: &ObservedPlace, list: &PlannedList) -> Vec<CopyPlan> {
-    let mut copies: Vec<CopyPlan> = Vec::new();
-    for image in &observed.images {
-        let ObservedImage::Found(found) = image else { continue };
-        for manifest in std::iter::once(&found.descriptor).chain(&found.attestations) {
-            let needed = list.children.contains(&manifest.digest)
-                && !place.present.contains(&manifest.digest)
-                && !copies.iter().any(|copy| copy.manifest.digest == manifest.digest);
-            if needed {
-                copies.push(CopyPlan { from: found.source.clone(), manifest: manifest.clone() });
-            }
-        }
-    }
-    copies
+/// What the list names of that which was found, with where it is.
+fn children<'a>(
+    observed: &'a ObservedTarget,
+    list: &'a PlannedList,
+) -> impl Iterator<Item = (&'a Repository, &'a Descriptor)> {
+    let found = observed.images.iter().filter_map(|image| match image {
+        ObservedImage::Found(found) => Some(found),
+        _ => None,
+    });
+    let named = found.flat_map(|found| {
+        std::iter::once(&found.descriptor).chain(&found.attestations).map(move |named| (&found.source, named))
+    });
+    named.filter(|(_, named)| list.children.contains(&named.digest))
 }
 
 /// The references of declared images that are not there, for messages.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
 
+use super::Hanging;
 use crate::digest::Digest;
 use crate::manifest::{Descriptor, ImageConfig, List};
 use crate::reference::Repository;
@@ -17,6 +18,8 @@ pub struct ObservedTarget {
     pub places: Vec<ObservedPlace>,
     /// Images and attestations that were published from here before, as the lock has them.
     pub known: BTreeSet<Digest>,
+    /// What hangs on the images that are to be copied; nothing under `attestations = "drop"`.
+    pub hanging: Hanging,
 }
 
 /// What is known of a declared image.

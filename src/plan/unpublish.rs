@@ -33,13 +33,14 @@ pub struct UnpublishPlan {
 pub struct UnpublishPlace {
     /// The repository.
     pub repository: Repository,
-    /// One for each declared tag, in declaration order.
+    /// One for each declared tag, in declaration order; then the tags that are named after a manifest that goes, as those
+    /// of signatures are.
     pub tags: Vec<TagRemoval>,
     /// What the tags serve, lists before what they hold.
     pub manifests: Vec<ManifestRemoval>,
 }
 
-/// A declared tag.
+/// A tag that is not to be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagRemoval {
     /// Its name.
@@ -48,7 +49,7 @@ pub struct TagRemoval {
     pub serves: Option<Digest>,
 }
 
-/// A manifest that a declared tag leads to.
+/// A manifest that such a tag leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestRemoval {
     /// Its digest.
@@ -93,43 +94,57 @@ pub fn unpublish(target: &Target, contents: &[Contents]) -> UnpublishPlan {
 }
 
 fn unpublish_place(target: &Target, contents: &Contents) -> UnpublishPlace {
-    let tags: Vec<TagRemoval> = target
-        .tags
-        .iter()
-        .map(|tag| TagRemoval { name: tag.name.clone(), serves: contents.tags.get(&tag.name).cloned() })
-        .collect();
+    let mut names: Vec<&str> = target.tags.iter().map(|tag| tag.name.as_str()).collect();
+    loop {
+        let manifests = manifests(contents, &names);
+        let companions: Vec<&str> = contents
+            .tags
+            .keys()
+            .map(String::as_str)
+            .filter(|name| !names.contains(name) && is_companion(name, &manifests))
+            .collect();
+        if companions.is_empty() {
+            let tag =
+                |name: &str| TagRemoval { name: name.to_owned(), serves: contents.tags.get(name).cloned() };
+            let tags = names.into_iter().map(tag).collect();
+            return UnpublishPlace { repository: contents.repository.clone(), tags, manifests };
+        }
+        names.extend(companions);
+    }
+}
 
+/// Whether a tag is named after a manifest that goes: its signatures and the like (cosign), or its referrers where the
+/// registry has no API for them (distribution-spec, "Referrers Tag Schema"). Without it nobody would find them.
+fn is_companion(name: &str, manifests: &[ManifestRemoval]) -> bool {
+    let stem = name.split_once('.').map_or(name, |(stem, _)| stem);
+    let subject = stem.replacen('-', ":", 1);
+    manifests.iter().any(|manifest| manifest.held_by.is_none() && manifest.digest.as_str() == subject)
+}
+
+/// What the tags `names` lead to, lists before what they hold.
+fn manifests(contents: &Contents, names: &[&str]) -> Vec<ManifestRemoval> {
     let mut kept: BTreeMap<Digest, Holder> = BTreeMap::new();
-    let others = contents.tags.iter().filter(|(name, _)| target.tags.iter().all(|tag| tag.name != **name));
-    for (name, digest) in others {
+    for (name, digest) in contents.tags.iter().filter(|(name, _)| !names.contains(&name.as_str())) {
         kept.insert(digest.clone(), Holder::Tag(name.clone()));
         for (inner, _) in contents.below(digest) {
             kept.entry(inner).or_insert_with(|| Holder::ListAt(name.clone()));
         }
     }
 
-    let mut seen = BTreeSet::new();
-    let mut manifests: Vec<ManifestRemoval> = Vec::new();
-    let removal = |digest: &Digest, what: String| ManifestRemoval {
-        held_by: kept.get(digest).cloned(),
-        digest: digest.clone(),
-        what,
+    let roots: Vec<&Digest> = names.iter().filter_map(|name| contents.tags.get(*name)).collect();
+    let root = |digest: &Digest| {
+        let what = if contents.lists.contains_key(digest) { "list" } else { "image" };
+        (digest.clone(), what.to_owned())
     };
-    let roots: Vec<&Digest> = tags.iter().filter_map(|tag| tag.serves.as_ref()).collect();
-    for root in &roots {
-        if seen.insert((*root).clone()) {
-            let what = if contents.lists.contains_key(root) { "list" } else { "image" };
-            manifests.push(removal(root, what.to_owned()));
-        }
-    }
-    for root in roots {
-        for (digest, what) in contents.below(root) {
-            if seen.insert(digest.clone()) {
-                manifests.push(removal(&digest, what));
-            }
-        }
-    }
-    UnpublishPlace { repository: contents.repository.clone(), tags, manifests }
+    let inner = roots.iter().flat_map(|digest| contents.below(digest));
+    let mut seen = BTreeSet::new();
+    roots
+        .iter()
+        .map(|digest| root(digest))
+        .chain(inner)
+        .filter(|(digest, _)| seen.insert(digest.clone()))
+        .map(|(digest, what)| ManifestRemoval { held_by: kept.get(&digest).cloned(), digest, what })
+        .collect()
 }
 
 impl Contents {
@@ -231,6 +246,19 @@ mod tests {
                 contents(&[("1.0", "L"), ("all", "M")], &[("M", &["L"]), ("L", &["linux/amd64"])]),
                 &["- :1.0", "= list (list :all)", "= linux/amd64 (list :all)"],
             ),
+            (
+                "a signature, and one of what stays",
+                contents(
+                    &[
+                        ("1.0", "L"),
+                        (&format!("sha256-{}.sig", digest("L").hex()), "signature"),
+                        (&format!("sha256-{}", digest("linux/amd64").hex()), "referrers"),
+                        ("2.0", "linux/amd64"),
+                    ],
+                    &[("L", &["linux/amd64"]), ("referrers", &["s/bom"])],
+                ),
+                &["- :1.0", "- :sha256-….sig", "- list", "- image", "= linux/amd64 (:2.0)"],
+            ),
             ("a plain image", contents(&[("1.0", "linux/amd64")], &[]), &["- :1.0", "- image"]),
         ];
         for (name, contents, expected) in table {
@@ -239,7 +267,7 @@ mod tests {
             let mut lines: Vec<String> = Vec::new();
             for tag in &place.tags {
                 let sign = if tag.serves.is_some() { "-" } else { "absent" };
-                lines.push(format!("{sign} :{}", tag.name));
+                lines.push(format!("{sign} :{}", tag.name.replace(digest("L").hex(), "…")));
             }
             for manifest in &place.manifests {
                 lines.push(match &manifest.held_by {

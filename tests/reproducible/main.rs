@@ -6,3 +6,4 @@ mod support;
 mod cargo;
 mod context;
 mod inputs;
+mod release;

@@ -31,9 +31,9 @@ type Rule = dyn FnMut(&Request) -> Option<Say> + Send;
 
 /// A registry of its own; a rule sees each request first.
 pub(crate) struct Ruled {
-    pub(crate) runtime: Runtime,
     server: Server,
     rule: Arc<Mutex<Option<Box<Rule>>>>,
+    _runtime: Runtime,
     _root: TempDir,
 }
 
@@ -63,7 +63,7 @@ impl Ruled {
             request_log: None,
         };
         let server = runtime.block_on(Server::start_with(options, |router| router.layer(layer))).unwrap();
-        Self { runtime, server, rule, _root: root }
+        Self { server, rule, _runtime: runtime, _root: root }
     }
 
     pub(crate) fn host(&self) -> String {
