@@ -88,7 +88,7 @@ impl Registry {
             );
             return Err(call.task.error(Kind::Corrupt, detail));
         }
-        self.keep(digest, &reply.body).await;
+        self.keep(digest, &reply.body);
         Ok(reply.body)
     }
 

@@ -160,9 +160,16 @@ impl Registry {
     }
 
     /// Keeps content whose digest was checked.
-    async fn keep(&self, digest: &Digest, bytes: &Bytes) {
+    fn keep(&self, digest: &Digest, bytes: &Bytes) {
         if let Some(cache) = &self.0.cache {
-            cache.keep(digest, bytes).await;
+            drop(cache.keep(digest, bytes));
+        }
+    }
+
+    /// Keeps what `lookup` served; of a digest that is known anyway.
+    fn keep_served(&self, repository: &Repository, lookup: &str, digest: &Digest) {
+        if let Some(cache) = self.0.cache.as_ref().filter(|_| lookup.parse::<Digest>().is_err()) {
+            drop(cache.keep_served(repository, lookup, digest));
         }
     }
 
