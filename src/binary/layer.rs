@@ -66,11 +66,11 @@ fn program(file: impl Read, executable: bool) -> Result<Option<Program>> {
     let mut bytes = Vec::new();
     let mut file = file.take(Program::ENOUGH);
     (&mut file).take(4).read_to_end(&mut bytes)?;
-    if !bytes.starts_with(b"MZ") && !(executable && bytes.starts_with(b"\x7fELF")) {
-        return Ok(None);
+    if bytes.starts_with(b"MZ") || (executable && bytes.starts_with(b"\x7fELF")) {
+        file.read_to_end(&mut bytes)?;
+        return Ok(Program::read(&bytes));
     }
-    file.read_to_end(&mut bytes)?;
-    Ok(Program::read(&bytes))
+    Ok(None)
 }
 
 /// An image's files.

@@ -4,6 +4,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
+use crate::engines::OwnEngine;
 use crate::support::{DebianRegistry, ImageGuard, Workspace, busybox_base, busybox_program, docker_ok};
 
 const PLATFORMS: [&str; 2] = ["linux/amd64", "linux/arm64"];
@@ -264,21 +265,42 @@ fn what_a_base_brings_is_not_judged() {
 #[test]
 fn machines_push_one_platform_each_and_a_third_reconciles() {
     let project = Project::new("machines", COPIES);
-    project.said(&["release"]);
-    let alone = project.served(&project.registry, "machines:1");
-    let lock = project.lock();
-    std::fs::remove_file(project.workspace.path().join("manifests.lock")).unwrap();
-
-    project.said(&["push", "--platform", "linux/amd64", "--metadata-file", "target/a.json"]);
-    project.said(&["push", "--platform", "linux/arm64", "--metadata-file", "target/b.json"]);
+    let push = |engine: &OwnEngine, platform: &str, file: &str| {
+        let arguments = ["push", "--platform", platform, "--metadata-file", file];
+        let output = project
+            .workspace
+            .manifests(&arguments)
+            .env("DOCKER_HOST", engine.docker_host())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    std::fs::create_dir_all(project.workspace.path().join("target")).unwrap();
+    std::thread::scope(|machines| {
+        machines.spawn(|| push(&OwnEngine::start(), "linux/amd64", "target/a.json"));
+        machines.spawn(|| push(&OwnEngine::start(), "linux/arm64", "target/b.json"));
+    });
     let incomplete = project.run(&["reconcile", "--images", "target/a.json"]);
     let stderr = String::from_utf8_lossy(&incomplete.stderr);
     assert_eq!(incomplete.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("none of target/a.json has machines for linux/arm64"), "{stderr}");
 
-    project.said(&["reconcile", "--images", "target/a.json", "target/b.json"]);
-    assert_eq!(project.served(&project.registry, "machines:1"), alone);
-    assert_eq!(project.lock(), lock);
+    project.said(&[&["reconcile", "--images", "target/a.json", "target/b.json"][..], &NO_ENGINE].concat());
+    let together = project.served(&project.registry, "machines:1");
+    let lock = project.lock();
+
+    // The same images, and one machine that knows nothing of the others: the list is the same to the byte.
+    let skopeo = ["delete", "--tls-verify=false"];
+    let list = format!("docker://{}/machines@{together}", project.registry.host());
+    let deleted = std::process::Command::new("skopeo").args(skopeo).arg(list).status().unwrap();
+    assert!(deleted.success());
+    std::fs::remove_file(project.workspace.path().join("manifests.lock")).unwrap();
+    project.said(&[&["reconcile"][..], &NO_ENGINE].concat());
+    assert_eq!(project.served(&project.registry, "machines:1"), together);
+
+    // What the machines said of their images is locked: nothing is left to build.
+    project.workspace.write("manifests.lock", &lock);
+    project.said(&[&["release", "--locked"][..], &NO_ENGINE].concat());
 }
 
 #[test]
