@@ -281,6 +281,9 @@ fn save(folder: &Path, name: &str, entries: &BTreeMap<String, Entry>) -> Result<
         file.write_all(b"\n")?;
         file.as_file().sync_all()?;
         file.persist(&path)?;
+        // The name is as lasting as the bytes only once the folder is written, too.
+        #[cfg(unix)]
+        std::fs::File::open(folder)?.sync_all()?;
         Ok(())
     };
     write().with_context(|| format!("could not write {}", path.display()))

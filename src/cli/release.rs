@@ -126,7 +126,7 @@ async fn publish(
             if let Ok(mut confirmed) = confirmed.lock() {
                 confirmed.insert(target.clone());
             }
-            return forget(context, &journal, target);
+            forget(context, &journal, target);
         }
         context.on_event(event);
     })

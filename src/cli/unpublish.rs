@@ -20,7 +20,7 @@ pub(super) async fn run(context: &Context, arguments: &Unpublish) -> Result<Exit
     // The name is that of a target, or the declaration would have been refused.
     let Some(target) = declaration.targets.first() else { return Ok(Exit::Done) };
 
-    let read = target.repositories.iter().map(|repository| contents(&registry, repository));
+    let read = target.repositories.iter().map(|repository| contents(&registry, repository, target));
     let plan = plan::unpublish(target, &try_join_all(read).await?);
     if !arguments.yes {
         context.print(|style| report::plan_text(&plan, style), || report::plan_json(&plan))?;

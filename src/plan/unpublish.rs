@@ -17,6 +17,8 @@ pub struct Contents {
     pub tags: BTreeMap<String, Digest>,
     /// The entries of every list behind a tag, and of the lists within those.
     pub lists: BTreeMap<Digest, Vec<Descriptor>>,
+    /// What refers to a manifest as its subject; read only for what the tags to delete lead to.
+    pub referrers: BTreeMap<Digest, Vec<Descriptor>>,
 }
 
 /// What will be deleted for one target.
@@ -54,7 +56,7 @@ pub struct TagRemoval {
 pub struct ManifestRemoval {
     /// Its digest.
     pub digest: Digest,
-    /// What it is: `list`, a platform, `attestation`.
+    /// What it is: `list`, a platform, `attestation`, `referrer`.
     pub what: String,
     /// What else holds it, so that it stays; `None` when it goes.
     pub held_by: Option<Holder>,
@@ -148,15 +150,18 @@ fn manifests(contents: &Contents, names: &[&str]) -> Vec<ManifestRemoval> {
 }
 
 impl Contents {
-    /// All that the list `digest` holds, with what it is, each before what it holds itself.
-    fn below(&self, digest: &Digest) -> Vec<(Digest, String)> {
+    /// All that goes with the manifest `digest`, with what it is, each before what goes with it: the entries of a list, and
+    /// what refers to any of them.
+    pub(crate) fn below(&self, digest: &Digest) -> Vec<(Digest, String)> {
         let mut found: Vec<(Digest, String)> = Vec::new();
         let mut seen = BTreeSet::from([digest]);
         let mut open = vec![digest];
         while let Some(list) = open.pop() {
-            for entry in self.lists.get(list).into_iter().flatten() {
+            let entries = self.lists.get(list).into_iter().flatten().map(|entry| (entry, what(entry)));
+            let referrers = self.referrers.get(list).into_iter().flatten();
+            for (entry, what) in entries.chain(referrers.map(|entry| (entry, "referrer".to_owned()))) {
                 if seen.insert(&entry.digest) {
-                    found.push((entry.digest.clone(), what(entry)));
+                    found.push((entry.digest.clone(), what));
                     open.push(&entry.digest);
                 }
             }
@@ -207,6 +212,28 @@ mod tests {
             repository: "registry.test/team/app".parse().unwrap(),
             tags: tags.iter().map(tag).collect(),
             lists: lists.iter().map(list).collect(),
+            referrers: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn what_refers_to_a_manifest_goes_and_stays_with_it() {
+        let target = target(&["linux/amd64"]);
+        let lists: &[(&str, &[&str])] = &[("L", &["linux/amd64", "linux/arm64"])];
+        let mut contents = contents(&[("1.0", "L"), ("2.0", "linux/amd64")], lists);
+        for (subject, referrer) in [("L", "sbom"), ("sbom", "its signature"), ("linux/amd64", "kept")] {
+            contents.referrers.insert(digest(subject), vec![entry(referrer)]);
+        }
+        let plan = unpublish(&target, &[contents]);
+        let gone = |name: &str| {
+            let mut found =
+                plan.places[0].manifests.iter().filter(|manifest| manifest.digest == digest(name));
+            found.next().unwrap().held_by.is_none()
+        };
+        for (name, expected) in
+            [("L", true), ("sbom", true), ("its signature", true), ("linux/amd64", false), ("kept", false)]
+        {
+            assert_eq!(gone(name), expected, "{name}");
         }
     }
 

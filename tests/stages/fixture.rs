@@ -123,6 +123,12 @@ impl Client {
         fetched.unwrap().bytes.to_vec()
     }
 
+    pub(crate) fn finds_referrers(&self, repository: &str, digest: &str) -> bool {
+        let repository: Repository = repository.parse().unwrap();
+        let digest = digest.parse().unwrap();
+        !self.runtime.block_on(self.registry.referrers(&repository, &digest)).unwrap().is_empty()
+    }
+
     /// A small image of `linux/ARCH` with these labels under `REPOSITORY:ARCH`.
     pub(crate) fn push_image(&self, repository: &str, arch: &str, labels: &serde_json::Value) -> Digest {
         let layer = format!("layer of {arch}");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::fixture::{Client, OCI_INDEX, Ruled, Say, run};
+use crate::fixture::{Client, OCI_IMAGE, OCI_INDEX, Ruled, Say, run};
 use crate::support::{DebianRegistry, Workspace};
 
 /// A target published in `HOST/app` from images in `HOST/images`.
@@ -36,6 +36,24 @@ impl Published {
         Self { client, workspace, app, list, children }
     }
 
+    /// Adds a manifest that refers to the list, as signing tools do: under a tag where the registry does not find it.
+    fn add_referrer(&self) -> String {
+        let (client, app) = (&self.client, self.app.as_str());
+        let mut image: Value = serde_json::from_slice(&client.get(app, &self.children[0])).unwrap();
+        let size = client.get(app, &self.list).len();
+        image["subject"] = json!({ "mediaType": OCI_INDEX, "digest": self.list, "size": size });
+        let bytes = image.to_string();
+        let digest = manifests::digest::Digest::of(bytes.as_bytes());
+        client.put(app, digest.as_str(), OCI_IMAGE, bytes.as_bytes());
+        if !client.finds_referrers(app, &self.list) {
+            let referrers = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests":
+                [{ "mediaType": OCI_IMAGE, "digest": digest, "size": bytes.len() }] });
+            client.put(app, &self.list.replace(':', "-"), OCI_INDEX, referrers.to_string().as_bytes());
+        }
+        assert!(client.finds_referrers(app, &self.list));
+        digest.to_string()
+    }
+
     fn serves(&self, lookup: &str) -> bool {
         self.client.served(&self.app, lookup).is_some()
     }
@@ -55,6 +73,10 @@ fn without_yes_it_shows_what_would_go() {
     for line in ["- :1.0", "- :latest", "- list", "- linux/amd64", "- linux/arm64"] {
         assert!(ran.stdout.contains(line), "{line}: {}", ran.stdout);
     }
+    let json = run(&published.workspace, &["unpublish", "app", "--format", "json"]);
+    let place = &json.json()["repositories"][0];
+    assert_eq!(place["tags"][1], json!({ "name": "latest", "digest": published.list }));
+    assert_eq!(place["manifests"][1]["delete"], true);
     assert!(published.serves_all());
     run(&published.workspace, &["unpublish"]).ends(2, &["<TARGET>"]);
     run(&published.workspace, &["unpublish", "ap", "--yes"]).ends(2, &["did you mean `app`?"]);
@@ -65,12 +87,21 @@ fn tags_go_and_what_only_they_held() {
     let (embedded, debian) = (Ruled::start(), DebianRegistry::start());
     for host in [embedded.host(), debian.host()] {
         let published = Published::on(&host);
+        let referrer = published.add_referrer();
         let ran = run(&published.workspace, &["unpublish", "app", "--yes", "--format", "json"]);
-        ran.ends(0, &[]);
+        ran.ends(0, &["- referrer"]);
         let account = ran.json();
         let place = &account["repositories"][0];
-        assert_eq!(place["tags"], json!(["1.0", "latest"]), "{host}");
-        assert_eq!(place["manifests"].as_array().unwrap().len(), 3, "{host}");
+        let tags = place["tags"].as_array().unwrap();
+        assert_eq!(tags[..2], ["1.0", "latest"], "{host}");
+        // Without an API for referrers, a tag and the list at it lead to them.
+        let by_tag = usize::from(host == debian.host());
+        assert_eq!(
+            (tags.len(), place["manifests"].as_array().unwrap().len()),
+            (2 + by_tag, 4 + by_tag),
+            "{host}"
+        );
+        assert!(!published.serves(&referrer), "{host}");
         for lookup in
             ["1.0", "latest", &published.list].into_iter().chain(published.children.iter().map(|c| &**c))
         {
@@ -130,6 +161,19 @@ fn a_registry_that_deletes_nothing_is_named() {
     let ran = run(&published.workspace, &["unpublish", "app", "--yes"]);
     ran.ends(1, &[&format!("{} deletes nothing", debian.host()), "switched deletion off"]);
     assert!(published.serves_all());
+
+    // Another registry of the same target is gone through all the same.
+    let embedded = Ruled::start();
+    let other = format!("{}/app", embedded.host());
+    let text = published.workspace.read("manifests.toml");
+    let both =
+        text.replace(&format!("\"{}\"", published.app), &format!("[\"{}\", \"{other}\"]", published.app));
+    published.workspace.write("manifests.toml", &both);
+    run(&published.workspace, &["reconcile"]).ends(0, &[]);
+    assert!(published.client.served(&other, "1.0").is_some());
+    let ran = run(&published.workspace, &["unpublish", "app", "--yes"]);
+    ran.ends(4, &[&format!("{}: deleted nothing", published.app), &format!("deleted {other}:1.0")]);
+    assert!(published.serves_all() && published.client.served(&other, "1.0").is_none());
 }
 
 #[test]
