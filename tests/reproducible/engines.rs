@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::support::free_port;
+
 /// A daemon with its own data on a socket of its own; it ends when this is dropped.
 pub(crate) struct OwnEngine {
     process: Child,
+    _bridge: Bridge,
     folder: TempDir,
 }
 
@@ -19,10 +22,11 @@ impl OwnEngine {
         let path = |name: &str| folder.path().join(name);
         fs::write(path("config.json"), "{}").unwrap();
         let log = File::create(path("log")).unwrap();
+        let bridge = Bridge::new();
         let process = Command::new("dockerd")
             .args([
                 "--bridge",
-                "none",
+                &bridge.name,
                 "--iptables=false",
                 "--storage-driver",
                 "fuse-overlayfs",
@@ -42,7 +46,7 @@ impl OwnEngine {
             .stderr(log)
             .spawn()
             .expect("dockerd starts");
-        let mut engine = Self { process, folder };
+        let mut engine = Self { process, _bridge: bridge, folder };
         let deadline = Instant::now() + Duration::from_secs(60);
         while !engine.answers() {
             let ended = engine.process.try_wait().unwrap();
@@ -67,6 +71,34 @@ impl OwnEngine {
         asked.args(["--host", &self.docker_host(), "version"]).stdout(Stdio::null()).stderr(Stdio::null());
         self.socket().exists() && asked.status().is_ok_and(|status| status.success())
     }
+}
+
+/// A network bridge for one daemon. Told to have none, a daemon would remove `docker0`, which is the other engine's.
+struct Bridge {
+    name: String,
+}
+
+impl Bridge {
+    fn new() -> Self {
+        // A free port is nobody else's number at this moment.
+        let port = free_port();
+        let bridge = Self { name: format!("own{port}") };
+        ip(&["link", "add", &bridge.name, "type", "bridge"]);
+        ip(&["address", "add", &format!("10.231.{}.1/24", port % 256), "dev", &bridge.name]);
+        ip(&["link", "set", &bridge.name, "up"]);
+        bridge
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["link", "delete", &self.name]).status();
+    }
+}
+
+fn ip(arguments: &[&str]) {
+    let status = Command::new("ip").args(arguments).status().expect("ip starts");
+    assert!(status.success(), "`ip {}` failed", arguments.join(" "));
 }
 
 impl Drop for OwnEngine {
