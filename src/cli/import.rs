@@ -13,6 +13,7 @@ use crate::edit::list::target_of;
 use crate::edit::{Change, NewTarget, free_name};
 use crate::error::{Exit, Failure};
 use crate::import::{self, Imported};
+use crate::lock;
 use crate::observe;
 use crate::plan::Options;
 use crate::publish::{From, prepare};
@@ -122,7 +123,8 @@ async fn would_change(
 ) -> Result<()> {
     let mut only = declaration.clone();
     only.targets.retain(|target| names.contains(&&target.name));
-    for planned in prepare(registry, &only, From::Registry, Options::default()).await? {
+    let lock = lock::read(&declaration.root.join(lock::FILE_NAME))?;
+    for planned in prepare(registry, &only, From::Registry, &lock, Options::default()).await? {
         for problem in &planned.plan.problems {
             context.progress.warn(&format!("`reconcile` would refuse: {}", problem.message));
         }

@@ -7,8 +7,10 @@ mod doctor;
 mod import;
 mod init;
 mod inspect;
+mod keeper;
 mod manifest;
 mod plan;
+mod promote;
 mod reconcile;
 #[cfg(feature = "embedded-registry")]
 mod registry;
@@ -16,6 +18,7 @@ mod release;
 mod signals;
 mod stages;
 mod unpublish;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -69,6 +72,8 @@ async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Push(arguments) => stages::push(context, &arguments).await,
         Command::Reconcile(arguments) => reconcile::run(context, &arguments).await,
         Command::Plan(arguments) => plan::run(context, &arguments).await,
+        Command::Verify(arguments) => verify::run(context, &arguments).await,
+        Command::Promote(arguments) => promote::run(context, &arguments).await,
         Command::Unpublish(arguments) => unpublish::run(context, &arguments).await,
         Command::Inspect(arguments) => inspect::inspect(context, &arguments).await,
         Command::Import(arguments) => import::run(context, &arguments).await,

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::facts::Needs;
 use super::fields::Fields;
-use super::model::{Attestations, Format, TagPolicy, Undeclared, WithoutEmulator};
+use super::model::{
+    Attestations, BinaryCheck, CargoTool, Format, Libc, TagPolicy, Undeclared, WithoutEmulator,
+};
 use super::problems::{Problem, Problems, Span};
 use super::tree::{self, Table, Text, Value};
 
@@ -49,6 +51,7 @@ pub(super) struct TargetTable {
     pub(super) format: Format,
     pub(super) annotations: Vec<(Text, Text)>,
     pub(super) package: Option<Text>,
+    pub(super) binary_check: BinaryCheck,
 }
 
 #[derive(Clone, Debug)]
@@ -86,8 +89,20 @@ pub(super) struct BuildTable {
     pub(super) pull: bool,
     pub(super) before: Vec<Text>,
     pub(super) extra_args: Vec<Text>,
+    pub(super) cargo: Option<CargoTable>,
     /// Where `build` stands.
     pub(super) span: Span,
+}
+
+/// `build.cargo`.
+#[derive(Clone, Debug)]
+pub(super) struct CargoTable {
+    pub(super) package: Option<Text>,
+    pub(super) bin: Option<Text>,
+    pub(super) profile: Option<Text>,
+    pub(super) features: Vec<Text>,
+    pub(super) libc: Libc,
+    pub(super) with: CargoTool,
 }
 
 #[derive(Clone, Debug)]
@@ -124,6 +139,7 @@ const TARGET_KEYS: &[&str] = &[
     "format",
     "annotations",
     "package",
+    "binary-check",
 ];
 const PLATFORM_KEYS: &[&str] = &["image", "build", "os-version", "os-features", "annotations", "smoke"];
 const BUILD_KEYS: &[&str] = &[
@@ -140,7 +156,9 @@ const BUILD_KEYS: &[&str] = &[
     "pull",
     "before",
     "extra-args",
+    "cargo",
 ];
+const CARGO_KEYS: &[&str] = &["package", "bin", "profile", "features", "target-libc", "with"];
 const SMOKE_KEYS: &[&str] = &["command", "expect", "timeout", "without-emulator"];
 const REGISTRY_KEYS: &[&str] =
     &["ca-file", "client-cert", "client-key", "insecure", "plain-http", "max-connections"];
@@ -156,6 +174,11 @@ const UNDECLARED: &[(&str, Undeclared)] = &[
 const ATTESTATIONS: &[(&str, Attestations)] = &[("keep", Attestations::Keep), ("drop", Attestations::Drop)];
 const FORMATS: &[(&str, Format)] =
     &[("auto", Format::Auto), ("docker", Format::Docker), ("oci", Format::Oci)];
+const BINARY_CHECK: &[(&str, BinaryCheck)] =
+    &[("error", BinaryCheck::Error), ("warn", BinaryCheck::Warn), ("off", BinaryCheck::Off)];
+const LIBC: &[(&str, Libc)] = &[("musl", Libc::Musl), ("gnu", Libc::Gnu)];
+const CARGO_TOOLS: &[(&str, CargoTool)] =
+    &[("cargo", CargoTool::Cargo), ("cross", CargoTool::Cross), ("zigbuild", CargoTool::Zigbuild)];
 const WITHOUT_EMULATOR: &[(&str, WithoutEmulator)] =
     &[("fail", WithoutEmulator::Fail), ("warn", WithoutEmulator::Warn)];
 
@@ -236,6 +259,7 @@ impl TargetTable {
         let format = fields.one_of("format", FORMATS).unwrap_or(Format::Auto);
         let annotations = fields.table_of_strings("annotations");
         let package = fields.string("package");
+        let binary_check = fields.one_of("binary-check", BINARY_CHECK).unwrap_or(BinaryCheck::Error);
         let tables = fields.table("platform", "tables `platform.\"OS/ARCH\"`");
         for key in ["repository", "tags"] {
             if fields.lacks(key) {
@@ -274,6 +298,7 @@ impl TargetTable {
             format,
             annotations,
             package,
+            binary_check,
         }
     }
 }
@@ -347,7 +372,24 @@ impl BuildTable {
             pull: fields.boolean("pull").unwrap_or(false),
             before: fields.strings("before"),
             extra_args: fields.strings("extra-args"),
+            cargo: CargoTable::of(&mut fields),
             span,
+        })
+    }
+}
+
+impl CargoTable {
+    /// `cargo` of `build`.
+    fn of(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        let table = fields.table("cargo", "a table")?;
+        let mut fields = Fields::new(table, "`build.cargo`", CARGO_KEYS, fields.problems);
+        Some(Self {
+            package: fields.string("package"),
+            bin: fields.string("bin"),
+            profile: fields.string("profile"),
+            features: fields.strings("features"),
+            libc: fields.one_of("target-libc", LIBC).unwrap_or(Libc::Musl),
+            with: fields.one_of("with", CARGO_TOOLS).unwrap_or(CargoTool::Cargo),
         })
     }
 }

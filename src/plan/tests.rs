@@ -7,7 +7,7 @@ mod invariants;
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::config::Image;
+use crate::config::{BinaryCheck, Image};
 use crate::manifest::{ImageConfig, PlatformFields, REFERENCE_DIGEST, REFERENCE_TYPE};
 use crate::platform::Platform;
 
@@ -35,6 +35,7 @@ pub(super) fn target(platforms: &[&str]) -> Target {
         attestations: Attestations::Keep,
         format: Format::Auto,
         annotations: BTreeMap::new(),
+        binary_check: BinaryCheck::Error,
         version: Some(semver::Version::new(1, 0, 0)),
     }
 }
@@ -65,6 +66,7 @@ fn unpublished(target: &Target) -> ObservedTarget {
             })
             .collect(),
         images: images.into_iter().map(ObservedImage::Found).collect(),
+        known: BTreeSet::new(),
         hanging: Hanging::default(),
     }
 }
@@ -172,6 +174,10 @@ fn a_platform_comes_and_goes() {
         diff(&less, &observed),
         ["= linux/amd64", "= linux/arm64", "! linux/arm/v7", "~ :1.0", refused]
     );
+    let mut locked = observed.clone();
+    let lists = observed.places[0].tags[0].list().unwrap();
+    locked.known = lists.list.entries.iter().map(|entry| entry.digest.clone()).collect();
+    assert_eq!(diff(&less, &locked), ["= linux/amd64", "= linux/arm64", "- linux/arm/v7", "~ :1.0"]);
     less.undeclared = Undeclared::Remove;
     assert_eq!(diff(&less, &observed), ["= linux/amd64", "= linux/arm64", "- linux/arm/v7", "~ :1.0"]);
     less.undeclared = Undeclared::Keep;

@@ -39,10 +39,11 @@ fn entry_line(entry: &EntryPlan) -> Line {
             ('~', format!("{} → {}  ({})", of(from), of(entry), why.join("; ")))
         }
         EntryChange::Remove { entry } => ('-', format!("{}  (not declared)", of(entry))),
-        EntryChange::Pending { published: Some(entry) } => {
-            ('?', format!("{} → known after the build", of(entry)))
+        EntryChange::Pending { published, why } => {
+            let from = published.as_ref().map(|entry| format!("{} → ", of(entry))).unwrap_or_default();
+            let why = if why.is_empty() { String::new() } else { format!("  ({})", why.join("; ")) };
+            ('?', format!("{from}known after the build{why}"))
         }
-        EntryChange::Pending { published: None } => ('?', "known after the build".to_owned()),
         EntryChange::Undecided { entry } => {
             ('!', format!("{}  (not declared; `undeclared` decides)", of(entry)))
         }
@@ -227,7 +228,7 @@ fn entry_json(plan: &EntryPlan) -> Value {
             EntryChange::Add { entry } => ("add", None, Some(entry), &[]),
             EntryChange::Replace { from, entry, why } => ("replace", Some(from), Some(entry), why),
             EntryChange::Remove { entry } => ("remove", Some(entry), None, &[]),
-            EntryChange::Pending { published } => ("pending", published.as_ref(), None, &[]),
+            EntryChange::Pending { published, why } => ("pending", published.as_ref(), None, why),
             EntryChange::Undecided { entry } => ("undecided", Some(entry), None, &[]),
         };
     json!({

@@ -12,6 +12,7 @@ use manifests::apply::Applied;
 use manifests::config::{self, Declaration, Facts, Package, Strictness};
 use manifests::digest::Digest;
 use manifests::embedded::{Options, Server};
+use manifests::lock::Lock;
 use manifests::plan;
 use manifests::publish::{From, apply_all, prepare, stop_on_problems};
 use manifests::registry::{self, Credentials, Patience, Registry, Secret};
@@ -216,7 +217,9 @@ impl World {
     /// Whether another run would change something.
     pub(crate) async fn would_change(&self) -> Result<bool> {
         let registry = self.registry(PATIENCE, || {});
-        let planned = prepare(&registry, &self.declaration, From::Registry, plan::Options::default()).await?;
+        let planned =
+            prepare(&registry, &self.declaration, From::Registry, &Lock::default(), plan::Options::default())
+                .await?;
         stop_on_problems(&planned)?;
         Ok(planned.iter().any(|planned| planned.plan.is_change()))
     }
@@ -235,7 +238,8 @@ impl World {
 
 /// What `reconcile` does with a declaration.
 pub(crate) async fn reconcile(registry: &Registry, declaration: &Declaration) -> Result<Vec<Applied>> {
-    let planned = prepare(registry, declaration, From::Registry, plan::Options::default()).await?;
+    let planned =
+        prepare(registry, declaration, From::Registry, &Lock::default(), plan::Options::default()).await?;
     stop_on_problems(&planned)?;
     let plans: Vec<_> = planned.into_iter().map(|planned| planned.plan).collect();
     apply_all(registry, &plans, &|_| {}).await

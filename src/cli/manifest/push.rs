@@ -1,15 +1,19 @@
 //! `manifest push`: reconciles the one target that publishes a list.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 
 use super::args::Push;
 use crate::apply::Applied;
 use crate::cli::args::Targets;
 use crate::cli::context::Context;
+use crate::cli::keeper::{Confirmed, Keeper};
 use crate::config::Strictness;
 use crate::declared_file::DeclarationFile;
 use crate::edit::list;
 use crate::error::Exit;
+use crate::lock;
 use crate::plan::{EntryChange, Options, TargetPlan};
 use crate::publish::{From, announce, apply_all, prepare, stop_on_problems};
 use crate::registry::Access;
@@ -25,10 +29,19 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> Result<Exit> {
     let registry = context.registry(Some(&declaration))?;
     announce(&registry, &declaration, Access::Push)?;
 
-    let planned = prepare(&registry, &declaration, From::Registry, Options::default()).await?;
+    let lock_file = declaration.root.join(lock::FILE_NAME);
+    let lock = lock::read(&lock_file)?;
+    let planned = prepare(&registry, &declaration, From::Registry, &lock, Options::default()).await?;
     stop_on_problems(&planned)?;
-    let plans: Vec<TargetPlan> = planned.into_iter().map(|planned| planned.plan).collect();
-    let applied = apply_all(&registry, &plans, &|event| context.keep_event(event)).await?;
+    let plans: Vec<TargetPlan> = planned.iter().map(|planned| planned.plan.clone()).collect();
+    let confirmed = Confirmed::default();
+    let applied = apply_all(&registry, &plans, &|event| {
+        confirmed.hear(&event);
+        context.keep_event(event);
+    })
+    .await?;
+    let keeper = Keeper { file: &lock_file, lock: &lock, declaration: &declaration, all: false };
+    keeper.write(&planned, &confirmed, &BTreeMap::new())?;
 
     context.print(|_| lines(&plans, &applied), || report::summary::json(&applied))?;
     if arguments.purge {
