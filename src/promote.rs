@@ -108,7 +108,7 @@ async fn place(
     let tags = try_join_all(names.iter().map(|name| async move {
         let head = registry.head_manifest(to, name).await?;
         let action = match head {
-            None => TagAction::Create,
+            None => TagAction::Create { unseen: false },
             Some(head) if head.digest == *digest => TagAction::Unchanged { digest: head.digest },
             Some(head) => TagAction::Replace { from: head.digest },
         };

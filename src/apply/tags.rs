@@ -74,8 +74,9 @@ async fn look(registry: &Registry, job: Job<'_>) -> Result<Look> {
     let digest = async {
         match registry.head_manifest(&place.repository, &tag.name).await {
             Ok(head) => anyhow::Ok(head.map(|head| head.digest)),
-            // Planned with `--first-publish`: it was unreadable then, too.
-            Err(error) if error.is_unreadable() && tag.action == TagAction::Create => Ok(None),
+            Err(error) if error.is_unreadable() && tag.action == (TagAction::Create { unseen: true }) => {
+                Ok(None)
+            }
             Err(error) => Err(error.into()),
         }
     };

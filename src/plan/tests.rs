@@ -121,7 +121,7 @@ fn diff(target: &Target, observed: &ObservedTarget) -> Vec<String> {
         for tag in &place.tags {
             lines.push(match &tag.action {
                 TagAction::Unchanged { .. } => format!("= :{}", tag.name),
-                TagAction::Create => format!("+ :{}", tag.name),
+                TagAction::Create { .. } => format!("+ :{}", tag.name),
                 TagAction::Replace { .. } => format!("~ :{}", tag.name),
                 TagAction::ReplaceImage { .. } => format!("~ :{} image → list", tag.name),
                 TagAction::Skipped { why, .. } => format!("  :{} ({why})", tag.name),
@@ -370,7 +370,10 @@ fn a_registry_that_does_not_say_whether_a_tag_exists_stops_the_run() {
         ["+ linux/amd64", "! :1.0", "error: registry.test/team/app:1.0 cannot be read: 403 Forbidden"]
     );
     let first = plan(&target, &observed, Options { first_publish: true });
-    assert_eq!((first.problems.len(), &first.places[0].tags[0].action), (0, &TagAction::Create));
+    assert_eq!(
+        (first.problems.len(), &first.places[0].tags[0].action),
+        (0, &TagAction::Create { unseen: true })
+    );
 }
 
 #[test]

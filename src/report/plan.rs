@@ -56,7 +56,7 @@ fn tag_line(tag: &TagPlan, place: &PlacePlan) -> Line {
     let or_none = |digest: &Option<Digest>| digest.as_ref().map_or("none".to_owned(), Digest::short);
     let (sign, detail) = match &tag.action {
         TagAction::Unchanged { digest } => ('=', digest.short()),
-        TagAction::Create => ('+', format!("{to}  (new tag)")),
+        TagAction::Create { .. } => ('+', format!("{to}  (new tag)")),
         TagAction::Replace { from } => ('~', format!("{} → {to}", from.short())),
         TagAction::ReplaceImage { from } => ('~', format!("{} → {to}  (image → list)", from.short())),
         TagAction::Skipped { from, why } => ('=', format!("{}  (skipped: {why})", or_none(from))),
@@ -243,7 +243,7 @@ fn entry_json(plan: &EntryPlan) -> Value {
 fn tag_json(tag: &TagPlan) -> Value {
     let (action, why) = match &tag.action {
         TagAction::Unchanged { .. } => ("unchanged", None),
-        TagAction::Create => ("create", None),
+        TagAction::Create { .. } => ("create", None),
         TagAction::Replace { .. } => ("replace", None),
         TagAction::ReplaceImage { .. } => ("replace", Some("it serves a plain image")),
         TagAction::Skipped { why, .. } => ("skipped", Some(why.as_str())),
