@@ -9,8 +9,10 @@ pub mod cargo;
 pub mod cli;
 pub mod config;
 pub mod content;
+pub mod declared_file;
 pub mod digest;
 pub mod dockerfile;
+pub mod edit;
 #[cfg(feature = "embedded-registry")]
 pub mod embedded;
 pub mod engine;
@@ -19,6 +21,7 @@ pub mod facts;
 pub mod fingerprint;
 pub mod freshness;
 pub mod groundwork;
+pub mod import;
 pub mod init;
 mod inner_path;
 pub mod journal;
@@ -40,5 +43,6 @@ pub mod registry;
 #[cfg(feature = "embedded-registry")]
 pub mod rehearsal;
 pub mod report;
+pub mod rewrite;
 pub mod suggest;
 pub mod verify;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::manifest::args::ManifestCommand;
 use crate::platform::Platform;
 use crate::reference::{Reference, Repository};
 use crate::report::style::Style;
@@ -129,6 +130,13 @@ pub(super) enum Command {
     Inspect(Inspect),
     /// Show the tags of a repository.
     Tags(Tags),
+    /// Declare what a registry serves already, or what a manifest-tool or GoReleaser file describes.
+    Import(super::import::Import),
+    /// The commands of `docker manifest`, on the declaration.
+    Manifest {
+        #[command(subcommand)]
+        command: ManifestCommand,
+    },
     /// Write a first manifests.toml from the Dockerfile found here.
     Init(Init),
     /// Validate the declaration, offline: every problem at once, with line and column.

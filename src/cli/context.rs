@@ -131,12 +131,17 @@ impl Context {
         if matches!(event, Event::Confirmed(_)) {
             return;
         }
+        self.progress.line(&event.to_string());
+        self.keep_event(event);
+    }
+
+    /// A step of applying, kept for an interrupted run's account.
+    pub(super) fn keep_event(&self, event: Event) {
         if matches!(event, Event::Tagged(..))
             && let Ok(mut ledger) = self.ledger.lock()
         {
             ledger.published.push(event.to_string());
         }
-        self.progress.line(&event.to_string());
     }
 
     pub(super) fn stdout_style(&self) -> Style {

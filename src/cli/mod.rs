@@ -4,9 +4,11 @@ mod args;
 mod check;
 mod context;
 mod doctor;
+mod import;
 mod init;
 mod inspect;
 mod keeper;
+mod manifest;
 mod plan;
 mod promote;
 mod reconcile;
@@ -36,7 +38,10 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             // `--help` and `--version` are no errors; clap prints each where it belongs.
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            let exit = match error.use_stderr() {
+                true => manifest::args::usage_exit(&error).unwrap_or(Exit::Usage),
+                false => Exit::Done,
+            };
             let _ = error.print();
             return ExitCode::from(exit.code());
         }
@@ -71,6 +76,8 @@ async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Promote(arguments) => promote::run(context, &arguments).await,
         Command::Unpublish(arguments) => unpublish::run(context, &arguments).await,
         Command::Inspect(arguments) => inspect::inspect(context, &arguments).await,
+        Command::Import(arguments) => import::run(context, &arguments).await,
+        Command::Manifest { command } => manifest::run(context, command).await,
         Command::Tags(arguments) => inspect::tags(context, &arguments).await,
         Command::Init(arguments) => init::run(context, &arguments),
         Command::Check(arguments) => check::run(context, &arguments),

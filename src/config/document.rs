@@ -125,6 +125,7 @@ pub(super) struct RegistryTable {
     pub(super) max_connections: Option<usize>,
 }
 
+const NO_TARGET: &str = "no target is declared";
 const TARGET_KEYS: &[&str] = &[
     "repository",
     "tags",
@@ -194,7 +195,7 @@ impl Document {
             .collect();
         if targets.is_empty() && problems.is_empty() {
             let help = "declare one: `[target.NAME]` with `repository`, `tags` and `platforms`";
-            problems.push(Problem::new(&(0..0), "no target is declared").help(help));
+            problems.push(Problem::new(&(0..0), NO_TARGET).help(help));
         }
         let registries = each_table(registries, "registry", &mut problems)
             .map(|(host, table)| RegistryTable::read(host, table, &mut problems))
@@ -207,6 +208,13 @@ impl Document {
             needs: Needs::of(root),
             problems,
         }
+    }
+
+    /// The same document, in which it is no problem that no target is declared, e.g. because the first is about to be.
+    #[must_use]
+    pub fn without_targets(mut self) -> Self {
+        self.problems.retain(|problem| problem.message != NO_TARGET);
+        self
     }
 
     /// What has to be known to resolve it.

@@ -25,7 +25,7 @@ use crate::registry::{Fetched, Registry, RegistryError};
 
 pub use self::contents::contents;
 pub use self::copy::observe_copy;
-pub use self::inspect::{Inspected, InspectedImage, inspect};
+pub use self::inspect::{Inspected, InspectedImage, images, inspect};
 pub use self::released::released_now;
 
 use self::hanging::{Finder, Wanted};

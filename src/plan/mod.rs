@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 pub use copies::{CopyPlan, CopyRole, CopyStage, Hanging, HangingManifest, Missing, ObservedCopy, missing};
 pub use entries::{EntryChange, EntryPlan};
-pub use images::disagreement;
+pub use images::{disagreement, entry};
 pub use newest::{Release, VERSION};
 pub use observed::{FoundImage, ObservedImage, ObservedPlace, ObservedTag, ObservedTarget, PublishedList};
 pub use pin::{Evidence, Pin, pin};

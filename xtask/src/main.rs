@@ -4,6 +4,7 @@
 mod ci;
 mod example;
 mod host;
+mod transcript;
 
 use std::process::ExitCode;
 
@@ -12,6 +13,7 @@ fn main() -> ExitCode {
         Some("bench") => host::exit_code(bench()),
         Some("ci") => host::exit_code(ci::run()),
         Some("example") => host::exit_code(example::run()),
+        Some("transcript") => host::exit_code(transcript::run()),
         _ => manifests::cli::main(),
     }
 }
