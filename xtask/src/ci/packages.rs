@@ -12,9 +12,11 @@ struct Package {
     program: &'static str,
 }
 
-const PACKAGES: [Package; 12] = [
+const PACKAGES: [Package; 13] = [
     // The fixtures' repositories.
     package("git", "git"),
+    // Networks of engines that tests start for themselves.
+    package("iproute2", "ip"),
     // Programs of other platforms: `RUN` and `docker run`.
     package("qemu-user-static", "qemu-aarch64-static"),
     package("binfmt-support", "update-binfmts"),
