@@ -2,6 +2,7 @@
 //! machine. Wall times alone say little about another machine; the ratios and the round trips do.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it tells what it measured")]
 
+mod context;
 mod copy;
 mod fixture;
 mod latency;
@@ -47,6 +48,12 @@ struct Args {
     /// How large the copied layer is, in MiB.
     #[arg(long, default_value_t = 1024)]
     layer: u64,
+    /// How many files a build context of many has.
+    #[arg(long, default_value_t = 100_000)]
+    files: u64,
+    /// How large a build context of one file is, in MiB.
+    #[arg(long, default_value_t = 10_240)]
+    large: u64,
     /// Leave other tools out.
     #[arg(long)]
     alone: bool,
@@ -66,6 +73,8 @@ enum Part {
     Targets,
     /// Copying an image with a large layer to another registry.
     Copy,
+    /// Taking the fingerprint of large build contexts.
+    Context,
 }
 
 fn main() -> ExitCode {
@@ -106,9 +115,14 @@ fn run() -> Result<()> {
         eprintln!("copying a layer of {} MiB", args.layer);
         report.copy = Some(copy::measure(&runtime, &binary, args.layer)?);
     }
+    if wanted(Part::Context) {
+        eprintln!("taking fingerprints");
+        report.context = context::measure(args.times, args.files, args.large)?;
+    }
     if wanted(Part::Release) {
         eprintln!("releasing");
         report.release = release::measure(&binary, args.times)?;
+        report.unchanged_release = Some(release::unchanged(&runtime, &binary, args.times, args.round_trip)?);
     }
 
     print!("{}", report.table());

@@ -4,12 +4,15 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use duct::cmd;
 use serde::Serialize;
 
+use crate::fixture::{Fixture, platforms};
+use crate::measure::{Sample, run};
 use crate::peers::on_path;
 
 /// The platforms of the walkthrough.
@@ -46,6 +49,48 @@ pub(crate) fn measure(binary: &Path, times: u32) -> Result<Vec<Row>> {
         rehearsed: rehearsed.as_secs_f64(),
     };
     Ok(vec![row("changed", changed), row("unchanged", unchanged)])
+}
+
+/// A release of eight platforms after one in which all of them were built, with the registry `round_trip` milliseconds
+/// away.
+pub(crate) fn unchanged(
+    runtime: &tokio::runtime::Runtime,
+    binary: &Path,
+    times: u32,
+    round_trip: u64,
+) -> Result<Sample> {
+    let fixture = runtime.block_on(Fixture::in_memory(Duration::from_millis(round_trip)))?;
+    let workspace = fixture.workspace("release")?;
+    let platforms = platforms(8);
+    let names: Vec<String> = platforms.iter().map(|platform| format!("\"{platform}\"")).collect();
+    let host = fixture.host();
+    let declaration = format!(
+        "[target.app]\nrepository = \"{host}/app\"\ntags = [\"1\"]\nplatforms = [{}]\nbuild.context = \".\"\n",
+        names.join(", ")
+    );
+    fs::write(workspace.join("manifests.toml"), declaration)?;
+    fs::write(workspace.join("Dockerfile"), "FROM scratch\nCOPY content /\n")?;
+    fs::write(workspace.join("content"), &host)?;
+    let release = || {
+        let mut command = Command::new(binary);
+        command.args(["release", "--quiet"]).current_dir(&workspace);
+        command.env("XDG_CACHE_HOME", workspace.join("cache"));
+        command
+    };
+    let measured = run(release()).and_then(|_| {
+        let mut best = None;
+        for _ in 0..times {
+            best = Some(crate::measure::measure(&fixture, vec![release()])?.better(best));
+        }
+        best.context("measured nothing")
+    });
+    let docker = docker()?;
+    for platform in &platforms {
+        let image = format!("{host}/app:1-{}", platform.dashed());
+        // What was never built is not there, and that is as well.
+        let _ = quietly(cmd!(&docker, "image", "rm", "--force", &image), "docker image rm");
+    }
+    measured
 }
 
 fn timed(work: impl FnOnce() -> Result<()>) -> Result<Duration> {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::copy::Copy;
 use crate::measure::Sample;
-use crate::{plot, reconcile, release};
+use crate::{context, plot, reconcile, release};
 
 /// Everything measured in one run.
 #[derive(Debug, Default, Serialize)]
@@ -18,7 +18,10 @@ pub(crate) struct Report {
     pub(crate) round_trip_ms: u64,
     pub(crate) reconcile: Vec<reconcile::Row>,
     pub(crate) copy: Option<Copy>,
+    pub(crate) context: Vec<context::Row>,
     pub(crate) release: Vec<release::Row>,
+    /// A release of eight platforms in which nothing is to be done.
+    pub(crate) unchanged_release: Option<Sample>,
 }
 
 impl Report {
@@ -54,6 +57,12 @@ impl Report {
                  {peak_mib:.0} MiB of memory"
             )?;
         }
+        if !self.context.is_empty() {
+            writeln!(text, "\nFingerprint of a build context\n\n| files | MiB | s |\n|--:|--:|--:|")?;
+        }
+        for context::Row { files, mib, seconds } in &self.context {
+            writeln!(text, "| {files} | {mib} | {seconds:.2} |")?;
+        }
         if !self.release.is_empty() {
             writeln!(text, "\nRelease of two platforms, built, run, pushed and listed\n")?;
             writeln!(
@@ -63,6 +72,15 @@ impl Report {
         }
         for release::Row { work, by_hand, rehearsed } in &self.release {
             writeln!(text, "| {work} | {by_hand:.2} | {rehearsed:.2} | {:.1} |", by_hand / rehearsed)?;
+        }
+        if let Some(sample) = &self.unchanged_release {
+            let Sample { seconds, round_trips, cost, .. } = sample;
+            writeln!(
+                text,
+                "\nRelease of eight platforms, nothing changed, at {} ms of round trip: {seconds:.2} s, \
+                 {round_trips:.1} round trips, {} requests",
+                self.round_trip_ms, cost.requests
+            )?;
         }
         Ok(())
     }
