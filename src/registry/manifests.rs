@@ -234,8 +234,8 @@ impl Registry {
             match reply.header(DIGEST).map(str::parse::<Digest>) {
                 Some(Ok(stored)) if stored.algorithm() == digest.algorithm() && stored != digest => {
                     // What it serves counts, not what it says of it.
-                    match self.head_manifest(repository, lookup).await? {
-                        Some(head) if head.digest == digest => Ok(()),
+                    match self.head_manifest(repository, lookup).await {
+                        Ok(Some(head)) if head.digest == digest => Ok(()),
                         _ => {
                             let detail =
                                 format!("{digest} was sent, and the registry says it stored {stored}");
