@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use crate::apply::Event;
 use crate::config::Declaration;
+use crate::declared_file::DeclarationFile;
 use crate::freshness::Place;
 use crate::lock::{self, Lock, Origin, Written};
 use crate::publish::Planned;
@@ -82,6 +83,23 @@ impl Keeper<'_> {
         }
         lock::write(self.file, &self.next(&settled, origins))
     }
+}
+
+/// Takes out of the lock what is declared no more: a later declaration of the same name is another one.
+///
+/// # Errors
+///
+/// As [`lock::read`], [`lock::write`] and [`DeclarationFile::read`].
+pub(super) fn forget_undeclared(declared: &DeclarationFile) -> Result<()> {
+    let declaration = declared.read()?;
+    let file = declaration.root.join(lock::FILE_NAME);
+    let mut lock = lock::read(&file)?;
+    let before = lock.targets.len();
+    lock.targets.retain(|name, _| declaration.targets.iter().any(|target| target.name == *name));
+    if lock.targets.len() < before {
+        lock::write(&file, &lock)?;
+    }
+    Ok(())
 }
 
 /// `path` as seen from the current folder, if it is below it.

@@ -8,7 +8,7 @@ use super::args::Push;
 use crate::apply::Applied;
 use crate::cli::args::Targets;
 use crate::cli::context::Context;
-use crate::cli::keeper::{Confirmed, Keeper};
+use crate::cli::keeper::{Confirmed, Keeper, forget_undeclared};
 use crate::config::Strictness;
 use crate::declared_file::DeclarationFile;
 use crate::edit::list;
@@ -46,6 +46,7 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> Result<Exit> {
     context.print(|_| lines(&plans, &applied), || report::summary::json(&applied))?;
     if arguments.purge {
         file.change(|declaration, _| Ok(vec![list::remove(declaration, list)?]))?;
+        forget_undeclared(&file)?;
     }
     Ok(Exit::Done)
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::args::Rm;
 use crate::cli::context::Context;
+use crate::cli::keeper::forget_undeclared;
 use crate::declared_file::DeclarationFile;
 use crate::edit::list;
 use crate::error::{Exit, Failure, exit_of};
@@ -21,6 +22,9 @@ pub(super) fn run(context: &Context, arguments: &Rm) -> Result<Exit> {
             Err(error) if exit_of(&error) == Exit::Usage => return Err(error),
             Err(error) => failures.push(error),
         }
+    }
+    if !removed.is_empty() {
+        forget_undeclared(&file)?;
     }
     context.print(|_| String::new(), || json!({ "version": 1, "removed": removed }))?;
     match failures.len() {
