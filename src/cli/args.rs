@@ -127,6 +127,8 @@ pub(super) enum Command {
     Init(Init),
     /// Validate the declaration, offline: every problem at once, with line and column.
     Check(Check),
+    /// Print the JSON Schema of manifests.toml, for editors.
+    Schema(Schema),
     /// Look whether this machine can release: engine, emulators, registries, credentials.
     Doctor(Doctor),
     /// The embedded registry by itself.
@@ -237,6 +239,9 @@ pub(super) struct Init {
 
 #[derive(Debug, Args)]
 pub(super) struct Check {}
+
+#[derive(Debug, Args)]
+pub(super) struct Schema {}
 
 #[derive(Debug, Args)]
 pub(super) struct Doctor {

@@ -11,6 +11,7 @@ mod reconcile;
 #[cfg(feature = "embedded-registry")]
 mod registry;
 mod release;
+mod schema;
 mod signals;
 mod stages;
 
@@ -67,6 +68,7 @@ async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Tags(arguments) => inspect::tags(context, &arguments).await,
         Command::Init(arguments) => init::run(context, &arguments),
         Command::Check(arguments) => check::run(context, &arguments),
+        Command::Schema(arguments) => schema::run(context, &arguments),
         Command::Doctor(arguments) => doctor::run(context, &arguments).await,
         #[cfg(feature = "embedded-registry")]
         Command::Registry { command } => registry::run(context, command).await,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::facts::Needs;
 use super::fields::Fields;
+use super::keys;
 use super::model::{Attestations, Format, TagPolicy, Undeclared, WithoutEmulator};
 use super::problems::{Problem, Problems, Span};
 use super::tree::{self, Table, Text, Value};
@@ -110,40 +111,6 @@ pub(super) struct RegistryTable {
     pub(super) max_connections: Option<usize>,
 }
 
-const TARGET_KEYS: &[&str] = &[
-    "repository",
-    "tags",
-    "image",
-    "platforms",
-    "build",
-    "smoke",
-    "platform",
-    "undeclared",
-    "attestations",
-    "format",
-    "annotations",
-    "package",
-];
-const PLATFORM_KEYS: &[&str] = &["image", "build", "os-version", "os-features", "annotations", "smoke"];
-const BUILD_KEYS: &[&str] = &[
-    "context",
-    "dockerfile",
-    "args",
-    "stage",
-    "labels",
-    "secrets",
-    "ssh",
-    "cache-from",
-    "cache-to",
-    "no-cache",
-    "pull",
-    "before",
-    "extra-args",
-];
-const SMOKE_KEYS: &[&str] = &["command", "expect", "timeout", "without-emulator"];
-const REGISTRY_KEYS: &[&str] =
-    &["ca-file", "client-cert", "client-key", "insecure", "plain-http", "max-connections"];
-
 const POLICIES: &[(&str, TagPolicy)] =
     &[("moving", TagPolicy::Moving), ("immutable", TagPolicy::Immutable), ("newest", TagPolicy::Newest)];
 const UNDECLARED: &[(&str, Undeclared)] = &[
@@ -161,7 +128,7 @@ const WITHOUT_EMULATOR: &[(&str, WithoutEmulator)] =
 impl Document {
     fn of(path: &Path, text: &str, root: &Table) -> Self {
         let mut problems = Vec::new();
-        let mut fields = Fields::new(root, "the file", &["defaults", "target", "registry"], &mut problems);
+        let mut fields = Fields::new(root, &keys::ROOT, &mut problems);
         let none = Table::default();
         let defaults = fields.table("defaults", "a table").unwrap_or(&none);
         let targets = fields.table("target", "tables `[target.NAME]`").unwrap_or(&none);
@@ -214,7 +181,7 @@ fn each_table<'a>(
 impl TargetTable {
     fn read(name: &Text, own: &Table, defaults: &Table, problems: &mut Vec<Problem>) -> Self {
         let table = defaults.under(own);
-        let mut fields = Fields::new(&table, "a target", TARGET_KEYS, problems);
+        let mut fields = Fields::new(&table, &keys::TARGET, problems);
         let repositories = fields.string_or_strings("repository");
         let tags = tags(&mut fields);
         let image = fields.string("image");
@@ -281,7 +248,7 @@ fn tags(fields: &mut Fields<'_, '_>) -> Vec<TagEntry> {
                 tags.push(TagEntry { name, policy: None });
             }
             Value::Table(table) => {
-                let mut tag = Fields::new(table, "a tag", &["name", "policy"], fields.problems);
+                let mut tag = Fields::new(table, &keys::TAG, fields.problems);
                 let policy = tag.one_of("policy", POLICIES);
                 if tag.key("name").is_none() {
                     tag.problems.push(Problem::new(&node.span, "a tag has no `name`"));
@@ -305,7 +272,7 @@ impl PlatformTable {
                 .collect(),
         );
         let table = below.under(table);
-        let mut fields = Fields::new(&table, "a platform", PLATFORM_KEYS, problems);
+        let mut fields = Fields::new(&table, &keys::PLATFORM, problems);
         Self {
             key: key.clone(),
             own,
@@ -324,7 +291,7 @@ impl BuildTable {
     fn of(fields: &mut Fields<'_, '_>) -> Option<Self> {
         let table = fields.table_or_false("build")??;
         let span = fields.key("build")?.clone();
-        let mut fields = Fields::new(table, "`build`", BUILD_KEYS, fields.problems);
+        let mut fields = Fields::new(table, &keys::BUILD, fields.problems);
         Some(Self {
             context: fields.string("context"),
             dockerfile: fields.string("dockerfile"),
@@ -348,7 +315,7 @@ impl SmokeTable {
     /// `smoke` of a target or a platform.
     fn of(fields: &mut Fields<'_, '_>) -> Option<Self> {
         let table = fields.table_or_false("smoke")??;
-        let mut fields = Fields::new(table, "`smoke`", SMOKE_KEYS, fields.problems);
+        let mut fields = Fields::new(table, &keys::SMOKE, fields.problems);
         Some(Self {
             command: fields.strings("command"),
             expect: fields.string("expect"),
@@ -362,7 +329,7 @@ impl SmokeTable {
 
 impl RegistryTable {
     fn read(host: &Text, table: &Table, problems: &mut Vec<Problem>) -> Self {
-        let mut fields = Fields::new(table, "a registry", REGISTRY_KEYS, problems);
+        let mut fields = Fields::new(table, &keys::REGISTRY, problems);
         let plain_http = fields.boolean("plain-http");
         Self {
             host: host.clone(),
