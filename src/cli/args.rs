@@ -3,8 +3,9 @@
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+use super::{complete, examples};
 use crate::platform::Platform;
 use crate::reference::{Reference, Repository};
 use crate::report::style::Style;
@@ -14,11 +15,7 @@ use crate::report::style::Style;
 #[command(
     name = "manifests",
     version,
-    after_help = "Usual case:\n  manifests release --rehearse   everything, against a registry in this process\n  \
-                  manifests plan                 what a release would change\n  \
-                  manifests release              build, smoke run, push, publish\n\n\
-                  Exit codes: 0 done; 1 failed, nothing published; 2 wrong usage or declaration; 3 differs;\n\
-                  4 published in part, run again; 128+n on signal n",
+    help_template = "{about-with-newline}\n{usage-heading} {usage}{after-help}\n\n{all-args}",
     subcommand_required = true,
     arg_required_else_help = true,
     infer_long_args = false
@@ -30,8 +27,14 @@ pub(super) struct Arguments {
     pub(super) command: Command,
 }
 
+/// The grammar with what `--help` shows besides.
+pub(super) fn command() -> clap::Command {
+    examples::add(Arguments::command())
+}
+
 /// What every command takes.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
 pub(super) struct Global {
     /// The declaration; found upwards from here when not given.
     #[arg(long, global = true, value_name = "FILE")]
@@ -129,6 +132,8 @@ pub(super) enum Command {
     Check(Check),
     /// Print the JSON Schema of manifests.toml, for editors.
     Schema(Schema),
+    /// Print the script that completes commands, targets and platforms in a shell.
+    Completions(Completions),
     /// Look whether this machine can release: engine, emulators, registries, credentials.
     Doctor(Doctor),
     /// The embedded registry by itself.
@@ -142,7 +147,7 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct Targets {
     /// Only these targets.
-    #[arg(value_name = "TARGET")]
+    #[arg(value_name = "TARGET", add = complete::targets())]
     pub(super) targets: Vec<String>,
 }
 
@@ -195,7 +200,7 @@ pub(super) struct Stage {
     #[command(flatten)]
     pub(super) targets: Targets,
     /// Only this platform; may be given several times.
-    #[arg(long, value_name = "PLATFORM")]
+    #[arg(long, value_name = "PLATFORM", add = complete::platforms())]
     pub(super) platform: Vec<Platform>,
 }
 
@@ -242,6 +247,24 @@ pub(super) struct Check {}
 
 #[derive(Debug, Args)]
 pub(super) struct Schema {}
+
+#[derive(Debug, Args)]
+pub(super) struct Completions {
+    /// The shell.
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(super) shell: Shell,
+}
+
+/// A shell that is completed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Shell {
+    /// GNU bash.
+    Bash,
+    /// zsh.
+    Zsh,
+    /// fish.
+    Fish,
+}
 
 #[derive(Debug, Args)]
 pub(super) struct Doctor {

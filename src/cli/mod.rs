@@ -2,8 +2,10 @@
 
 mod args;
 mod check;
+mod complete;
 mod context;
 mod doctor;
+mod examples;
 mod init;
 mod inspect;
 mod plan;
@@ -17,7 +19,7 @@ mod stages;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::FromArgMatches as _;
 
 use crate::config::Problems;
 use crate::error::{Exit, exit_of, render};
@@ -29,8 +31,9 @@ use context::Context;
 ///
 /// This is all that an adopter's `xtask` calls.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
+    let arguments = match parse() {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => return ExitCode::SUCCESS,
         Err(error) => {
             // `--help` and `--version` are no errors; clap prints each where it belongs.
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
@@ -56,6 +59,14 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The arguments of this process; none, when a shell asked for candidates and has got them.
+fn parse() -> clap::error::Result<Option<Arguments>> {
+    if complete::answered(args::command)? {
+        return Ok(None);
+    }
+    Arguments::from_arg_matches(&args::command().try_get_matches()?).map(Some)
+}
+
 async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Release(arguments) => release::run(context, &arguments).await,
@@ -68,6 +79,7 @@ async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Tags(arguments) => inspect::tags(context, &arguments).await,
         Command::Init(arguments) => init::run(context, &arguments),
         Command::Check(arguments) => check::run(context, &arguments),
+        Command::Completions(arguments) => complete::run(context, &arguments),
         Command::Schema(arguments) => schema::run(context, &arguments),
         Command::Doctor(arguments) => doctor::run(context, &arguments).await,
         #[cfg(feature = "embedded-registry")]

@@ -153,6 +153,26 @@ impl Document {
         }
     }
 
+    /// The targets' names, as a shell completes them.
+    pub fn target_names(&self) -> Vec<&str> {
+        self.targets.iter().map(|target| target.name.value.as_str()).collect()
+    }
+
+    /// The targets' platforms, each once, as a shell completes them.
+    pub fn platform_names(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        for target in &self.targets {
+            let listed = target.platforms.iter().flatten();
+            let own = target.tables.iter().filter(|table| table.own).map(|table| &table.key);
+            for name in listed.chain(own).map(|text| text.value.as_str()) {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        names
+    }
+
     /// What has to be known to resolve it.
     pub fn needs(&self) -> &Needs {
         &self.needs

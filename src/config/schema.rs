@@ -21,7 +21,7 @@ fn section(section: &'static Section, definitions: &mut Map<String, Value>) -> V
     let properties: Map<String, Value> =
         section.keys.iter().map(|key| (key.name.to_owned(), property(key, definitions))).collect();
     json!({
-        "title": section.title,
+        "title": section.heading.replace('`', ""),
         "description": section.about,
         "type": "object",
         "additionalProperties": false,
@@ -70,9 +70,11 @@ fn kind(kind: &Kind, definitions: &mut Map<String, Value>) -> Value {
         Kind::TableOrFalse(section) => {
             json!({ "anyOf": [reference(section, definitions), { "const": false }] })
         }
-        Kind::Tables(_, section) => {
-            json!({ "type": "object", "additionalProperties": reference(section, definitions) })
-        }
+        Kind::Tables(name, section) => json!({
+            "type": "object",
+            "propertyNames": { "description": name },
+            "additionalProperties": reference(section, definitions),
+        }),
     }
 }
 
