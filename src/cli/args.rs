@@ -126,7 +126,7 @@ pub(super) enum Command {
     Inspect(Inspect),
     /// Show the tags of a repository.
     Tags(Tags),
-    /// Write a first manifests.toml from the Dockerfile found here.
+    /// Write a first manifests.toml from what is here: Dockerfiles, Cargo packages, bake or GoReleaser files.
     Init(Init),
     /// Validate the declaration, offline: every problem at once, with line and column.
     Check(Check),
@@ -240,6 +240,12 @@ pub(super) struct Init {
     /// The folder to write manifests.toml into.
     #[arg(default_value = ".", value_name = "FOLDER")]
     pub(super) folder: PathBuf,
+    /// Add `cargo xtask` to the Cargo workspace there as well.
+    #[arg(long)]
+    pub(super) xtask: bool,
+    /// Where the library is, for an xtask that does not take it from the package registry.
+    #[arg(long, requires = "xtask", value_name = "DIR")]
+    pub(super) path: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

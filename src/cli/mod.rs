@@ -77,7 +77,7 @@ async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Plan(arguments) => plan::run(context, &arguments).await,
         Command::Inspect(arguments) => inspect::inspect(context, &arguments).await,
         Command::Tags(arguments) => inspect::tags(context, &arguments).await,
-        Command::Init(arguments) => init::run(context, &arguments),
+        Command::Init(arguments) => init::run(context, &arguments).await,
         Command::Check(arguments) => check::run(context, &arguments),
         Command::Completions(arguments) => complete::run(context, &arguments),
         Command::Schema(arguments) => schema::run(context, &arguments),

@@ -117,6 +117,22 @@ impl Dockerfile {
         open
     }
 
+    /// What its stages are built on, but for other stages and `scratch`.
+    pub(super) fn bases(&self) -> Vec<&str> {
+        let mut stages = Vec::new();
+        let mut bases = Vec::new();
+        for from in self.instructions("FROM") {
+            let words: Vec<&str> = from.split_whitespace().filter(|word| !word.starts_with("--")).collect();
+            if let Some(base) = words.first().filter(|base| !stages.contains(*base) && **base != "scratch")
+                && !bases.contains(base)
+            {
+                bases.push(*base);
+            }
+            stages.extend(words.get(2));
+        }
+        bases
+    }
+
     /// Whether it says that it listens.
     pub(super) fn serves(&self) -> bool {
         self.instructions("EXPOSE").next().is_some()
@@ -128,7 +144,7 @@ impl Dockerfile {
     }
 
     /// What it copies from its context, without patterns and variables.
-    fn copied(&self) -> Vec<&str> {
+    pub(super) fn copied(&self) -> Vec<&str> {
         self.instructions("COPY")
             .chain(self.instructions("ADD"))
             .filter(|arguments| !arguments.contains("--from=") && !arguments.contains("<<"))
