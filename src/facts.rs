@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use cargo_metadata::MetadataCommand;
 
 use crate::config::{Fact, Facts, Needs, Package};
+use crate::digest::Digest;
 
 /// Asks git, cargo and the environment for what is needed, and for nothing else. What cannot be had carries the reason.
 pub fn gather(root: &Path, needs: &Needs) -> Facts {
@@ -54,12 +55,40 @@ pub fn dirty(root: &Path, ignore: &Path) -> anyhow::Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let ignore = format!(":(exclude,literal){}", ignore.strip_prefix(root).unwrap_or(ignore).display());
-    let arguments = ["status", "--porcelain", "-z", "--no-renames", "--", ":/", &ignore];
+    let arguments =
+        ["status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ":/", &ignore];
     let listed = git(root, &arguments)
         .map_err(anyhow::Error::msg)
         .with_context(|| format!("could not ask git whether {} is clean", root.display()))?;
     // Each entry is two letters of status, a space and the path.
     Ok(listed.split('\0').filter_map(|entry| entry.get(3..)).map(str::to_owned).collect())
+}
+
+/// A digest of all that differs from the commit checked out, contents too, but for `ignore`: as long as it is the same,
+/// so are the files. `None` when a whole folder differs, such as another repository within. Files that git ignores do
+/// not count.
+pub fn tree(root: &Path, ignore: &Path) -> anyhow::Result<Option<Digest>> {
+    let changed = dirty(root, ignore)?;
+    // Paths are relative to the top of the repository, which may be above.
+    let top = match changed.is_empty() {
+        true => String::new(),
+        false => git(root, &["rev-parse", "--show-toplevel"]).map_err(anyhow::Error::msg)?,
+    };
+    let mut seen = Vec::new();
+    for path in changed {
+        let full = Path::new(&top).join(&path);
+        let content = match std::fs::symlink_metadata(&full) {
+            Err(_) => "gone".to_owned(),
+            Ok(found) if found.is_symlink() => format!("link to {}", std::fs::read_link(&full)?.display()),
+            Ok(found) if found.is_file() => {
+                let bytes = std::fs::read(&full);
+                Digest::of(&bytes.with_context(|| format!("could not read {}", full.display()))?).to_string()
+            }
+            Ok(_) => return Ok(None),
+        };
+        seen.push((path, content));
+    }
+    Ok(Some(Digest::of(format!("{seen:?}").as_bytes())))
 }
 
 /// Where people read the source that `origin` is cloned from, without any credentials; `None` for a local path.
@@ -169,6 +198,12 @@ mod tests {
         std::fs::write(root.join("a file"), "").unwrap();
         std::fs::write(root.join("manifests.lock"), "").unwrap();
         assert_eq!(dirty(root, &root.join("manifests.lock")).unwrap(), ["a file"]);
+        let ignore = root.join("manifests.lock");
+        let before = tree(root, &ignore).unwrap().unwrap();
+        std::fs::write(&ignore, "other").unwrap();
+        assert_eq!(tree(root, &ignore).unwrap().as_ref(), Some(&before));
+        std::fs::write(root.join("a file"), "other").unwrap();
+        assert_ne!(tree(root, &ignore).unwrap(), Some(before));
         run(&["add", "a file"]);
         let author = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"];
         run(&[&author[..], &["commit", "--quiet", "--message=first"]].concat());

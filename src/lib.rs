@@ -6,6 +6,7 @@
 pub mod apply;
 pub mod cli;
 pub mod config;
+pub mod content;
 pub mod digest;
 #[cfg(feature = "embedded-registry")]
 pub mod embedded;
@@ -13,6 +14,8 @@ pub mod engine;
 pub mod error;
 pub mod facts;
 pub mod init;
+pub mod journal;
+mod keyed;
 pub mod load;
 pub mod manifest;
 pub mod media;

@@ -1,19 +1,22 @@
 //! The main job in its stages: observe → plan → build, smoke, push → observe → plan → apply. `release`, `plan` and
 //! `reconcile` are this with more or fewer of the stages.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use futures_util::future::{join_all, try_join_all};
 
 use crate::apply::{Applied, Event, apply};
-use crate::config::{Declaration, Target};
+use crate::config::{Declaration, Image, Target};
 use crate::error::{Exit, Failure, exit_of};
+use crate::journal::{Entry, Inputs, Pushed};
 use crate::observe::{Source, observe};
 use crate::pipeline::{Pipeline, Produced};
-use crate::plan::{ObservedTarget, Options, Pin, TargetPlan, pin, plan};
-use crate::registry::Registry;
+use crate::plan::{Evidence, FoundImage, ObservedImage, ObservedTarget, Options, Pin, TargetPlan, pin, plan};
+use crate::registry::{Access, Registry};
 
 /// One target on its way: what is declared, where its images come from, what is planned.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Planned<'a> {
     /// As declared.
     pub target: &'a Target,
@@ -21,6 +24,19 @@ pub struct Planned<'a> {
     pub sources: Vec<Source>,
     /// What is to be done, as far as is known.
     pub plan: TargetPlan,
+    /// What became of an interrupted run that this one may finish.
+    pub interrupted: Interrupted,
+}
+
+/// What becomes of an interrupted run's images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Interrupted {
+    /// There is no such run.
+    No,
+    /// They are taken.
+    Finished,
+    /// They cannot be taken; the text says why.
+    Lost(String),
 }
 
 impl Planned<'_> {
@@ -32,15 +48,75 @@ impl Planned<'_> {
             .filter(|(_, source)| **source == Source::Built)
             .map(|(index, _)| index)
     }
+
+    /// What another run needs to finish this one; `None` when there is nothing to finish, or when nothing that was built
+    /// would be lost.
+    pub fn to_finish(&self, inputs: Inputs) -> Option<Entry> {
+        let place = self.plan.places.first().filter(|_| self.plan.is_change())?;
+        let images = self.target.images.iter().zip(&self.sources).zip(&place.entries);
+        let built = images.filter(|((image, _), _)| image.build.is_some()).map(|((image, source), entry)| {
+            // What an immutable tag lists is found there again.
+            let Source::At(reference) = source else { return None };
+            Some(Pushed {
+                platform: image.platform.to_string(),
+                reference: reference.clone(),
+                image: entry.change.entry()?.digest.clone(),
+            })
+        });
+        let images: Vec<Pushed> = built.collect::<Option<_>>()?;
+        let lists = self.plan.places.iter();
+        let lists = lists
+            .filter_map(|place| Some((place.repository.to_string(), place.list.as_ref()?.digest.clone())));
+        (!images.is_empty()).then(|| Entry { inputs, images, lists: lists.collect() })
+    }
 }
 
 /// Where the images of a target come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
-    /// Those with `build` are built in this run, the others are there.
-    Build,
+pub enum From<'a> {
+    /// Those with `build` are built in this run, unless it may finish an interrupted one, by target. The others are
+    /// there.
+    Build(&'a BTreeMap<String, Entry>),
     /// All are there, under their declared references.
     Registry,
+}
+
+impl From<'_> {
+    fn interrupted(&self, target: &Target) -> Option<&Entry> {
+        match self {
+            Self::Build(interrupted) => interrupted.get(&target.name),
+            Self::Registry => None,
+        }
+    }
+
+    fn sources(&self, target: &Target, interrupted: Option<&Entry>) -> Vec<Source> {
+        let source = |image: &Image| match (&image.build, self) {
+            (Some(_), Self::Build(_)) => {
+                let pushed = interrupted.and_then(|entry| entry.reference(&image.platform.to_string()));
+                pushed.map_or(Source::Built, |reference| Source::At(reference.clone()))
+            }
+            _ => Source::At(image.reference.clone()),
+        };
+        target.images.iter().map(source).collect()
+    }
+}
+
+/// Says beforehand which repositories a run reads, and which ones it gives `access` to, so that one token for each
+/// registry covers all of it.
+///
+/// # Errors
+///
+/// As [`Registry::announce`].
+pub fn announce(registry: &Registry, declaration: &Declaration, access: Access) -> Result<()> {
+    for target in &declaration.targets {
+        for repository in &target.repositories {
+            registry.announce(repository, access)?;
+        }
+        for image in &target.images {
+            registry.announce(&image.reference.repository, Access::Pull)?;
+        }
+    }
+    Ok(())
 }
 
 /// Stages 1 and 2: observe every target, and plan.
@@ -51,49 +127,95 @@ pub enum From {
 pub async fn prepare<'a>(
     registry: &Registry,
     declaration: &'a Declaration,
-    from: From,
+    from: From<'_>,
     options: Options,
 ) -> Result<Vec<Planned<'a>>> {
-    try_join_all(declaration.targets.iter().map(|target| async move {
-        let sources: Vec<Source> = target
-            .images
-            .iter()
-            .map(|image| match (&image.build, from) {
-                (Some(_), From::Build) => Source::Built,
-                _ => Source::At(image.reference.clone()),
-            })
-            .collect();
-        let observed = observe(registry, target, &sources).await?;
-        match pin(target, &observed, declaration.revision.as_deref()) {
-            Pin::Free => Ok(Planned { plan: plan(target, &observed, options), target, sources }),
-            // Without a build there is nothing to pin: the images themselves are compared.
-            Pin::Conflict(_) | Pin::Pinned(_) if from == From::Registry => {
-                Ok(Planned { plan: plan(target, &observed, options), target, sources })
-            }
-            Pin::Conflict(problem) => {
-                let mut plan = plan(target, &observed, options);
-                plan.problems.push(problem);
-                Ok(Planned { plan, target, sources })
-            }
-            Pin::Pinned(images) => pinned(registry, target, images, options).await,
-        }
-    }))
+    let revision = declaration.revision.as_deref();
+    try_join_all(
+        declaration.targets.iter().map(|target| prepare_target(registry, target, from, revision, options)),
+    )
     .await
 }
 
-/// An immutable tag's own images take the place of those that would be built.
-async fn pinned<'a>(
+async fn prepare_target<'a>(
     registry: &Registry,
     target: &'a Target,
-    images: Vec<crate::plan::FoundImage>,
+    from: From<'_>,
+    revision: Option<&str>,
     options: Options,
 ) -> Result<Planned<'a>> {
-    let sources: Vec<Source> = images.into_iter().map(Source::Found).collect();
-    let observed: ObservedTarget = observe(registry, target, &sources).await?;
+    let entry = from.interrupted(target);
+    let mut sources = from.sources(target, entry);
+    let mut observed = observe(registry, target, &sources).await?;
+    let mut interrupted = if entry.is_some() { Interrupted::Finished } else { Interrupted::No };
+    if let Some(why) = entry.and_then(|_| lost(target, &sources, &observed)) {
+        interrupted = Interrupted::Lost(why);
+        sources = from.sources(target, None);
+        observed = observe(registry, target, &sources).await?;
+    }
+    let recorded = entry.map(Entry::digests).unwrap_or_default();
+    let mut note = (interrupted == Interrupted::Finished)
+        .then_some("a release of this revision was interrupted: its images are taken, nothing is built");
+    let mut conflict = None;
+    // Without a build there is nothing to pin: the images themselves are compared.
+    if let From::Build(_) = from {
+        match pin(target, &observed, Evidence { revision, recorded: &recorded }) {
+            Pin::Free => {}
+            Pin::Pinned(images) if are_found(&images, &observed) => {}
+            Pin::Pinned(images) => {
+                let pinned = images.into_iter().zip(sources);
+                sources = pinned.map(|(image, declared)| image.map_or(declared, Source::Found)).collect();
+                observed = observe(registry, target, &sources).await?;
+                note = Some("an immutable tag is published from this revision already: its images are taken");
+            }
+            Pin::Conflict(problem) => conflict = Some(problem),
+        }
+    }
     let mut plan = plan(target, &observed, options);
-    plan.notes
-        .push("an immutable tag is published from this revision already: its images are taken".to_owned());
-    Ok(Planned { target, sources, plan })
+    plan.problems.extend(conflict);
+    plan.notes.extend(note.map(str::to_owned));
+    if let (Some(entry), Interrupted::Finished) = (entry, &interrupted) {
+        plan.notes.extend(other_lists(entry, &plan));
+    }
+    Ok(Planned { target, sources, plan, interrupted })
+}
+
+/// Why an interrupted run's images cannot be taken: one of them is not there any more.
+fn lost(target: &Target, sources: &[Source], observed: &ObservedTarget) -> Option<String> {
+    let built = target.images.iter().zip(sources).zip(&observed.images);
+    built.filter(|((image, _), _)| image.build.is_some()).find_map(|((_, source), observed)| {
+        match (source, observed) {
+            (_, ObservedImage::Found(_)) => None,
+            (_, ObservedImage::Unusable(why)) => Some(why.clone()),
+            (Source::At(reference), _) => Some(format!("{reference} is not in the registry any more")),
+            (_, _) => Some("it does not say where every image is".to_owned()),
+        }
+    })
+}
+
+/// Where the list is not the one that the interrupted run was about to publish: what is served there, and goes into the
+/// list or decides its type, has changed since.
+fn other_lists(entry: &Entry, plan: &TargetPlan) -> Vec<String> {
+    let lists =
+        plan.places.iter().filter_map(|place| Some((&place.repository, &place.list.as_ref()?.digest)));
+    lists
+        .filter_map(|(repository, digest)| {
+            let promised = entry.lists.get(&repository.to_string()).filter(|promised| *promised != digest)?;
+            Some(format!(
+                "{repository} gets the list {digest}, not {promised} as the interrupted run would have given it: what it \
+                 serves has changed since"
+            ))
+        })
+        .collect()
+}
+
+/// Whether the images that an immutable tag lists are those that were observed anyway.
+fn are_found(pinned: &[Option<FoundImage>], observed: &ObservedTarget) -> bool {
+    pinned.iter().zip(&observed.images).all(|(pinned, observed)| match (pinned, observed) {
+        (None, _) => true,
+        (Some(pinned), ObservedImage::Found(found)) => pinned.descriptor.digest == found.descriptor.digest,
+        (Some(_), _) => false,
+    })
 }
 
 /// Stops with every problem of every plan.
@@ -123,32 +245,32 @@ pub fn stop_on_problems(planned: &[Planned<'_>]) -> Result<()> {
 /// # Errors
 ///
 /// As [`Pipeline::run`] and [`observe`].
-pub async fn produce(
+pub async fn produce<'a>(
     registry: &Registry,
     pipeline: Option<&Pipeline<'_>>,
-    planned: Vec<Planned<'_>>,
+    planned: Vec<Planned<'a>>,
     options: Options,
-) -> Result<Vec<TargetPlan>> {
+) -> Result<Vec<Planned<'a>>> {
     let work: Vec<(&Target, usize)> =
         planned.iter().flat_map(|planned| planned.to_build().map(|index| (planned.target, index))).collect();
     let produced: Vec<Produced> = match pipeline {
         Some(pipeline) if !work.is_empty() => pipeline.run(&work).await?,
         _ => Vec::new(),
     };
-    try_join_all(planned.into_iter().map(|planned| {
+    try_join_all(planned.into_iter().map(|mut planned| {
         let produced = &produced;
         async move {
             if planned.to_build().next().is_none() {
-                return Ok(planned.plan);
+                return Ok(planned);
             }
-            let mut sources = planned.sources;
             for one in produced.iter().filter(|one| one.target == planned.target.name) {
                 if let Some(digest) = &one.digest {
-                    sources[one.index] = Source::At(one.reference.repository.digest(digest));
+                    planned.sources[one.index] = Source::At(one.reference.repository.digest(digest));
                 }
             }
-            let observed = observe(registry, planned.target, &sources).await?;
-            Ok(plan(planned.target, &observed, options))
+            let observed = observe(registry, planned.target, &planned.sources).await?;
+            planned.plan = plan(planned.target, &observed, options);
+            Ok(planned)
         }
     }))
     .await

@@ -6,103 +6,8 @@ mod support;
 
 use std::process::Output;
 
-use manifests::digest::Digest;
-use manifests::embedded::{Options, Server};
 use serde_json::{Value, json};
-use support::Workspace;
-
-const OCI_IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
-const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-
-/// A registry to push to by hand, over the wire.
-struct Hands {
-    server: Server,
-    client: reqwest::Client,
-    _root: tempfile::TempDir,
-}
-
-impl Hands {
-    async fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let server = Server::start(Options::new(root.path())).await.unwrap();
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        Self { server, client: reqwest::Client::builder().tls_certs_only([]).build().unwrap(), _root: root }
-    }
-
-    fn host(&self) -> String {
-        self.server.addr().to_string()
-    }
-
-    /// Pushes a blob and gives its descriptor.
-    async fn blob(&self, repository: &str, media_type: &str, bytes: &[u8]) -> Value {
-        let digest = Digest::of(bytes);
-        let url = format!("http://{}/v2/{repository}/blobs/uploads/?digest={digest}", self.host());
-        let answer = self.client.post(url).body(bytes.to_vec()).send().await.unwrap();
-        assert_eq!(answer.status(), 201);
-        json!({ "mediaType": media_type, "digest": digest, "size": bytes.len() })
-    }
-
-    /// Pushes a manifest under a tag and gives its descriptor.
-    async fn manifest(&self, repository: &str, tag: &str, manifest: &Value) -> Value {
-        let bytes = serde_json::to_vec(manifest).unwrap();
-        let media_type = manifest["mediaType"].as_str().unwrap();
-        let url = format!("http://{}/v2/{repository}/manifests/{tag}", self.host());
-        let answer =
-            self.client.put(url).header("content-type", media_type).body(bytes.clone()).send().await.unwrap();
-        assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
-        json!({ "mediaType": media_type, "digest": Digest::of(&bytes), "size": bytes.len() })
-    }
-
-    /// An image whose configuration says `platform`.
-    async fn image(&self, repository: &str, tag: &str, platform: Value) -> Value {
-        let config = self.blob(repository, OCI_CONFIG, &serde_json::to_vec(&platform).unwrap()).await;
-        let layer = self.blob(repository, "application/vnd.oci.image.layer.v1.tar", tag.as_bytes()).await;
-        let manifest =
-            json!({ "schemaVersion": 2, "mediaType": OCI_IMAGE, "config": config, "layers": [layer] });
-        self.manifest(repository, tag, &manifest).await
-    }
-
-    /// What BuildKit pushes for one platform by default: an index of the image and an attestation about it.
-    async fn attested(&self, repository: &str, tag: &str, platform: Value) -> (Value, Value) {
-        let mut image = self.image(repository, &format!("{tag}-image"), platform.clone()).await;
-        let config = self.blob(repository, OCI_CONFIG, br#"{"architecture":"unknown","os":"unknown"}"#).await;
-        let statement = self.blob(repository, "application/vnd.in-toto+json", tag.as_bytes()).await;
-        let manifest =
-            json!({ "schemaVersion": 2, "mediaType": OCI_IMAGE, "config": config, "layers": [statement] });
-        let mut attestation = self.manifest(repository, &format!("{tag}-attestation"), &manifest).await;
-        attestation["platform"] = json!({ "architecture": "unknown", "os": "unknown" });
-        attestation["annotations"] = json!({
-            "vnd.docker.reference.type": "attestation-manifest",
-            "vnd.docker.reference.digest": image["digest"],
-        });
-        image["platform"] = platform;
-        let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [image, attestation] });
-        self.manifest(repository, tag, &index).await;
-        (image, attestation)
-    }
-
-    async fn served(&self, repository: &str, tag: &str) -> Option<Value> {
-        let url = format!("http://{}/v2/{repository}/manifests/{tag}", self.host());
-        let answer = self.client.get(url).header("accept", "*/*").send().await.unwrap();
-        if answer.status() == 404 {
-            return None;
-        }
-        Some(serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap())
-    }
-
-    /// Runs `manifests ARGS` with a declaration in which `HOST` stands for this registry.
-    async fn run(&self, declaration: &str, args: &[&str]) -> Output {
-        let workspace = Workspace::new(&[("manifests.toml", &declaration.replace("HOST", &self.host()))]);
-        let command = workspace.manifests(args);
-        tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
-    }
-
-    async fn reconcile(&self, declaration: &str) {
-        let output = self.run(declaration, &["reconcile"]).await;
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-}
+use support::{Hands, OCI_IMAGE, OCI_INDEX};
 
 fn digests(list: &Value) -> Vec<&str> {
     list["manifests"].as_array().unwrap().iter().map(|entry| entry["digest"].as_str().unwrap()).collect()
@@ -134,9 +39,9 @@ async fn attestations_come_along_and_go_along() {
     }
 
     // Again: nothing to do, and nothing written.
-    let before = hands.server.requests().len();
+    let before = hands.requests().len();
     hands.reconcile(TWO).await;
-    let since = hands.server.requests().split_off(before);
+    let since = hands.requests().split_off(before);
     assert!(!since.is_empty());
     assert!(since.iter().all(|request| matches!(request.method.as_str(), "GET" | "HEAD")), "{since:?}");
 

@@ -1,27 +1,120 @@
-//! Brings images into the list's repository: by a mount where it can be, else byte by byte.
+//! Brings manifests into a repository, with their blobs and what hangs on them: by a mount where it can be, else byte
+//! by byte.
+
+use std::collections::BTreeMap;
 
 use anyhow::Result;
+use bytes::Bytes;
 use futures_util::future::try_join_all;
 
+use super::Event;
+use crate::content::{Content, is_manifest};
+use crate::digest::Digest;
 use crate::error::Failure;
-use crate::manifest::{self, Descriptor, Manifest};
-use crate::plan::CopyPlan;
+use crate::manifest::Descriptor;
+use crate::plan::{CopyPlan, CopyRole, CopyStage};
 use crate::reference::Repository;
 use crate::registry::Registry;
 
-/// Brings one manifest with its blobs into `to`.
-pub(super) async fn copy_manifest(registry: &Registry, copy: &CopyPlan, to: &Repository) -> Result<()> {
-    let Descriptor { digest, .. } = &copy.manifest;
+/// A manifest on its way.
+struct Fetched<'a> {
+    copy: &'a CopyPlan,
+    bytes: Bytes,
+    content: Content,
+}
+
+/// Brings everything that `copies` name into `to`: all blobs side by side, then the manifests, stage by stage. A stop
+/// anywhere leaves no manifest without what hangs on it.
+///
+/// # Errors
+///
+/// Something is no longer where it was when this was planned, or the registry refuses it.
+pub async fn bring(
+    registry: &Registry,
+    copies: &[CopyPlan],
+    to: &Repository,
+    on_event: &(dyn Fn(Event) + Sync),
+) -> Result<()> {
+    if copies.is_empty() {
+        return Ok(());
+    }
+    let fetched = try_join_all(copies.iter().map(|copy| fetch(registry, copy))).await?;
+    try_join_all(fetched.iter().map(|one| bring_blobs(registry, one, to))).await?;
+    for stage in CopyStage::ALL {
+        let now: Vec<_> = fetched.iter().filter(|one| one.copy.stage() == stage).collect();
+        let written = now.iter().map(|one| write(registry, one, to, on_event));
+        if matches!(stage, CopyStage::PartLists | CopyStage::Lists) {
+            // A list in a list: the planned order has the inner one first.
+            for one in written {
+                one.await?;
+            }
+        } else {
+            try_join_all(written).await?;
+        }
+        if stage == CopyStage::Hanging {
+            attach(registry, &now, to).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn fetch<'a>(registry: &Registry, copy: &'a CopyPlan) -> Result<Fetched<'a>> {
     let fetched = registry.named_manifest(&copy.from, &copy.manifest).await?.ok_or_else(|| {
-        Failure::new(format!("{} is no longer there", copy.from.digest(digest)))
+        Failure::new(format!("{} is no longer there", copy.from.digest(&copy.manifest.digest)))
             .hint("somebody deleted it since the plan was made; run again")
     })?;
-    if let Manifest::Image(image) = manifest::parse(&fetched.bytes, &fetched.media_type)? {
-        try_join_all(
-            image.blobs().into_iter().map(|blob| registry.copy_blob(&copy.from, to, &blob.digest, blob.size)),
-        )
-        .await?;
+    let content = Content::of(&fetched.bytes, &fetched.media_type)?;
+    Ok(Fetched { copy, bytes: fetched.bytes, content })
+}
+
+async fn bring_blobs(registry: &Registry, one: &Fetched<'_>, to: &Repository) -> Result<()> {
+    // Some indexes, those of build caches, list blobs.
+    let listed = one.content.children.iter().filter(|child| !is_manifest(&child.media_type));
+    let blobs = one.content.blobs.iter().chain(listed);
+    try_join_all(blobs.map(|blob| registry.copy_blob(&one.copy.from, to, &blob.digest, blob.size))).await?;
+    Ok(())
+}
+
+async fn write(
+    registry: &Registry,
+    one: &Fetched<'_>,
+    to: &Repository,
+    on_event: &(dyn Fn(Event) + Sync),
+) -> Result<()> {
+    let Descriptor { digest, media_type, .. } = &one.copy.manifest;
+    let reference = match &one.copy.role {
+        CopyRole::Tagged(tag) => {
+            // Planned because nothing was there; somebody else's signatures are not written over.
+            match registry.head_manifest(to, tag).await? {
+                Some(head) if head.digest == *digest => return Ok(()),
+                Some(head) => {
+                    let reference = to.tag(tag);
+                    let found = head.digest;
+                    return Err(Failure::new(format!(
+                        "{reference} was written by somebody else: it served nothing when the plan was made, and {found} now"
+                    ))
+                    .hint("run again to plan against what is there now")
+                    .into());
+                }
+                None => to.tag(tag),
+            }
+        }
+        _ => to.digest(digest),
+    };
+    registry.put_manifest(to, reference.lookup(), media_type, &one.bytes).await?;
+    on_event(Event::Copied(to.digest(digest)));
+    Ok(())
+}
+
+/// Sees to it that referrers are found from what they refer to.
+async fn attach(registry: &Registry, written: &[&Fetched<'_>], to: &Repository) -> Result<()> {
+    let mut by_subject: BTreeMap<&Digest, Vec<Descriptor>> = BTreeMap::new();
+    for one in written {
+        if let CopyRole::Referrer(subject) = &one.copy.role {
+            by_subject.entry(subject).or_default().push(one.content.as_referrer(&one.copy.manifest));
+        }
     }
-    registry.put_manifest(to, digest.as_str(), &copy.manifest.media_type, &fetched.bytes).await?;
+    let attached = by_subject.iter().map(|(subject, all)| registry.attach_referrers(to, subject, all));
+    try_join_all(attached).await?;
     Ok(())
 }

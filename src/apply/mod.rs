@@ -1,26 +1,31 @@
 //! Carries a plan out. Decides nothing: what is written, and in which order, was planned.
 //!
-//! Children before their list, the list everywhere before any tag, moving tags last. Registries have no conditional
+//! Children before their list, the list everywhere and confirmed before any tag, moving tags last. Registries have no conditional
 //! write: looking a tag up just before it is written narrows the race with another writer and cannot close it.
 
+mod account;
 mod confirm;
 mod copy;
 mod tags;
+mod unpublish;
 
 use std::fmt;
 
 use anyhow::Result;
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 
 use crate::digest::Digest;
-use crate::error::{Exit, Failure};
-use crate::plan::{PlacePlan, PlannedList, TagAction, TargetPlan};
+use crate::error::Failure;
+use crate::plan::{PlacePlan, PlannedList, TargetPlan};
 use crate::reference::{Reference, Repository};
 use crate::registry::Registry;
 
-use self::confirm::confirm;
-use self::copy::copy_manifest;
-use self::tags::tag_all;
+pub use self::copy::bring;
+pub use self::unpublish::{Unpublished, UnpublishedPlace, unpublish};
+
+use self::account::Account;
+use self::confirm::{confirm_children, confirm_staged, confirm_tag};
+use self::tags::write_tags;
 
 /// What became of one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +69,8 @@ pub enum Event {
     Staged(Reference),
     /// A tag serves the list.
     Tagged(Reference, Digest),
+    /// Everything of a target was looked at once more, and is as planned.
+    Confirmed(String),
 }
 
 impl fmt::Display for Event {
@@ -72,6 +79,7 @@ impl fmt::Display for Event {
             Self::Copied(reference) => write!(f, "brought {reference}"),
             Self::Staged(reference) => write!(f, "staged {reference}"),
             Self::Tagged(reference, digest) => write!(f, "tagged {reference} → {}", digest.short()),
+            Self::Confirmed(target) => write!(f, "confirmed {target}"),
         }
     }
 }
@@ -80,7 +88,8 @@ impl fmt::Display for Event {
 ///
 /// # Errors
 ///
-/// Exit code 1 when nothing was tagged, 4 when some tag was; in both cases the same command run again finishes.
+/// Exit code 1 when nothing was tagged, 4 when some tag was; in both cases the same command run again finishes. The
+/// message says for each repository what is done and what is pending.
 pub async fn apply(
     registry: &Registry,
     plan: &TargetPlan,
@@ -91,95 +100,66 @@ pub async fn apply(
             .hint(problem.hint.clone().unwrap_or_default())
             .into());
     }
-    let places: Vec<(&PlacePlan, &PlannedList)> =
-        plan.places.iter().filter_map(|place| place.list.as_ref().map(|list| (place, list))).collect();
-    if places.len() != plan.places.len() {
-        return Err(Failure::new(format!("target {} still has images to build", plan.target)).into());
-    }
-
-    stage(registry, &places, on_event).await?;
-    let mut tagged = Vec::new();
-    for moving in [false, true] {
-        tag_all(registry, plan, &places, moving, &mut tagged, on_event).await?;
-    }
-    confirm(registry, &places).await.map_err(|error| partial(plan, &tagged, error))?;
-
-    Ok(Applied {
-        target: plan.target.clone(),
-        places: places.iter().map(|(place, list)| applied(place, list)).collect(),
-    })
-}
-
-fn applied(place: &PlacePlan, list: &PlannedList) -> AppliedPlace {
-    let tags = place.tags.iter().map(|tag| AppliedTag {
-        name: tag.name.clone(),
-        written: tag.action.is_write(),
-        skipped: match &tag.action {
-            TagAction::Skipped { why, .. } => Some(why.clone()),
-            _ => None,
-        },
-    });
-    AppliedPlace {
-        repository: place.repository.clone(),
-        digest: list.digest.clone(),
-        copied: place.copies.iter().map(|copy| copy.manifest.digest.clone()).collect(),
-        tags: tags.collect(),
+    let mut account = Account::new(plan)
+        .ok_or_else(|| Failure::new(format!("target {} still has images to build", plan.target)))?;
+    match carry_out(registry, &mut account, on_event).await {
+        Ok(()) => {
+            on_event(Event::Confirmed(plan.target.clone()));
+            Ok(account.applied())
+        }
+        Err(error) => Err(account.failure(error)),
     }
 }
 
-/// Brings every child, and then, when there are several repositories, the list itself into all of them. With one
-/// repository the list arrives with its first tag, which saves a round trip and shows nobody a half-made list.
+async fn carry_out(
+    registry: &Registry,
+    account: &mut Account<'_>,
+    on_event: &(dyn Fn(Event) + Sync),
+) -> Result<()> {
+    let changed: Vec<_> = account.places().filter(|(place, _)| place.is_change()).collect();
+    bring_children(registry, &changed, on_event).await?;
+    // With one repository the list arrives with its first tag, which saves round trips and shows nobody a half-made
+    // list. With several it is first in all of them.
+    if changed.len() > 1 {
+        stage(registry, &changed, on_event).await?;
+        account.staged();
+        let staged = changed.iter().map(|(place, list)| confirm_staged(registry, &place.repository, list));
+        let confirmed = async { try_join_all(staged).await.map(drop) };
+        write_tags(registry, account, confirmed, on_event).await?;
+    } else {
+        write_tags(registry, account, std::future::ready(Ok(())), on_event).await?;
+    }
+    let children = changed.iter().filter(|_| changed.len() == 1);
+    let children =
+        children.map(|(place, list)| confirm_children(registry, &place.repository, list)).collect::<Vec<_>>();
+    let tags = account.written().map(|(place, list, tag)| confirm_tag(registry, place, list, tag));
+    try_join(try_join_all(children), try_join_all(tags)).await?;
+    Ok(())
+}
+
+/// Brings every image that is missing into the list's repository.
+async fn bring_children(
+    registry: &Registry,
+    places: &[(&PlacePlan, &PlannedList)],
+    on_event: &(dyn Fn(Event) + Sync),
+) -> Result<()> {
+    let copies = places.iter().map(|(place, _)| bring(registry, &place.copies, &place.repository, on_event));
+    try_join_all(copies).await?;
+    Ok(())
+}
+
+/// Puts the list into every repository, under its digest: nobody sees it yet.
 async fn stage(
     registry: &Registry,
     places: &[(&PlacePlan, &PlannedList)],
     on_event: &(dyn Fn(Event) + Sync),
 ) -> Result<()> {
-    let copies =
-        places.iter().flat_map(|(place, _)| place.copies.iter().map(|copy| (copy, &place.repository)));
-    try_join_all(copies.map(|(copy, to)| async move {
-        copy_manifest(registry, copy, to).await?;
-        on_event(Event::Copied(to.digest(&copy.manifest.digest)));
+    try_join_all(places.iter().map(|(place, list)| async move {
+        let digest = list.digest.as_str();
+        registry.put_manifest(&place.repository, digest, list.kind.media_type(), &list.bytes).await?;
+        on_event(Event::Staged(place.repository.digest(&list.digest)));
         anyhow::Ok(())
     }))
     .await?;
-    let writes = places.iter().filter(|(place, _)| place.tags.iter().any(|tag| tag.action.is_write()));
-    if places.len() > 1 {
-        try_join_all(writes.map(|(place, list)| async move {
-            let digest = list.digest.as_str();
-            registry.put_manifest(&place.repository, digest, list.kind.media_type(), &list.bytes).await?;
-            on_event(Event::Staged(place.repository.digest(&list.digest)));
-            anyhow::Ok(())
-        }))
-        .await?;
-    }
     Ok(())
-}
-
-/// `error`, with the account of what is done and what is not.
-fn partial(plan: &TargetPlan, tagged: &[Reference], error: anyhow::Error) -> anyhow::Error {
-    let mut pending = Vec::new();
-    for place in &plan.places {
-        for tag in place.tags.iter().filter(|tag| tag.action.is_write()) {
-            let reference = place.repository.tag(&tag.name);
-            if !tagged.contains(&reference) {
-                pending.push(reference.to_string());
-            }
-        }
-    }
-    if tagged.is_empty() {
-        return Failure::new(format!("nothing of target {} was published", plan.target))
-            .because(error)
-            .into();
-    }
-    let done: Vec<String> = tagged.iter().map(ToString::to_string).collect();
-    let pending = if pending.is_empty() { "nothing".to_owned() } else { pending.join(", ") };
-    Failure::new(format!(
-        "target {} was published in part: done {}; pending {pending}",
-        plan.target,
-        done.join(", ")
-    ))
-    .hint("run the same command again to finish")
-    .exit(Exit::Partial)
-    .because(error)
-    .into()
 }

@@ -1,75 +1,143 @@
 //! Writes tags: looked up just before, side by side, one class after the other.
 
-use anyhow::Result;
-use futures_util::future::join_all;
+use std::time::{Duration, Instant};
 
-use super::{Event, partial};
+use anyhow::Result;
+use futures_util::future::{join, join_all, try_join, try_join_all};
+
+use super::Event;
+use super::account::{Account, Outcome};
 use crate::config::TagPolicy;
 use crate::digest::Digest;
 use crate::error::Failure;
-use crate::plan::{PlacePlan, PlannedList, TagAction, TagPlan, TargetPlan};
-use crate::reference::{Reference, Repository};
+use crate::observe::released_now;
+use crate::plan::{PlacePlan, PlannedList, TagAction, TagPlan};
 use crate::registry::Registry;
 
-/// Writes the tags of one class in all repositories, side by side.
-pub(super) async fn tag_all(
+/// How old a look may be when the tag is written. Looks are taken while the step before ends; should that take longer
+/// than usual, the tag is looked up again.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// A tag to write, with its position in the plan.
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    at: (usize, usize),
+    place: &'a PlacePlan,
+    list: &'a PlannedList,
+    tag: &'a TagPlan,
+}
+
+/// What a tag serves just before it is written.
+struct Look {
+    taken: Instant,
+    digest: Option<Digest>,
+    /// Why a tag with the policy `newest` stays after all.
+    why_not: Option<String>,
+}
+
+/// Writes the tags in all repositories: first those that never change, then those that move. The first ones are looked
+/// up beside `before`, which must succeed before anything is written; the second ones while the first are written.
+pub(super) async fn write_tags(
     registry: &Registry,
-    plan: &TargetPlan,
-    places: &[(&PlacePlan, &PlannedList)],
-    moving: bool,
-    tagged: &mut Vec<Reference>,
+    account: &mut Account<'_>,
+    before: impl Future<Output = Result<()>>,
     on_event: &(dyn Fn(Event) + Sync),
 ) -> Result<()> {
-    let tags = places.iter().flat_map(|(place, list)| {
-        place
-            .tags
-            .iter()
-            .filter(move |tag| tag.action.is_write() && (tag.policy != TagPolicy::Immutable) == moving)
-            .map(move |tag| (*place, *list, tag))
+    let (first, second) = (jobs(account, false), jobs(account, true));
+    // With nothing in the first class its turn would only make the looks at the second older.
+    let (first, second) = if first.is_empty() { (second, first) } else { (first, second) };
+    let ((), looks) = try_join(before, look_at(registry, &first)).await?;
+    let writes = write_class(registry, first.into_iter().zip(looks).collect(), on_event);
+    let (written, looks) = join(writes, look_at(registry, &second)).await;
+    note(account, written)?;
+    let writes = write_class(registry, second.into_iter().zip(looks?).collect(), on_event);
+    note(account, writes.await)
+}
+
+fn jobs<'a>(account: &Account<'a>, moving: bool) -> Vec<Job<'a>> {
+    let places = account.places().enumerate();
+    let jobs = places.flat_map(|(index, (place, list))| {
+        let tags = place.tags.iter().enumerate();
+        tags.map(move |(position, tag)| Job { at: (index, position), place, list, tag })
     });
-    let written = join_all(tags.map(|(place, list, tag)| async move {
-        let reference = place.repository.tag(&tag.name);
-        write_tag(registry, &place.repository, list, tag).await?;
-        on_event(Event::Tagged(reference.clone(), list.digest.clone()));
-        anyhow::Ok(reference)
+    jobs.filter(|job| job.tag.action.is_write() && (job.tag.policy != TagPolicy::Immutable) == moving)
+        .collect()
+}
+
+async fn look_at(registry: &Registry, jobs: &[Job<'_>]) -> Result<Vec<Look>> {
+    try_join_all(jobs.iter().map(|job| look(registry, *job))).await
+}
+
+async fn look(registry: &Registry, job: Job<'_>) -> Result<Look> {
+    let Job { place, tag, .. } = job;
+    let taken = Instant::now();
+    let digest = async {
+        match registry.head_manifest(&place.repository, &tag.name).await {
+            Ok(head) => anyhow::Ok(head.map(|head| head.digest)),
+            // Planned with `--first-publish`: it was unreadable then, too.
+            Err(error) if error.is_unreadable() && tag.action == TagAction::Create => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    };
+    let why_not = async {
+        let Some(release) = &tag.release else { return Ok(None) };
+        let released = released_now(registry, &place.repository, release).await?;
+        Ok(release.why_not(&tag.name, &released))
+    };
+    let (digest, why_not) = try_join(digest, why_not).await?;
+    Ok(Look { taken, digest, why_not })
+}
+
+type Written = ((usize, usize), Result<Outcome>);
+
+/// Writes the tags of one class side by side; when one fails the others go on to their end.
+async fn write_class(
+    registry: &Registry,
+    class: Vec<(Job<'_>, Look)>,
+    on_event: &(dyn Fn(Event) + Sync),
+) -> Vec<Written> {
+    join_all(class.into_iter().map(|(job, look)| async move {
+        let outcome = write_tag(registry, job, look).await;
+        if let Ok(Outcome::Written) = outcome {
+            let reference = job.place.repository.tag(&job.tag.name);
+            on_event(Event::Tagged(reference, job.list.digest.clone()));
+        }
+        (job.at, outcome)
     }))
-    .await;
+    .await
+}
+
+fn note(account: &mut Account<'_>, written: Vec<Written>) -> Result<()> {
     let mut failed = None;
-    for result in written {
-        match result {
-            Ok(reference) => tagged.push(reference),
+    for ((place, tag), outcome) in written {
+        match outcome {
+            Ok(outcome) => account.note(place, tag, outcome),
             Err(error) => failed = failed.or(Some(error)),
         }
     }
-    failed.map_or(Ok(()), |error| Err(partial(plan, tagged, error)))
+    failed.map_or(Ok(()), Err)
 }
 
-async fn write_tag(
-    registry: &Registry,
-    repository: &Repository,
-    list: &PlannedList,
-    tag: &TagPlan,
-) -> Result<()> {
-    let now = match registry.head_manifest(repository, &tag.name).await {
-        Ok(head) => head.map(|head| head.digest),
-        // Planned with `--first-publish`: it was unreadable then, too.
-        Err(error) if error.is_unreadable() && tag.action == TagAction::Create => None,
-        Err(error) => return Err(error.into()),
-    };
-    if now.as_ref() == Some(&list.digest) {
-        return Ok(());
+async fn write_tag(registry: &Registry, job: Job<'_>, seen: Look) -> Result<Outcome> {
+    let Job { place, list, tag, .. } = job;
+    let seen = if seen.taken.elapsed() > FRESH { look(registry, job).await? } else { seen };
+    if seen.digest.as_ref() == Some(&list.digest) {
+        return Ok(Outcome::There);
     }
-    if now.as_ref() != tag.action.observed() {
+    if let Some(why) = seen.why_not {
+        return Ok(Outcome::Skipped(why));
+    }
+    if seen.digest.as_ref() != tag.action.observed() {
         let digest = |digest: Option<&Digest>| digest.map_or("nothing".to_owned(), ToString::to_string);
         return Err(Failure::new(format!(
             "{} was moved by somebody else: it served {} when the plan was made, and {} now",
-            repository.tag(&tag.name),
+            place.repository.tag(&tag.name),
             digest(tag.action.observed()),
-            digest(now.as_ref())
+            digest(seen.digest.as_ref())
         ))
         .hint("run again to plan against what is there now")
         .into());
     }
-    registry.put_manifest(repository, &tag.name, list.kind.media_type(), &list.bytes).await?;
-    Ok(())
+    registry.put_manifest(&place.repository, &tag.name, list.kind.media_type(), &list.bytes).await?;
+    Ok(Outcome::Written)
 }

@@ -122,6 +122,8 @@ pub(super) enum Command {
     Push(Push),
     /// Bring the list to what is declared, with the images found in the registry.
     Reconcile(Reconcile),
+    /// Delete a target's declared tags and what only they held; without `--yes` only show what would go.
+    Unpublish(Unpublish),
     /// Show what a reference serves: platforms, digests, sizes, attestations.
     Inspect(Inspect),
     /// Show the tags of a repository.
@@ -219,6 +221,16 @@ pub(super) struct Reconcile {
     pub(super) targets: Targets,
     #[command(flatten)]
     pub(super) first: FirstPublish,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Unpublish {
+    /// What to unpublish.
+    #[arg(value_name = "TARGET", add = complete::targets())]
+    pub(super) target: String,
+    /// Delete: it cannot be taken back.
+    #[arg(long)]
+    pub(super) yes: bool,
 }
 
 #[derive(Debug, Args)]

@@ -127,6 +127,10 @@ impl Context {
 
     /// A step of applying: shown, and kept for an interrupted run's account.
     pub(super) fn on_event(&self, event: Event) {
+        // What was confirmed is what the summary shows.
+        if matches!(event, Event::Confirmed(_)) {
+            return;
+        }
         if matches!(event, Event::Tagged(..))
             && let Ok(mut ledger) = self.ledger.lock()
         {

@@ -61,6 +61,13 @@ const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        &["unpublish"],
+        &[
+            ("manifests unpublish app", "what would go"),
+            ("manifests unpublish app --yes", "delete it"),
+        ],
+    ),
+    (
         &["inspect"],
         &[
             ("manifests inspect ghcr.io/acme/app:1.0", "the list and its entries"),

@@ -16,6 +16,7 @@ mod release;
 mod schema;
 mod signals;
 mod stages;
+mod unpublish;
 
 use std::process::ExitCode;
 
@@ -75,6 +76,7 @@ async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Push(arguments) => stages::push(context, &arguments).await,
         Command::Reconcile(arguments) => reconcile::run(context, &arguments).await,
         Command::Plan(arguments) => plan::run(context, &arguments).await,
+        Command::Unpublish(arguments) => unpublish::run(context, &arguments).await,
         Command::Inspect(arguments) => inspect::inspect(context, &arguments).await,
         Command::Tags(arguments) => inspect::tags(context, &arguments).await,
         Command::Init(arguments) => init::run(context, &arguments).await,

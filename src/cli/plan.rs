@@ -1,13 +1,17 @@
 //! `plan`: what a release would change. Writes nothing.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use super::args::{Format, Plan};
 use super::context::Context;
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
+use crate::journal::{self, Inputs, Journal};
 use crate::plan::{Options, TargetPlan};
-use crate::publish::{From, prepare};
+use crate::publish::{From, announce, prepare};
+use crate::registry::Access;
 use crate::report;
 
 pub(super) async fn run(context: &Context, arguments: &Plan) -> Result<Exit> {
@@ -15,17 +19,23 @@ pub(super) async fn run(context: &Context, arguments: &Plan) -> Result<Exit> {
     #[cfg(feature = "embedded-registry")]
     if arguments.rehearse {
         let rehearsal = crate::rehearsal::Rehearsal::start(&declaration.root).await?;
-        let exit = show(context, arguments, rehearsal.map(declaration)).await;
+        let folder = rehearsal.folder().to_owned();
+        let exit = show(context, arguments, rehearsal.map(declaration), &folder).await;
         rehearsal.stop().await?;
         return exit;
     }
-    show(context, arguments, declaration).await
+    let folder = journal::folder(&declaration.root);
+    show(context, arguments, declaration, &folder).await
 }
 
-async fn show(context: &Context, arguments: &Plan, declaration: Declaration) -> Result<Exit> {
+async fn show(context: &Context, arguments: &Plan, declaration: Declaration, folder: &Path) -> Result<Exit> {
     let registry = context.registry(Some(&declaration))?;
+    announce(&registry, &declaration, Access::Pull)?;
     let options = Options { first_publish: arguments.first.first_publish };
-    let planned = prepare(&registry, &declaration, From::Build, options).await?;
+    let inputs = Inputs::of_run(&declaration, true)?;
+    let unfinished = Journal::open(folder)?;
+    let unfinished = unfinished.sort(&declaration.targets, |target| inputs.get(&target.name).cloned());
+    let planned = prepare(&registry, &declaration, From::Build(&unfinished.usable), options).await?;
     let plans: Vec<TargetPlan> = planned.into_iter().map(|planned| planned.plan).collect();
     match context.global.format {
         Format::Markdown => context.print_raw(&report::plan::markdown(&plans))?,

@@ -7,12 +7,14 @@ use super::context::Context;
 use crate::config::Strictness;
 use crate::error::Exit;
 use crate::plan::{Options, TargetPlan};
-use crate::publish::{From, apply_all, prepare, stop_on_problems};
+use crate::publish::{From, announce, apply_all, prepare, stop_on_problems};
+use crate::registry::Access;
 use crate::report;
 
 pub(super) async fn run(context: &Context, arguments: &Reconcile) -> Result<Exit> {
     let declaration = context.declaration(&arguments.targets, Strictness::Release)?;
     let registry = context.registry(Some(&declaration))?;
+    announce(&registry, &declaration, Access::Push)?;
     let options = Options { first_publish: arguments.first.first_publish };
 
     let planned = prepare(&registry, &declaration, From::Registry, options).await?;

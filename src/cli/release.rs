@@ -1,16 +1,22 @@
 //! `release`: check → plan → build → smoke run → push → reconcile, and the same as a rehearsal.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use anyhow::Result;
 
 use super::args::Release;
 use super::context::Context;
 use super::stages::{Readiness, ready};
+use crate::apply::Event;
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
 use crate::facts;
+use crate::journal::{self, Inputs, Journal};
 use crate::pipeline::{Pipeline, Until};
-use crate::plan::Options;
-use crate::publish::{From, apply_all, prepare, produce, stop_on_problems};
+use crate::plan::{Options, TargetPlan};
+use crate::publish::{From, Interrupted, Planned, announce, apply_all, prepare, produce, stop_on_problems};
+use crate::registry::Access;
 use crate::report;
 
 pub(super) async fn run(context: &Context, arguments: &Release) -> Result<Exit> {
@@ -23,26 +29,37 @@ pub(super) async fn run(context: &Context, arguments: &Release) -> Result<Exit> 
     if !arguments.allow_dirty {
         refuse_dirty(&declaration)?;
     }
-    publish(context, arguments, &declaration).await?;
+    publish(context, arguments, &declaration, &journal::folder(&declaration.root)).await?;
     Ok(Exit::Done)
 }
 
-/// The release itself, against whatever registries `declaration` names.
-async fn publish(context: &Context, arguments: &Release, declaration: &Declaration) -> Result<()> {
+/// The release itself, against whatever registries `declaration` names; `folder` is where its journal is.
+async fn publish(
+    context: &Context,
+    arguments: &Release,
+    declaration: &Declaration,
+    folder: &Path,
+) -> Result<()> {
     let progress = &context.progress;
     let registry = context.registry(Some(declaration))?;
+    announce(&registry, declaration, Access::Push)?;
     let options = Options { first_publish: arguments.first.first_publish };
+    let journal = open_journal(context, folder)?;
+    let inputs = Inputs::of_run(declaration, !arguments.skip_smoke)?;
 
     // 1. Observe and plan.
     let names: Vec<&str> = declaration.targets.iter().map(|target| target.name.as_str()).collect();
     progress.stage("Planning", &names.join(", "));
-    let planned = prepare(&registry, declaration, From::Build, options).await?;
-    let plans: Vec<_> = planned.iter().map(|planned| planned.plan.clone()).collect();
+    let unfinished = journal.sort(&declaration.targets, |target| inputs.get(&target.name).cloned());
+    put_aside(context, &journal, &unfinished.stale)?;
+    let planned = prepare(&registry, declaration, From::Build(&unfinished.usable), options).await?;
+    put_aside(context, &journal, &lost(&planned))?;
+    let plans = plans_of(&planned);
     progress.line(report::plan::text(&plans, progress.style()).trim_end());
     stop_on_problems(&planned)?;
 
     // 2. Build, smoke run, push: only what is pending needs an engine at all.
-    let pending = plans.iter().any(crate::plan::TargetPlan::is_pending);
+    let pending = plans.iter().any(TargetPlan::is_pending);
     let readiness = if pending { Some(ready(context, declaration).await?) } else { None };
     let pipeline = readiness.as_ref().map(|ready: &Readiness| Pipeline {
         engine: &ready.engine,
@@ -56,13 +73,30 @@ async fn publish(context: &Context, arguments: &Release, declaration: &Declarati
         progress,
     });
     let settled = produce(&registry, pipeline.as_ref(), planned, options).await?;
-    if settled != plans {
+    let settled_plans = plans_of(&settled);
+    if settled_plans != plans {
         progress.stage("Planned", "with the images that were built");
-        progress.line(report::plan::text(&settled, progress.style()).trim_end());
+        progress.line(report::plan::text(&settled_plans, progress.style()).trim_end());
     }
+    stop_on_problems(&settled)?;
 
-    // 3. Reconcile.
-    let applied = apply_all(&registry, &settled, &|event| context.on_event(event)).await?;
+    // 3. Reconcile. From here on the journal knows what is to come, until it is confirmed.
+    let entries = settled.iter().filter_map(|planned| {
+        let name = &planned.target.name;
+        let inputs = match unfinished.usable.get(name) {
+            Some(entry) if planned.interrupted == Interrupted::Finished => entry.inputs.clone(),
+            _ => inputs.get(name)?.clone(),
+        };
+        Some((name.clone(), planned.to_finish(inputs)?))
+    });
+    journal.keep(entries.collect())?;
+    let applied = apply_all(&registry, &settled_plans, &|event| {
+        if let Event::Confirmed(target) = &event {
+            forget(context, &journal, target);
+        }
+        context.on_event(event);
+    })
+    .await?;
     context.print(|style| report::summary::text(&applied, style), || report::summary::json(&applied))
 }
 
@@ -72,7 +106,7 @@ async fn rehearse(context: &Context, arguments: &Release, declaration: Declarati
     let rehearsal = crate::rehearsal::Rehearsal::start(&declaration.root).await?;
     context.progress.stage("Rehearsing", &format!("on the embedded registry at {}", rehearsal.host()));
     let mapped = rehearsal.map(declaration);
-    let result = publish(context, arguments, &mapped).await;
+    let result = publish(context, arguments, &mapped, rehearsal.folder()).await;
     let (requests, writes) = rehearsal.requests();
     let log = rehearsal.folder().join("requests.log");
     let log = log.strip_prefix(std::env::current_dir()?).unwrap_or(&log);
@@ -88,6 +122,51 @@ async fn rehearse(context: &Context, arguments: &Release, declaration: Declarati
     }
     rehearsal.stop().await?;
     result.map(|()| Exit::Done)
+}
+
+fn plans_of(planned: &[Planned<'_>]) -> Vec<TargetPlan> {
+    planned.iter().map(|planned| planned.plan.clone()).collect()
+}
+
+/// The interrupted runs whose images are no longer there, by target.
+fn lost(planned: &[Planned<'_>]) -> BTreeMap<String, String> {
+    let why = |planned: &Planned<'_>| match &planned.interrupted {
+        Interrupted::Lost(why) => Some((planned.target.name.clone(), why.clone())),
+        Interrupted::No | Interrupted::Finished => None,
+    };
+    planned.iter().filter_map(why).collect()
+}
+
+/// The journal; one that cannot be understood is put aside.
+fn open_journal(context: &Context, folder: &Path) -> Result<Journal> {
+    let journal = Journal::open(folder)?;
+    if let Some(why) = journal.unreadable() {
+        let aside = journal.put_aside(None)?;
+        context.progress.warn(&format!(
+            "the journal of an earlier release cannot be understood: {why}; it is {} now",
+            aside.display()
+        ));
+    }
+    Ok(journal)
+}
+
+/// Puts aside what this run cannot finish, and says so.
+fn put_aside(context: &Context, journal: &Journal, stale: &BTreeMap<String, String>) -> Result<()> {
+    for (target, why) in stale {
+        let aside = journal.put_aside(Some(target))?;
+        context.progress.warn(&format!(
+            "an interrupted release of {target} is not finished, as {why}; its journal is in {} now",
+            aside.display()
+        ));
+    }
+    Ok(())
+}
+
+/// Nothing is left to finish. A journal that stays does no harm: the next run finds everything done.
+fn forget(context: &Context, journal: &Journal, target: &str) {
+    if let Err(error) = journal.remove(target) {
+        context.progress.warn(&format!("{error:#}"));
+    }
 }
 
 /// The line that shows the result, per platform of the first list.

@@ -3,6 +3,9 @@
 //! Everything independent is asked for at once. Only a confirmed not-found is "absent": an answer that leaves it open
 //! is kept as such, and any other failure ends the run.
 
+mod contents;
+mod copy;
+mod hanging;
 mod image;
 mod inspect;
 mod released;
@@ -11,18 +14,23 @@ mod tag;
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::{try_join, try_join_all, try_join3};
 
-use crate::config::{Image, Target};
+use crate::config::{Attestations, Image, Target};
 use crate::digest::Digest;
 use crate::manifest::{self, Descriptor, Manifest};
 use crate::plan::{FoundImage, ObservedImage, ObservedPlace, ObservedTag, ObservedTarget};
 use crate::reference::{Reference, Repository};
 use crate::registry::{Fetched, Registry, RegistryError};
 
+pub use self::contents::contents;
+pub use self::copy::observe_copy;
 pub use self::inspect::{Inspected, InspectedImage, inspect};
 
+use self::hanging::{Finder, Wanted};
 use self::image::{Look, look_up};
+pub use self::released::released_now;
+
 use self::released::released;
 use self::tag::observe_tag;
 
@@ -57,19 +65,52 @@ pub async fn observe(registry: &Registry, target: &Target, sources: &[Source]) -
     }));
     let (looks, places) = try_join(looks, places).await?;
 
+    let listed: Vec<BTreeSet<&Digest>> = places.iter().map(|(tags, _)| listed(tags)).collect();
+    let finder = Finder::new(registry);
     let images = try_join_all(looks.iter().map(|look| look.image(registry)));
     let present = try_join_all(
         repositories
             .iter()
-            .zip(&places)
-            .map(|(repository, (tags, _))| present(registry, repository, tags, &looks)),
+            .zip(&listed)
+            .map(|(repository, listed)| present(registry, repository, listed, &looks)),
     );
-    let (images, present) = try_join(images, present).await?;
+    let unlisted = wanted(target, &looks, |index, digest| listed[index].contains(digest));
+    let (images, present, mut hanging) = try_join3(images, present, finder.hanging(unlisted)).await?;
+    // What a list names, and is not there all the same.
+    let lost = wanted(target, &looks, |index, digest| {
+        !listed[index].contains(digest) || present[index].contains(digest)
+    });
+    hanging.extend(finder.hanging(lost).await?);
+
     let places =
         repositories.iter().zip(places).zip(present).map(|((repository, (tags, released)), present)| {
             ObservedPlace { repository: repository.clone(), tags, present, released }
         });
-    Ok(ObservedTarget { images, places: places.collect() })
+    let places = places.collect();
+    Ok(ObservedTarget { images, places, hanging })
+}
+
+/// The images' manifests on which it matters what hangs, with the repositories for which it does: those that lack them.
+fn wanted<'a>(
+    target: &'a Target,
+    looks: &'a [Look],
+    is_there: impl Fn(usize, &Digest) -> bool,
+) -> Vec<Wanted<'a>> {
+    if target.attestations == Attestations::Drop {
+        return Vec::new();
+    }
+    let all = looks.iter().flat_map(Look::manifests).map(|(from, digest)| {
+        let repositories = target.repositories.iter().enumerate();
+        let to = repositories.filter(|(index, to)| *to != from && !is_there(*index, digest));
+        Wanted { from, digest, to: to.map(|(_, to)| to).collect() }
+    });
+    all.filter(|wanted| !wanted.to.is_empty()).collect()
+}
+
+/// What the lists that tags serve name.
+fn listed(tags: &[ObservedTag]) -> BTreeSet<&Digest> {
+    let lists = tags.iter().filter_map(ObservedTag::list);
+    lists.flat_map(|published| published.list.entries.iter().map(|entry| &entry.digest)).collect()
 }
 
 async fn observe_source(registry: &Registry, image: &Image, source: &Source) -> Result<Look> {
@@ -87,14 +128,9 @@ async fn observe_source(registry: &Registry, image: &Image, source: &Source) -> 
 async fn present(
     registry: &Registry,
     repository: &Repository,
-    tags: &[ObservedTag],
+    listed: &BTreeSet<&Digest>,
     looks: &[Look],
 ) -> Result<BTreeSet<Digest>> {
-    let listed: BTreeSet<&Digest> = tags
-        .iter()
-        .filter_map(ObservedTag::list)
-        .flat_map(|published| published.list.entries.iter().map(|entry| &entry.digest))
-        .collect();
     let mut here = BTreeSet::new();
     let mut elsewhere = BTreeSet::new();
     for (source, digest) in looks.iter().flat_map(Look::manifests) {
@@ -104,17 +140,25 @@ async fn present(
             elsewhere.insert(digest.clone());
         }
     }
-    let found = try_join_all(elsewhere.into_iter().map(|digest| async move {
+    here.extend(held(registry, repository, elsewhere).await?);
+    Ok(here)
+}
+
+/// Which of the manifests `repository` holds.
+async fn held(
+    registry: &Registry,
+    repository: &Repository,
+    digests: impl IntoIterator<Item = Digest>,
+) -> Result<BTreeSet<Digest>> {
+    let found = digests.into_iter().map(|digest| async move {
         let head = match registry.head_manifest(repository, digest.as_str()).await {
             Ok(head) => head.is_some(),
             // Not readable is not there: bringing it is what shows whether it can be written.
             Err(error) => unreadable(error).map(|_| false)?,
         };
         anyhow::Ok(head.then_some(digest))
-    }))
-    .await?;
-    here.extend(found.into_iter().flatten());
-    Ok(here)
+    });
+    Ok(try_join_all(found).await?.into_iter().flatten().collect())
 }
 
 /// The registry's answer when it leaves open whether something exists; any other error is passed on.

@@ -5,6 +5,7 @@ use semver::Version;
 
 use super::unreadable;
 use crate::config::{TagPolicy, Target};
+use crate::plan::Release;
 use crate::reference::Repository;
 use crate::registry::Registry;
 
@@ -17,11 +18,25 @@ pub(super) async fn released(
     if target.tags.iter().all(|tag| tag.policy != TagPolicy::Newest) {
         return Ok(Vec::new());
     }
+    match Release::of(target) {
+        Some(release) => released_now(registry, repository, &release).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The versions that `repository` has released of what `release` is one of, as its tags say now.
+///
+/// # Errors
+///
+/// The registry does not list the tags. Where even a tag cannot be read, the tag itself is what is reported.
+pub async fn released_now(
+    registry: &Registry,
+    repository: &Repository,
+    release: &Release,
+) -> Result<Vec<Version>> {
     let tags = match registry.tags(repository).await {
         Ok(tags) => tags.unwrap_or_default(),
-        // Where even the tag cannot be read, the tag itself is the problem to report.
         Err(error) => unreadable(error).map(|_| Vec::new())?,
     };
-    let version = |tag: &String| Version::parse(tag.strip_prefix('v').unwrap_or(tag)).ok();
-    Ok(tags.iter().filter_map(version).collect())
+    Ok(release.released(&tags))
 }

@@ -10,7 +10,7 @@ use super::{descriptor_of, unreadable};
 use crate::config::{Tag, TagPolicy, Target};
 use crate::digest::Digest;
 use crate::manifest::{self, ImageConfig, List, Manifest, Role};
-use crate::plan::{ObservedTag, PublishedList};
+use crate::plan::{ObservedTag, PublishedList, VERSION};
 use crate::reference::Repository;
 use crate::registry::Registry;
 
@@ -32,10 +32,13 @@ pub(super) async fn observe_tag(
         Ok(Manifest::Image(_)) | Err(_) => return Ok(ObservedTag::Image(descriptor)),
     };
     let builds = target.images.iter().any(|image| image.build.is_some());
-    let configs = match tag.policy {
-        TagPolicy::Immutable if builds => configs(registry, repository, &list).await?,
-        _ => BTreeMap::new(),
+    let asks = match tag.policy {
+        TagPolicy::Immutable => builds,
+        // Where the list itself does not say its version, its images may.
+        TagPolicy::Newest => !list.annotations.contains_key(VERSION),
+        TagPolicy::Moving => false,
     };
+    let configs = if asks { configs(registry, repository, &list).await? } else { BTreeMap::new() };
     Ok(ObservedTag::List(Box::new(PublishedList {
         descriptor,
         bytes: fetched.bytes.to_vec(),

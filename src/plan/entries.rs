@@ -54,6 +54,16 @@ pub enum EntryChange {
     },
 }
 
+impl EntryChange {
+    /// The entry that the list will have, if it is known and there is one.
+    pub fn entry(&self) -> Option<&Descriptor> {
+        match self {
+            Self::Keep { entry } | Self::Add { entry } | Self::Replace { entry, .. } => Some(entry),
+            Self::Remove { .. } | Self::Pending { .. } | Self::Undecided { .. } => None,
+        }
+    }
+}
+
 /// A declared entry: the platform, and the descriptor to publish unless the image is still to be built.
 #[derive(Clone, Debug)]
 pub(super) struct DeclaredEntry {

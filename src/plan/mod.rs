@@ -1,21 +1,29 @@
 //! Declared + observed → what will be done. Pure: it reads nothing, knows neither time nor tokio, and the same values
 //! give the same plan. Previewing and applying consume the same [`TargetPlan`].
 
+mod copies;
 mod entries;
 mod images;
+mod newest;
 mod observed;
 mod pin;
 mod tags;
+mod unpublish;
 
 use std::collections::BTreeMap;
 
+pub use copies::{CopyPlan, CopyRole, CopyStage, Hanging, HangingManifest, Missing, ObservedCopy, missing};
 pub use entries::{EntryChange, EntryPlan};
 pub use images::disagreement;
+pub use newest::{Release, VERSION};
 pub use observed::{FoundImage, ObservedImage, ObservedPlace, ObservedTag, ObservedTarget, PublishedList};
-pub use pin::{Pin, pin};
+pub use pin::{Evidence, Pin, pin};
 pub use tags::{TagAction, TagPlan};
+pub use unpublish::{
+    Contents, Holder, ManifestRemoval, TagRemoval, UnpublishPlace, UnpublishPlan, unpublish,
+};
 
-use crate::config::{Attestations, Format, Target, Undeclared};
+use crate::config::{Attestations, Format, Tag, TagPolicy, Target, Undeclared};
 use crate::digest::Digest;
 use crate::manifest::{Descriptor, List, ListKind, Role};
 use crate::media;
@@ -71,15 +79,6 @@ pub struct PlannedList {
     pub children: Vec<Digest>,
 }
 
-/// A manifest to bring from one repository to another, with all that it is made from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CopyPlan {
-    /// Where it is.
-    pub from: Repository,
-    /// What it is.
-    pub manifest: Descriptor,
-}
-
 /// Why nothing can be published, and the way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -121,15 +120,16 @@ pub fn plan(target: &Target, observed: &ObservedTarget, options: Options) -> Tar
     let mut problems = images::problems(target, observed);
     let mut notes = Vec::new();
     let kind = kind(target, observed, &mut problems);
-    if observed.first_published().is_some_and(|published| published.list.kind != kind) {
+    if observed.first_published(target).is_some_and(|published| published.list.kind != kind) {
         notes.push(format!("the list becomes an {} of type {}", kind.name(), kind.media_type()));
     }
 
     let places = observed
         .places
         .iter()
-        .map(|place| plan_place(target, observed, place, kind, options, &mut problems))
+        .map(|place| plan_place(target, observed, place, kind, options, (&mut problems, &mut notes)))
         .collect::<Vec<_>>();
+    notes.extend(places.iter().zip(&observed.places).flat_map(|(plan, place)| tags::notes(plan, place)));
     problems.sort_by(|a, b| a.message.cmp(&b.message));
     problems.dedup();
     let mut plan = TargetPlan { target: target.name.clone(), places, problems, notes };
@@ -144,8 +144,8 @@ pub fn plan(target: &Target, observed: &ObservedTarget, options: Options) -> Tar
 
 impl ObservedTarget {
     /// The list that decides the type under `format = "auto"`: the first served, in declaration order.
-    fn first_published(&self) -> Option<&PublishedList> {
-        self.places.iter().find_map(|place| place.baseline())
+    fn first_published(&self, target: &Target) -> Option<&PublishedList> {
+        self.places.iter().find_map(|place| place.baseline(target))
     }
 
     fn attested(&self) -> impl Iterator<Item = &FoundImage> {
@@ -157,9 +157,12 @@ impl ObservedTarget {
 }
 
 impl ObservedPlace {
-    /// The list that entries are compared with: that of the first tag that serves one.
-    pub fn baseline(&self) -> Option<&PublishedList> {
-        self.tags.iter().find_map(ObservedTag::list)
+    /// The list that entries are compared with: that of the first tag that serves one. A tag that stays at a newer
+    /// release says nothing about this one.
+    pub fn baseline(&self, target: &Target) -> Option<&PublishedList> {
+        let tags = target.tags.iter().zip(&self.tags);
+        tags.filter(|(tag, observed)| tags::stays(target, self, tag, observed).is_none())
+            .find_map(|(_, observed)| observed.list())
     }
 }
 
@@ -168,7 +171,7 @@ fn kind(target: &Target, observed: &ObservedTarget, problems: &mut Vec<Problem>)
     let annotated =
         !target.annotations.is_empty() || target.images.iter().any(|image| !image.annotations.is_empty());
     let attested = target.attestations == Attestations::Keep && observed.attested().next().is_some();
-    let published = observed.first_published().map(|published| published.list.kind);
+    let published = observed.first_published(target).map(|published| published.list.kind);
     let kind = match target.format {
         Format::Docker => ListKind::Docker,
         Format::Oci => ListKind::Oci,
@@ -209,9 +212,9 @@ fn plan_place(
     place: &ObservedPlace,
     kind: ListKind,
     options: Options,
-    problems: &mut Vec<Problem>,
+    (problems, notes): (&mut Vec<Problem>, &mut Vec<String>),
 ) -> PlacePlan {
-    let baseline = place.baseline();
+    let baseline = place.baseline(target);
     let declared = images::declared_entries(target, observed);
     let entries = entries::compare(&declared, baseline.map(|published| &published.list), target.undeclared);
     problems.extend(undecided(target, place, &entries));
@@ -228,11 +231,17 @@ fn plan_place(
         (None, _) => None,
     };
     let tags = tags::plan_tags(target, place, list.as_ref(), options, problems);
-    let copies = match &list {
-        Some(list) => copies(observed, place, list),
-        None => Vec::new(),
-    };
-    PlacePlan { repository: place.repository.clone(), entries, list_changes, list, copies, tags }
+    let wanted = list.iter().flat_map(|list| children(observed, list));
+    let missing = missing(wanted, &place.present, &observed.hanging, &place.repository);
+    notes.extend(missing.notes);
+    PlacePlan {
+        repository: place.repository.clone(),
+        entries,
+        list_changes,
+        list,
+        copies: missing.copies,
+        tags,
+    }
 }
 
 impl PlannedList {
@@ -279,12 +288,10 @@ impl List {
 impl ObservedPlace {
     /// Whether every declared tag serves one digest, and the list behind it means `desired`.
     fn all_serve(&self, desired: &List, target: &Target) -> bool {
-        let Some(baseline) = self.baseline() else { return false };
-        let may_differ = |index: usize| target.tags[index].policy == crate::config::TagPolicy::Newest;
-        self.tags
-            .iter()
-            .enumerate()
-            .all(|(index, tag)| tag.digest() == Some(&baseline.descriptor.digest) || may_differ(index))
+        let Some(baseline) = self.baseline(target) else { return false };
+        let may_differ = |tag: &Tag| tag.policy == TagPolicy::Newest;
+        let mut tags = target.tags.iter().zip(&self.tags);
+        tags.all(|(tag, observed)| observed.digest() == Some(&baseline.descriptor.digest) || may_differ(tag))
             && baseline.list.means(desired)
     }
 
@@ -293,7 +300,7 @@ impl ObservedPlace {
         self.tags
             .iter()
             .zip(&target.tags)
-            .filter(|(_, tag)| tag.policy == crate::config::TagPolicy::Immutable)
+            .filter(|(_, tag)| tag.policy == TagPolicy::Immutable)
             .filter_map(|(observed, _)| observed.list())
             .find(|published| published.list.means(desired))
             .map(PlannedList::published)
@@ -310,14 +317,7 @@ fn build_list(
 ) -> List {
     let mut list = List { annotations: target.annotations.clone(), ..List::new(kind) };
     for plan in entries {
-        let entry = match &plan.change {
-            EntryChange::Keep { entry } | EntryChange::Add { entry } | EntryChange::Replace { entry, .. } => {
-                entry
-            }
-            EntryChange::Remove { .. } | EntryChange::Pending { .. } | EntryChange::Undecided { .. } => {
-                continue;
-            }
-        };
+        let Some(entry) = plan.change.entry() else { continue };
         list.entries.push(entry.clone());
         if target.attestations == Attestations::Drop || kind == ListKind::Docker {
             continue;
@@ -376,21 +376,19 @@ fn undecided(target: &Target, place: &ObservedPlace, entries: &[EntryPlan]) -> O
     ))
 }
 
-/// The children that the repository does not hold yet, each once.
-fn copies(observed: &ObservedTarget, place: &ObservedPlace, list: &PlannedList) -> Vec<CopyPlan> {
-    let mut copies: Vec<CopyPlan> = Vec::new();
-    for image in &observed.images {
-        let ObservedImage::Found(found) = image else { continue };
-        for manifest in std::iter::once(&found.descriptor).chain(&found.attestations) {
-            let needed = list.children.contains(&manifest.digest)
-                && !place.present.contains(&manifest.digest)
-                && !copies.iter().any(|copy| copy.manifest.digest == manifest.digest);
-            if needed {
-                copies.push(CopyPlan { from: found.source.clone(), manifest: manifest.clone() });
-            }
-        }
-    }
-    copies
+/// What the list names of that which was found, with where it is.
+fn children<'a>(
+    observed: &'a ObservedTarget,
+    list: &'a PlannedList,
+) -> impl Iterator<Item = (&'a Repository, &'a Descriptor)> {
+    let found = observed.images.iter().filter_map(|image| match image {
+        ObservedImage::Found(found) => Some(found),
+        _ => None,
+    });
+    let named = found.flat_map(|found| {
+        std::iter::once(&found.descriptor).chain(&found.attestations).map(move |named| (&found.source, named))
+    });
+    named.filter(|(_, named)| list.children.contains(&named.digest))
 }
 
 /// The references of declared images that are not there, for messages.

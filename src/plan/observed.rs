@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
 
+use super::Hanging;
 use crate::digest::Digest;
 use crate::manifest::{Descriptor, ImageConfig, List};
 use crate::reference::Repository;
@@ -15,6 +16,8 @@ pub struct ObservedTarget {
     pub images: Vec<ObservedImage>,
     /// One for each declared repository, in declaration order.
     pub places: Vec<ObservedPlace>,
+    /// What hangs on the images that are to be copied; nothing under `attestations = "drop"`.
+    pub hanging: Hanging,
 }
 
 /// What is known of a declared image.

@@ -1,6 +1,7 @@
 //! What each tag will serve, by its policy and what it serves now.
 
-use super::{ObservedPlace, ObservedTag, Options, PlannedList, Problem};
+use super::newest::{Release, version_of};
+use super::{ObservedPlace, ObservedTag, Options, PlacePlan, PlannedList, Problem};
 use crate::config::{Tag, TagPolicy, Target};
 use crate::digest::Digest;
 
@@ -13,6 +14,8 @@ pub struct TagPlan {
     pub policy: TagPolicy,
     /// What happens.
     pub action: TagAction,
+    /// With the policy `newest`, the release that must still be the highest when the tag is written.
+    pub release: Option<Release>,
 }
 
 /// The changes a tag can see, each with what applying and reporting need.
@@ -91,6 +94,7 @@ pub(super) fn plan_tags(
                 problems.push(problem);
                 TagAction::Blocked { from: observed.digest().cloned() }
             }),
+            release: Release::of(target).filter(|_| tag.policy == TagPolicy::Newest),
         })
         .collect()
 }
@@ -119,8 +123,11 @@ fn action(
     {
         return Ok(TagAction::Unchanged { digest: from.clone() });
     }
-    match tag.policy {
-        TagPolicy::Immutable => match observed {
+    if let Some(why) = stays(target, place, tag, observed) {
+        return Ok(TagAction::Skipped { from, why });
+    }
+    if tag.policy == TagPolicy::Immutable {
+        match observed {
             ObservedTag::Image(_) => {
                 return Err(Problem::new(
                     format!("{reference} is immutable and serves a plain image, not a list"),
@@ -134,13 +141,7 @@ fn action(
                 ));
             }
             _ => {}
-        },
-        TagPolicy::Newest => {
-            if let Some(why) = not_newest(target, place) {
-                return Ok(TagAction::Skipped { from, why });
-            }
         }
-        TagPolicy::Moving => {}
     }
     Ok(match (list, observed, from) {
         (None, _, from) => TagAction::Pending { from },
@@ -150,14 +151,38 @@ fn action(
     })
 }
 
-/// Why a tag with the policy `newest` stays where it is, or `None` when it moves to this version.
-fn not_newest(target: &Target, place: &ObservedPlace) -> Option<String> {
-    let Some(version) = &target.version else {
+/// What a reviewer should know of the tags: which move although nothing says what they would be compared with.
+pub(super) fn notes(plan: &PlacePlan, place: &ObservedPlace) -> Vec<String> {
+    let unknown = plan.tags.iter().zip(&place.tags).filter(|(tag, observed)| {
+        tag.policy == TagPolicy::Newest
+            && tag.action.is_write()
+            && observed.list().is_some_and(|list| version_of(list).is_none())
+    });
+    unknown
+        .map(|(tag, _)| {
+            let reference = place.repository.tag(&tag.name);
+            format!(
+                "the list at {reference} does not say its version: only the repository's tags were compared"
+            )
+        })
+        .collect()
+}
+
+/// Why a tag stays where it is on purpose, whatever the list: it has the policy `newest` and is not to move to this
+/// version. What counts as released is what the repository's tags name and what the tag itself serves.
+pub(super) fn stays(
+    target: &Target,
+    place: &ObservedPlace,
+    tag: &Tag,
+    observed: &ObservedTag,
+) -> Option<String> {
+    if tag.policy != TagPolicy::Newest {
+        return None;
+    }
+    let Some(release) = Release::of(target) else {
         return Some("the version of this release is not known".to_owned());
     };
-    if !version.pre.is_empty() {
-        return Some(format!("{version} is a prerelease"));
-    }
-    let highest = place.released.iter().filter(|released| released.pre.is_empty()).max()?;
-    (highest > version).then(|| format!("{highest} is released and newer than {version}"))
+    let mut released = place.released.clone();
+    released.extend(observed.list().and_then(version_of));
+    release.why_not(&tag.name, &released)
 }

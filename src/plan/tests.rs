@@ -1,15 +1,15 @@
 //! The planner's behaviour as diffs. Each case builds what is declared, derives what a registry serves after it was
 //! published, and changes one side. The first case is the one that changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::*;
-use crate::config::{Image, Tag, TagPolicy};
+use crate::config::Image;
 use crate::manifest::{ImageConfig, PlatformFields, REFERENCE_DIGEST, REFERENCE_TYPE};
 use crate::platform::Platform;
 
 /// A target with existing images for `platforms` in the list's own repository.
-fn target(platforms: &[&str]) -> Target {
+pub(super) fn target(platforms: &[&str]) -> Target {
     let repository: Repository = "registry.test/team/app".parse().unwrap();
     Target {
         name: "app".to_owned(),
@@ -62,6 +62,7 @@ fn unpublished(target: &Target) -> ObservedTarget {
             })
             .collect(),
         images: images.into_iter().map(ObservedImage::Found).collect(),
+        hanging: Hanging::default(),
     }
 }
 
@@ -298,6 +299,59 @@ fn newest_moves_to_the_highest_release_only() {
 }
 
 #[test]
+fn the_list_at_a_newest_tag_says_its_version() {
+    let mut target = target(&["linux/amd64", "linux/arm64"]);
+    target.tags = vec![Tag { name: "latest".to_owned(), policy: TagPolicy::Newest }];
+    target.version = Some("2.0.0".parse().unwrap());
+    target.annotations.insert(VERSION.to_owned(), "2.0.0".to_owned());
+    let annotated = published(&target);
+    target.annotations.clear();
+    let mut bare = published(&target);
+
+    // Only `latest` exists, and it is of version 2.
+    target.version = Some("1.9.1".parse().unwrap());
+    let mut observed = unpublished(&target);
+    observed.places[0].tags = annotated.places[0].tags.clone();
+    let stays = "  :latest (2.0.0 is released and newer than 1.9.1)";
+    assert_eq!(diff(&target, &observed), ["+ linux/amd64", "+ linux/arm64", stays]);
+
+    // Without an annotation its images say it, when they agree.
+    let ObservedTag::List(list) = &mut bare.places[0].tags[0] else { panic!() };
+    for (entry, version) in list.list.entries.iter().zip(["2.0.0", "2.0.0"]) {
+        let labels = BTreeMap::from([(VERSION.to_owned(), version.to_owned())]);
+        list.configs.insert(entry.digest.clone(), ImageConfig { labels, ..ImageConfig::default() });
+    }
+    observed.places[0].tags = bare.places[0].tags.clone();
+    observed.images[0] = ObservedImage::Found(found(&target.images[0], "another build"));
+    assert_eq!(diff(&target, &observed).last().unwrap(), stays);
+    let ObservedTag::List(list) = &mut observed.places[0].tags[0] else { panic!() };
+    list.configs.values_mut().next().unwrap().labels.insert(VERSION.to_owned(), "3.19.1".to_owned());
+    assert_eq!(diff(&target, &observed).last().unwrap(), "~ :latest");
+    let notes = plan(&target, &observed, Options::default()).notes;
+    assert!(notes[0].contains("app:latest does not say its version"), "{notes:?}");
+}
+
+#[test]
+fn a_patch_for_an_older_release_is_not_compared_with_the_newest() {
+    // The newest release has one platform more, which is no reason to ask what becomes of it.
+    let mut newest = target(&["linux/amd64", "linux/riscv64"]);
+    newest.annotations.insert(VERSION.to_owned(), "2.0.0".to_owned());
+    let latest = published(&newest).places[0].tags[0].clone();
+    let mut patch = target(&["linux/amd64"]);
+    patch.version = Some("1.9.1".parse().unwrap());
+    patch.tags = vec![
+        Tag { name: "1.9.1".to_owned(), policy: TagPolicy::Immutable },
+        Tag { name: "latest".to_owned(), policy: TagPolicy::Newest },
+    ];
+    let mut observed = unpublished(&patch);
+    observed.places[0].tags[1] = latest;
+    assert_eq!(
+        diff(&patch, &observed),
+        ["+ linux/amd64", "+ :1.9.1", "  :latest (2.0.0 is released and newer than 1.9.1)"]
+    );
+}
+
+#[test]
 fn a_registry_that_does_not_say_whether_a_tag_exists_stops_the_run() {
     let target = target(&["linux/amd64"]);
     let mut observed = unpublished(&target);
@@ -376,27 +430,51 @@ fn an_immutable_tag_pins_the_images_of_its_revision() {
     let mut target = target(&["linux/amd64"]);
     target.tags[0].policy = TagPolicy::Immutable;
     target.images[0].build = Some(crate::config::Build::default());
-    assert_eq!(pin(&target, &unpublished(&target), Some("abc")), Pin::Free);
+    let nothing = BTreeSet::new();
+    let of = |revision| Evidence { revision, recorded: &nothing };
+    assert_eq!(pin(&target, &unpublished(&target), of(Some("abc"))), Pin::Free);
 
     let mut observed = published(&target);
-    let conflict = |observed: &ObservedTarget, revision| match pin(&target, observed, revision) {
+    let conflict = |observed: &ObservedTarget, evidence: Evidence<'_>| match pin(&target, observed, evidence)
+    {
         Pin::Conflict(problem) => problem.message,
         other => panic!("{other:?}"),
     };
-    assert!(conflict(&observed, Some("abc")).ends_with("the image for linux/amd64 cannot be read"));
+    assert!(conflict(&observed, of(Some("abc"))).ends_with("the image for linux/amd64 cannot be read"));
     let ObservedTag::List(list) = &mut observed.places[0].tags[0] else { panic!() };
     let digest = list.list.entries[0].digest.clone();
-    let labels = BTreeMap::from([("org.opencontainers.image.revision".to_owned(), "abc".to_owned())]);
-    let config = ImageConfig { platform: Platform::new("linux", "amd64"), labels };
+    let config = ImageConfig { platform: Platform::new("linux", "amd64"), labels: BTreeMap::new() };
     list.configs.insert(digest.clone(), config);
-    assert!(conflict(&observed, Some("def")).ends_with("is of revision abc, this is def"));
-    assert!(conflict(&observed, None).ends_with("the revision of this checkout is not known"));
-    let Pin::Pinned(images) = pin(&target, &observed, Some("abc")) else { panic!() };
-    assert_eq!(images[0].descriptor.digest, digest);
-    let platforms = ["linux/amd64", "linux/arm64"].map(|text| text.parse::<Platform>().unwrap());
+    let mut labelled = observed.clone();
+    let ObservedTag::List(list) = &mut labelled.places[0].tags[0] else { panic!() };
+    let labels = BTreeMap::from([("org.opencontainers.image.revision".to_owned(), "abc".to_owned())]);
+    list.configs.get_mut(&digest).unwrap().labels = labels;
+
+    // By its label.
+    assert!(conflict(&labelled, of(Some("def"))).ends_with("is of revision abc, this is def"));
+    assert!(conflict(&labelled, of(None)).ends_with("the revision of this checkout is not known"));
+    let digests = |pin: Pin| match pin {
+        Pin::Pinned(images) => {
+            images.into_iter().map(|image| image.map(|image| image.descriptor.digest)).collect::<Vec<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(digests(pin(&target, &labelled, of(Some("abc")))), [Some(digest.clone())]);
+
+    // By what an earlier run recorded.
+    assert!(conflict(&observed, of(Some("abc"))).ends_with("does not say its revision"));
+    let recorded = BTreeSet::from([digest.clone()]);
+    let earlier = Evidence { revision: Some("abc"), recorded: &recorded };
+    assert_eq!(digests(pin(&target, &observed, earlier)), [Some(digest.clone())]);
+
+    // Every declared platform must be listed; an image that is not built stays as declared.
     let mut more = target.clone();
-    more.images.push(Image { platform: platforms[1].clone(), ..more.images[0].clone() });
-    assert!(matches!(pin(&more, &observed, Some("abc")), Pin::Conflict(_)));
+    let arm64: Platform = "linux/arm64".parse().unwrap();
+    more.images.push(Image { platform: arm64, ..more.images[0].clone() });
+    assert!(matches!(pin(&more, &observed, earlier), Pin::Conflict(_)));
+    let mut existing = target.clone();
+    existing.images.push(Image { build: None, ..existing.images[0].clone() });
+    assert_eq!(digests(pin(&existing, &observed, earlier)), [Some(digest), None]);
 }
 
 #[test]
@@ -428,6 +506,51 @@ mod invariants {
     ];
 
     proptest! {
+        /// Stopped after any tags in any of two registries, the next run has the same lists to write.
+        #[test]
+        fn what_was_interrupted_is_finished_with_the_same_lists(
+            before in proptest::sample::subsequence(PLATFORMS.to_vec(), 1..6),
+            after in proptest::sample::subsequence(PLATFORMS.to_vec(), 1..6),
+            served in proptest::collection::vec(any::<bool>(), 6),
+            written in proptest::collection::vec(any::<bool>(), 6),
+            policies in proptest::collection::vec(any::<bool>(), 3),
+            keep in any::<bool>(),
+        ) {
+            let policy = |fixed: bool| if fixed { TagPolicy::Immutable } else { TagPolicy::Moving };
+            let mut second = target(&after);
+            second.repositories.push("second.test/app".parse().unwrap());
+            second.tags = (0..3)
+                .map(|index| Tag { name: format!("t{index}"), policy: policy(policies[index]) })
+                .collect();
+            second.undeclared = if keep { Undeclared::Keep } else { Undeclared::Remove };
+            let mut first = target(&before);
+            first.tags = vec![Tag { name: "old".to_owned(), policy: TagPolicy::Moving }];
+            let old = published(&first).places[0].tags[0].clone();
+
+            let mut observed = unpublished(&second);
+            for (place, served) in observed.places.iter_mut().zip(served.chunks(3)) {
+                for ((state, tag), served) in place.tags.iter_mut().zip(&second.tags).zip(served) {
+                    // An immutable tag that serves something else is no case of an interrupted run.
+                    if *served && tag.policy == TagPolicy::Moving { *state = old.clone(); }
+                }
+            }
+            let planned = plan(&second, &observed, Options::default());
+            prop_assert_eq!(&planned.problems, &Vec::new());
+            for (index, (plan, place)) in planned.places.iter().zip(&mut observed.places).enumerate() {
+                let bytes = &plan.list.as_ref().unwrap().bytes;
+                for (position, tag) in plan.tags.iter().enumerate() {
+                    if tag.action.is_write() && written[3 * index + position] {
+                        place.tags[position] = serve(bytes);
+                    }
+                }
+            }
+            let again = plan(&second, &observed, Options::default());
+            prop_assert_eq!(&again.problems, &Vec::new());
+            for (then, now) in planned.places.iter().zip(&again.places) {
+                prop_assert_eq!(then.list.as_ref().unwrap(), now.list.as_ref().unwrap());
+            }
+        }
+
         /// Any declaration against any published list converges in one apply, and the next run changes nothing.
         #[test]
         fn one_apply_converges(
@@ -456,7 +579,7 @@ mod invariants {
             observed.places[0].present.clear();
 
             let after_one = observed_after(&second, &observed);
-            let served = after_one.places[0].baseline().unwrap();
+            let served = after_one.places[0].baseline(&second).unwrap();
             for image in &second.images {
                 let listed = served.list.entries.iter().filter(|entry| match entry.role() {
                     Role::Image(platform) => platform.same_as(&image.platform),

@@ -26,6 +26,8 @@ pub enum Mount {
 pub struct Session {
     /// Where it goes on.
     pub(super) location: String,
+    /// How long a piece of it must be at least, but for the last one.
+    pub(super) least: u64,
 }
 
 /// Images' configurations are some kilobytes; this is what a few registries allow at most.
@@ -86,7 +88,7 @@ impl Registry {
             );
             return Err(call.task.error(Kind::Corrupt, detail));
         }
-        self.keep(digest, &reply.body).await;
+        self.keep(digest, &reply.body);
         Ok(reply.body)
     }
 
@@ -151,11 +153,15 @@ pub(super) fn pull(repository: &Repository) -> Scopes {
     Scopes::one(&repository.path, Access::Pull)
 }
 
-/// Where the upload goes on: `Location`, relative to what answered.
+/// Where the upload goes on: `Location`, relative to what answered; and `OCI-Chunk-Min-Length` (distribution-spec,
+/// "Pushing a blob in chunks").
 pub(super) fn session(task: &Task, reply: &Reply) -> Result<Session, RegistryError> {
     let location = reply.header("location").and_then(|location| reply.url.join(location).ok());
     match location {
-        Some(location) => Ok(Session { location: location.into() }),
+        Some(location) => {
+            let least = reply.header("oci-chunk-min-length").and_then(|length| length.trim().parse().ok());
+            Ok(Session { location: location.into(), least: least.unwrap_or_default() })
+        }
         None => Err(task.error(Kind::Protocol, "the registry began an upload and does not say where")),
     }
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use tokio::task::JoinHandle;
 
 use crate::digest::Digest;
 use crate::reference::Repository;
@@ -51,10 +52,10 @@ impl Cache {
         .await
     }
 
-    /// Keeps content whose digest was checked.
-    pub(super) async fn keep(&self, digest: &Digest, bytes: &Bytes) {
+    /// Keeps content whose digest was checked. Nobody has to wait until it is on disk.
+    pub(super) fn keep(&self, digest: &Digest, bytes: &Bytes) -> JoinHandle<()> {
         let (path, bytes) = (self.content_path(digest), bytes.clone());
-        in_background(move || write(&path, &bytes).ok()).await;
+        tokio::task::spawn_blocking(move || drop(write(&path, &bytes)))
     }
 
     /// The digest that `lookup` served when it was last asked for.
@@ -63,10 +64,15 @@ impl Cache {
         in_background(move || String::from_utf8(read(&path)?).ok()?.parse().ok()).await
     }
 
-    /// Keeps what `lookup`, a tag, served.
-    pub(super) async fn keep_served(&self, repository: &Repository, lookup: &str, digest: &Digest) {
+    /// Keeps what `lookup`, a tag, served. Nobody has to wait until it is on disk.
+    pub(super) fn keep_served(
+        &self,
+        repository: &Repository,
+        lookup: &str,
+        digest: &Digest,
+    ) -> JoinHandle<()> {
         let (path, text) = (self.reference_path(repository, lookup), digest.to_string());
-        in_background(move || write(&path, text.as_bytes()).ok()).await;
+        tokio::task::spawn_blocking(move || drop(write(&path, text.as_bytes())))
     }
 
     fn content_path(&self, digest: &Digest) -> PathBuf {
@@ -150,8 +156,8 @@ mod tests {
         let digest = Digest::of(&content);
         let cache = Cache::new(folder.path().join("new"));
         assert_eq!(cache.content(&digest).await, None);
-        cache.keep(&digest, &content).await;
-        cache.keep_served(&repository(), "latest", &digest).await;
+        cache.keep(&digest, &content).await.unwrap();
+        cache.keep_served(&repository(), "latest", &digest).await.unwrap();
 
         let other = Cache::new(folder.path().join("new"));
         assert_eq!(other.content(&digest).await, Some(content));
@@ -166,12 +172,12 @@ mod tests {
         let content = Bytes::from_static(b"a manifest");
         let digest = Digest::of(&content);
         for altered in ["", "a manifes", "another one"] {
-            cache.keep(&digest, &content).await;
+            cache.keep(&digest, &content).await.unwrap();
             fs::write(cache.content_path(&digest), altered).unwrap();
             assert_eq!(cache.content(&digest).await, None, "{altered:?}");
             assert!(!cache.content_path(&digest).exists());
         }
-        cache.keep_served(&repository(), "latest", &digest).await;
+        cache.keep_served(&repository(), "latest", &digest).await.unwrap();
         fs::write(cache.reference_path(&repository(), "latest"), "no digest").unwrap();
         assert_eq!(cache.served(&repository(), "latest").await, None);
     }
@@ -181,7 +187,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let cache = Cache::new(file.path().to_owned());
         let content = Bytes::from_static(b"a manifest");
-        cache.keep(&Digest::of(&content), &content).await;
+        cache.keep(&Digest::of(&content), &content).await.unwrap();
         assert_eq!(cache.content(&Digest::of(&content)).await, None);
     }
 

@@ -22,6 +22,8 @@ struct Details {
     said: Vec<Said>,
     credential: Option<String>,
     detail: Option<String>,
+    /// In place of the kind's usual one.
+    hint: Option<String>,
 }
 
 /// What kind of failure it is: what a caller may act on.
@@ -105,6 +107,7 @@ impl Task {
             said: Vec::new(),
             credential: None,
             detail: Some(detail.into()),
+            hint: None,
         }))
     }
 
@@ -126,6 +129,7 @@ impl Task {
             said,
             credential: answer.credential.map(str::to_owned),
             detail: None,
+            hint: None,
         }))
     }
 }
@@ -280,6 +284,9 @@ impl RegistryError {
 
     /// The way out.
     pub fn hint(&self) -> Option<String> {
+        if let Some(hint) = &self.0.hint {
+            return Some(hint.clone());
+        }
         let host = &self.0.task.host;
         let source = self.0.credential.as_deref();
         let hint = match self.0.kind {
@@ -300,7 +307,7 @@ impl RegistryError {
                 Some(source) => format!("the account of {source} may not do this on {host}"),
                 None => format!("no credentials were found for {host}: `docker login {host}`"),
             },
-            Kind::RateLimited { retry_after: Some(wait) } => {
+            Kind::RateLimited { retry_after: Some(wait) } | Kind::Unavailable { retry_after: Some(wait) } => {
                 format!("{host} asks to wait {} s; run again after that", wait.as_secs())
             }
             Kind::RateLimited { retry_after: None } => {
@@ -316,12 +323,15 @@ impl RegistryError {
             Kind::Corrupt => {
                 "something between here and the registry alters content; nothing of it was used".to_owned()
             }
+            Kind::Credentials => format!(
+                "credentials for {host} may be there, so the run does not go on without; mend what is named, or take \
+                 it out of that file"
+            ),
             Kind::NotFound
             | Kind::TooLarge
             | Kind::Unsupported
             | Kind::Rejected
             | Kind::Protocol
-            | Kind::Credentials
             | Kind::Local => return None,
         };
         Some(hint)
@@ -358,6 +368,11 @@ impl RegistryError {
 
     pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.0.detail = Some(detail.into());
+        self
+    }
+
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
         self
     }
 

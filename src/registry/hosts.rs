@@ -1,6 +1,7 @@
 //! Where a registry is reached and how: the declared settings, Docker's `certs.d`, and the rules for loopback and
 //! insecure registries.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
@@ -18,7 +19,7 @@ pub(crate) struct Place {
     pub(crate) base: Url,
     /// Plain HTTP, for an insecure registry that turns out not to speak TLS.
     pub(crate) fallback: Option<Url>,
-    /// Plain HTTP is what the declaration says, or loopback: credentials may travel.
+    /// The client's settings.
     pub(crate) profile: Profile,
     pub(crate) max_connections: usize,
 }
@@ -70,7 +71,11 @@ fn url(scheme: &str, name: &str) -> Result<Url, String> {
 /// `*.crt` are authorities; `NAME.cert` and `NAME.key` are the client's (docs.docker.com, "Verify repository client
 /// with certificates"). A declared client certificate stays.
 fn add_docker_certificates(folder: &Path, profile: &mut Profile) -> Result<(), String> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
+        Err(error) => return Err(format!("cannot read {}: {error}", folder.display())),
+    };
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
     for path in paths {
@@ -89,10 +94,13 @@ fn add_docker_certificates(folder: &Path, profile: &mut Profile) -> Result<(), S
     Ok(())
 }
 
-/// Docker's `certs.d` folders: the system's, and the user's for rootless engines.
-pub(crate) fn docker_certificate_folders(home: Option<&Path>) -> Vec<PathBuf> {
+/// Docker's `certs.d` folders: the system's, that of Docker Desktop, and that of rootless engines below
+/// `XDG_CONFIG_HOME` (`config_home`; default `~/.config`).
+pub(crate) fn docker_certificate_folders(home: Option<&Path>, config_home: Option<&Path>) -> Vec<PathBuf> {
     let mut folders = vec![PathBuf::from("/etc/docker/certs.d")];
     folders.extend(home.map(|home| home.join(".docker/certs.d")));
+    let rootless = config_home.map(Path::to_owned).or_else(|| home.map(|home| home.join(".config")));
+    folders.extend(rootless.map(|folder| folder.join("docker/certs.d")));
     folders
 }
 
@@ -142,6 +150,23 @@ mod tests {
         }] {
             assert_eq!(place("r.corp:5000", change, true), ("https://r.corp:5000/".to_owned(), None));
         }
+    }
+
+    #[test]
+    fn dockers_folders_are_the_systems_and_the_users() {
+        let folders = |home: Option<&str>, config: Option<&str>| {
+            docker_certificate_folders(home.map(Path::new), config.map(Path::new))
+        };
+        let as_paths = |folders: &[&str]| folders.iter().map(PathBuf::from).collect::<Vec<_>>();
+        assert_eq!(folders(None, None), as_paths(&["/etc/docker/certs.d"]));
+        assert_eq!(
+            folders(Some("/h"), None),
+            as_paths(&["/etc/docker/certs.d", "/h/.docker/certs.d", "/h/.config/docker/certs.d"])
+        );
+        assert_eq!(
+            folders(Some("/h"), Some("/c")),
+            as_paths(&["/etc/docker/certs.d", "/h/.docker/certs.d", "/c/docker/certs.d"])
+        );
     }
 
     #[test]

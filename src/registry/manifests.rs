@@ -110,9 +110,10 @@ impl Registry {
         repository: &Repository,
         lookup: &str,
     ) -> Result<Option<Fetched>, RegistryError> {
-        if self.knows(repository, lookup).await {
+        if let Some((expected, bytes)) = self.expected(repository, lookup).await {
             let Some(head) = self.head_manifest(repository, lookup).await? else { return Ok(None) };
-            if let Some(bytes) = self.cached(&head.digest).await {
+            let bytes = if head.digest == expected { Some(bytes) } else { self.cached(&head.digest).await };
+            if let Some(bytes) = bytes {
                 return Ok(Some(Fetched { bytes, digest: head.digest, media_type: head.media_type }));
             }
         }
@@ -139,17 +140,14 @@ impl Registry {
         }
     }
 
-    /// Whether a HEAD of `lookup` will probably say all that is not known.
-    async fn knows(&self, repository: &Repository, lookup: &str) -> bool {
-        let Some(cache) = &self.0.cache else { return false };
-        let expected = match lookup.parse() {
-            Ok(digest) => Some(digest),
-            Err(_) => cache.served(repository, lookup).await,
+    /// What `lookup` will probably serve, when that was fetched before.
+    async fn expected(&self, repository: &Repository, lookup: &str) -> Option<(Digest, Bytes)> {
+        let digest = match lookup.parse() {
+            Ok(digest) => digest,
+            Err(_) => self.0.cache.as_ref()?.served(repository, lookup).await?,
         };
-        match expected {
-            Some(digest) => cache.content(&digest).await.is_some(),
-            None => false,
-        }
+        let bytes = self.cached(&digest).await?;
+        Some((digest, bytes))
     }
 
     /// The manifest behind `lookup`, a tag or a digest, with its bytes checked. `None` is a confirmed not-found.
@@ -170,10 +168,8 @@ impl Registry {
         match reply.status {
             StatusCode::OK => {
                 let fetched = fetched(&call.task, lookup, &reply)?;
-                self.keep(&fetched.digest, &fetched.bytes).await;
-                if let Some(cache) = self.0.cache.as_ref().filter(|_| lookup.parse::<Digest>().is_err()) {
-                    cache.keep_served(repository, lookup, &fetched.digest).await;
-                }
+                self.keep(&fetched.digest, &fetched.bytes);
+                self.keep_served(repository, lookup, &fetched.digest);
                 Ok(Some(fetched))
             }
             StatusCode::NOT_FOUND => confirm_absence(&host, &call, &reply).await.map(|()| None),
@@ -240,13 +236,9 @@ impl Registry {
         // What could be repeated without a look was repeated below this.
         let may_repeat = |error: &RegistryError| error.is_temporary() && !error.is_without_effect();
         self.retrying(may_repeat, put).await?;
-        if let Some(cache) = &self.0.cache {
-            // The next run finds what this one wrote.
-            cache.keep(&digest, &body).await;
-            if lookup.parse::<Digest>().is_err() {
-                cache.keep_served(repository, lookup, &digest).await;
-            }
-        }
+        // The next run finds what this one wrote.
+        self.keep(&digest, &body);
+        self.keep_served(repository, lookup, &digest);
         Ok(digest)
     }
 

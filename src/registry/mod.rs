@@ -10,6 +10,7 @@ mod error;
 mod hosts;
 mod manifests;
 mod ping;
+mod referrers;
 mod retry;
 mod secret;
 mod source;
@@ -17,6 +18,7 @@ mod tags;
 mod tls;
 mod transfer;
 mod transport;
+mod upload;
 mod wire;
 
 use std::collections::{BTreeMap, HashMap};
@@ -40,6 +42,7 @@ pub use self::blobs::{Mount, Session};
 pub use self::error::{Kind, RegistryError, Said};
 pub use self::manifests::{Fetched, Head, LARGEST_MANIFEST};
 pub use self::ping::Ping;
+pub use self::referrers::fallback_tag;
 pub use self::retry::{Patience, Wait, Waits};
 pub use self::secret::Secret;
 pub use self::transfer::Copied;
@@ -52,6 +55,8 @@ struct Inner {
     setup: Arc<Setup>,
     cache: Option<Cache>,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
+    brought: transfer::Brought,
+    turns: referrers::Turns,
 }
 
 /// How registries are reached.
@@ -95,7 +100,8 @@ impl Registry {
     ///
     /// The declared TLS files cannot be used.
     pub fn new(options: Options) -> Result<Self, RegistryError> {
-        let usual = || hosts::docker_certificate_folders(options.credentials.home.as_deref());
+        let Credentials { home, config_home, .. } = &options.credentials;
+        let usual = || hosts::docker_certificate_folders(home.as_deref(), config_home.as_deref());
         let certificate_folders = options.certificate_folders.clone().unwrap_or_else(usual);
         let setup = Setup {
             registries: options.registries,
@@ -112,7 +118,13 @@ impl Registry {
             checked.map_err(|why| Task::new("set up", name, name).error(Kind::Local, why))?;
         }
         let cache = options.cache.map(Cache::new);
-        Ok(Self(Arc::new(Inner { setup: Arc::new(setup), cache, hosts: Mutex::default() })))
+        Ok(Self(Arc::new(Inner {
+            setup: Arc::new(setup),
+            cache,
+            hosts: Mutex::default(),
+            brought: transfer::Brought::default(),
+            turns: referrers::Turns::default(),
+        })))
     }
 
     /// Says beforehand what a run will do, so that its first token covers all of it.
@@ -148,9 +160,16 @@ impl Registry {
     }
 
     /// Keeps content whose digest was checked.
-    async fn keep(&self, digest: &Digest, bytes: &Bytes) {
+    fn keep(&self, digest: &Digest, bytes: &Bytes) {
         if let Some(cache) = &self.0.cache {
-            cache.keep(digest, bytes).await;
+            drop(cache.keep(digest, bytes));
+        }
+    }
+
+    /// Keeps what `lookup` served; of a digest that is known anyway.
+    fn keep_served(&self, repository: &Repository, lookup: &str, digest: &Digest) {
+        if let Some(cache) = self.0.cache.as_ref().filter(|_| lookup.parse::<Digest>().is_err()) {
+            drop(cache.keep_served(repository, lookup, digest));
         }
     }
 

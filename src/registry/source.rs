@@ -68,8 +68,14 @@ pub(crate) struct Download {
     response: Option<Response>,
     /// Bytes still to be passed over: the server began at the beginning.
     skip: u64,
+    /// How often the connection broke since `offset` was at `failed_at`.
     failures: usize,
+    failed_at: u64,
 }
+
+/// So many bytes more than at the last failure are progress, with which patience begins anew. It bounds how often a
+/// transfer of a known size can break off.
+pub(crate) const PROGRESS: u64 = 1 << 20;
 
 impl Download {
     pub(crate) fn new(
@@ -84,7 +90,16 @@ impl Download {
         let mut call = Call::new(task, Method::GET, address(from, digest), pull(from));
         call.answer = Wanted::Stream;
         call.permit = Some(permit);
-        Self { registry: registry.clone(), call, size, offset, response: None, skip: 0, failures: 0 }
+        Self {
+            registry: registry.clone(),
+            call,
+            size,
+            offset,
+            response: None,
+            skip: 0,
+            failures: 0,
+            failed_at: offset,
+        }
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, RegistryError> {
@@ -124,6 +139,10 @@ impl Download {
     async fn pause(&mut self, error: RegistryError) -> Result<(), RegistryError> {
         self.response = None;
         let setup = self.registry.0.setup.clone();
+        if self.offset >= self.failed_at + PROGRESS {
+            self.failures = 0;
+            self.failed_at = self.offset;
+        }
         if self.failures == setup.patience.retries {
             return Err(error);
         }
@@ -139,20 +158,26 @@ impl Download {
         let host = self.registry.host(&self.call.task)?;
         if self.offset > 0 {
             let range = HeaderValue::from_str(&format!("bytes={}-", self.offset));
-            self.call.headers.extend(range.ok().map(|range| (RANGE, range)));
+            self.call.headers = range.ok().map(|range| (RANGE, range)).into_iter().collect();
         }
-        let reply = host.call(&self.call).await?;
+        let mut reply = host.call(&self.call).await?;
+        let begins = reply.header("content-range").and_then(begin_of);
+        let served_other = reply.status == StatusCode::PARTIAL_CONTENT && begins != Some(self.offset);
+        if (served_other || reply.status == StatusCode::RANGE_NOT_SATISFIABLE) && self.offset > 0 {
+            // Ranges do not work here: from the beginning, then.
+            drop(reply);
+            self.call.headers.remove(RANGE);
+            reply = host.call(&self.call).await?;
+        }
         self.skip = match reply.status {
             StatusCode::OK => self.offset,
-            StatusCode::PARTIAL_CONTENT => {
-                let begins = reply.header("content-range").and_then(begin_of);
-                if begins != Some(self.offset) {
-                    return Err(self
-                        .call
-                        .task
-                        .error(Kind::Protocol, "another range than asked for was served"));
-                }
+            StatusCode::PARTIAL_CONTENT
+                if reply.header("content-range").and_then(begin_of) == Some(self.offset) =>
+            {
                 0
+            }
+            StatusCode::PARTIAL_CONTENT => {
+                return Err(self.call.task.error(Kind::Protocol, "another range than asked for was served"));
             }
             _ => return Err(reply.error(&self.call)),
         };
@@ -209,7 +234,7 @@ impl Checked {
 }
 
 /// What is known of a stream while somebody else reads it.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Watch {
     passed: Arc<AtomicU64>,
     failure: Arc<Mutex<Option<RegistryError>>>,
@@ -248,45 +273,75 @@ impl Watch {
     }
 }
 
-/// The bytes of `source` from `offset` on. The chunk that completes them goes out only if the whole has the right
-/// digest and length, so that a registry never completes an upload of wrong bytes.
-pub(crate) fn checked_stream(
+/// The bytes of one attempt of a transfer, in pieces if need be.
+pub(crate) struct Feed {
     source: Source,
+    /// Where the next byte stands in the blob.
     offset: u64,
     size: u64,
+    /// What was read beyond the end of a piece.
+    kept: Bytes,
+    /// What the bytes of all attempts add up to.
     checked: Arc<Mutex<Checked>>,
+    passed: Arc<AtomicU64>,
+}
+
+impl Feed {
+    pub(crate) fn new(source: Source, offset: u64, size: u64, checked: Arc<Mutex<Checked>>) -> Self {
+        Self { source, offset, size, kept: Bytes::new(), checked, passed: Arc::default() }
+    }
+
+    /// The next bytes, none beyond `end`; `None` there. The chunk that completes the blob comes only if the whole has
+    /// the right digest and length, so that a registry never completes an upload of wrong bytes.
+    async fn next(&mut self, end: u64) -> Result<Option<Bytes>, RegistryError> {
+        if self.offset == end {
+            return Ok(None);
+        }
+        let wrong = |feed: &Self, why: String| feed.source.task().error(Kind::Corrupt, why);
+        let mut chunk = std::mem::take(&mut self.kept);
+        if chunk.is_empty() {
+            let Some(next) = self.source.next().await? else {
+                return Err(wrong(self, format!("it ends after {} of {} bytes", self.offset, self.size)));
+            };
+            chunk = next;
+            if chunk.len() as u64 > self.size - self.offset {
+                return Err(wrong(self, format!("it is longer than the {} bytes declared", self.size)));
+            }
+        }
+        let length = usize::try_from(end - self.offset).unwrap_or(usize::MAX).min(chunk.len());
+        self.kept = chunk.split_off(length);
+        let difference = {
+            let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+            checked.take(self.offset, &chunk);
+            self.offset += length as u64;
+            if self.offset == self.size { checked.difference() } else { None }
+        };
+        if let Some(found) = difference {
+            return Err(wrong(self, format!("its bytes have the digest {found}")));
+        }
+        self.passed.fetch_add(length as u64, Ordering::Relaxed);
+        Ok(Some(chunk))
+    }
+}
+
+/// The bytes that `feed` has before `end`, as a request's body.
+pub(crate) async fn stream(
+    feed: &Arc<tokio::sync::Mutex<Feed>>,
+    end: u64,
 ) -> (impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static, Watch) {
-    let watch = Watch::default();
-    let seen = watch.clone();
-    let task = source.task().clone();
-    let stream = unfold(Some((source, offset)), move |state| {
-        let (seen, checked, task) = (seen.clone(), checked.clone(), task.clone());
-        async move {
-            let (mut source, offset) = state?;
-            let chunk = match source.next().await {
-                Ok(Some(chunk)) => chunk,
-                Ok(None) if offset == size => return None,
-                Ok(None) => {
-                    return seen
-                        .stop(task.error(Kind::Corrupt, format!("it ends after {offset} of {size} bytes")));
-                }
-                Err(error) => return seen.stop(error),
-            };
-            let end = offset + chunk.len() as u64;
-            if end > size {
-                return seen
-                    .stop(task.error(Kind::Corrupt, format!("it is longer than the {size} bytes declared")));
+    let watch = Watch { passed: feed.lock().await.passed.clone(), failure: Arc::default() };
+    let state = Some((feed.clone(), watch.clone()));
+    let stream = unfold(state, move |state| async move {
+        let (feed, watch) = state?;
+        let next = feed.lock().await.next(end).await;
+        match next {
+            Ok(None) => None,
+            Ok(Some(chunk)) => Some((Ok(chunk), Some((feed, watch)))),
+            Err(error) => {
+                let broken = std::io::Error::other(error.to_string());
+                *watch.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                Some((Err(broken), None))
             }
-            let difference = {
-                let mut checked = checked.lock().unwrap_or_else(PoisonError::into_inner);
-                checked.take(offset, &chunk);
-                if end == size { checked.difference() } else { None }
-            };
-            if let Some(found) = difference {
-                return seen.stop(task.error(Kind::Corrupt, format!("its bytes have the digest {found}")));
-            }
-            seen.passed.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-            Some((Ok(chunk), Some((source, end))))
         }
     });
     (stream, watch)
@@ -298,15 +353,5 @@ impl Source {
             Self::File(_, task) => task,
             Self::Download(download) => &download.call.task,
         }
-    }
-}
-
-type Step = Option<(Result<Bytes, std::io::Error>, Option<(Source, u64)>)>;
-
-impl Watch {
-    fn stop(&self, error: RegistryError) -> Step {
-        let broken = std::io::Error::other(error.to_string());
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-        Some((Err(broken), None))
     }
 }

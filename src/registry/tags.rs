@@ -1,4 +1,4 @@
-//! Content discovery: tags and referrers (distribution-spec, "Listing Tags", "Listing Referrers").
+//! Content discovery: tags, and lists that come in pages (distribution-spec, "Listing Tags").
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,6 @@ use super::blobs::pull;
 use super::error::{Kind, RegistryError};
 use super::manifests::{LARGEST_MANIFEST, confirm_absence};
 use super::transport::{Call, Reply, Wanted};
-use crate::digest::Digest;
-use crate::manifest::{Descriptor, Manifest, parse};
 use crate::reference::Repository;
 
 #[derive(Deserialize)]
@@ -31,7 +29,7 @@ impl Registry {
     ///
     /// Anything but an answer that says one or the other.
     pub async fn tags(&self, repository: &Repository) -> Result<Option<Vec<String>>, RegistryError> {
-        let address = format!("v2/{}/tags/list?n=1000", repository.path);
+        let address = tags_address(repository);
         let mut tags = Vec::new();
         let found = self
             .pages("list the tags of", repository, &address, |page: Page| {
@@ -41,41 +39,23 @@ impl Registry {
         Ok(found.then_some(tags))
     }
 
-    /// The manifests whose `subject` is `digest`; also those that the fallback tag `sha256-…` lists, where the registry
-    /// has no referrers API.
-    ///
-    /// # Errors
-    ///
-    /// Anything but an answer that says which, or that there are none.
-    pub async fn referrers(
-        &self,
-        repository: &Repository,
-        digest: &Digest,
-    ) -> Result<Vec<Descriptor>, RegistryError> {
-        #[derive(Deserialize)]
-        struct Index {
-            #[serde(default)]
-            manifests: Vec<Descriptor>,
+    /// All tags of `repository`, when one request brings them; `None` when there are more, or they are not listed for
+    /// whatever reason. For callers that can ask for each tag instead.
+    pub async fn few_tags(&self, repository: &Repository) -> Option<Vec<String>> {
+        let task = super::Task::new("list the tags of", repository, &repository.host);
+        let host = self.host(&task).ok()?;
+        let mut call = Call::new(task, Method::GET, tags_address(repository), pull(repository));
+        call.answer = Wanted::Body(LARGEST_MANIFEST);
+        let reply = host.call(&call).await.ok()?;
+        if reply.status != StatusCode::OK || reply.headers.contains_key(LINK) {
+            return None;
         }
-        let address = format!("v2/{}/referrers/{digest}", repository.path);
-        let mut found = Vec::new();
-        if self
-            .pages("list the referrers of", repository, &address, |page: Index| found.extend(page.manifests))
-            .await?
-        {
-            return Ok(found);
-        }
-        let tag = format!("{}-{}", digest.algorithm(), digest.hex());
-        let Some(fetched) = self.get_manifest(repository, &tag).await? else { return Ok(Vec::new()) };
-        match parse(&fetched.bytes, &fetched.media_type) {
-            Ok(Manifest::List(list)) => Ok(list.entries),
-            // A tag that only looks like the fallback.
-            _ => Ok(Vec::new()),
-        }
+        let page: Page = serde_json::from_slice(&reply.body).ok()?;
+        Some(page.tags.unwrap_or_default())
     }
 
     /// Reads page after page; false when the first is not there.
-    async fn pages<P: for<'de> Deserialize<'de>>(
+    pub(super) async fn pages<P: for<'de> Deserialize<'de>>(
         &self,
         verb: &'static str,
         repository: &Repository,
@@ -115,6 +95,10 @@ impl Registry {
         }
         Err(call.task.error(Kind::TooLarge, format!("more than {MOST_PAGES} pages")))
     }
+}
+
+fn tags_address(repository: &Repository) -> String {
+    format!("v2/{}/tags/list?n=1000", repository.path)
 }
 
 /// The address in `Link: <…>; rel="next"` (RFC 8288).

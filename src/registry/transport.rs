@@ -13,7 +13,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::auth::{Authenticator, Grant, Scopes};
+use super::auth::{Authenticator, Grant, Needs, Scopes};
 use super::error::{Answered, Kind, RegistryError, Task};
 use super::retry::{retry_after, retrying};
 use super::wire::{Request, Wire, authority};
@@ -139,12 +139,18 @@ impl Host {
     }
 
     async fn attempt(&self, call: &Call) -> Result<Reply, RegistryError> {
-        let mut scopes = call.scopes.clone();
+        // Said before this waits, so that the first token covers it; granted after, with all that others learnt by then.
+        self.auth.announce(&call.scopes);
+        let permit = match &call.permit {
+            Some(permit) => permit.clone(),
+            None => self.permit(&call.task).await?,
+        };
+        let mut needs = Needs::new(call.scopes.clone());
         let mut shortened = false;
         // Each round but the last learns something: the scheme, a fresh token, wider scopes.
         for _ in 0..8 {
-            let grant = self.auth.grant(&self.wire, &call.task, &scopes).await?;
-            let reply = self.exchange(call, &grant).await?;
+            let grant = self.auth.grant(&self.wire, &call.task, &needs).await?;
+            let reply = self.exchange(call, &grant, &permit).await?;
             let too_long = matches!(
                 reply.status,
                 StatusCode::URI_TOO_LONG | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
@@ -155,11 +161,11 @@ impl Host {
                 continue;
             }
             if reply.status == StatusCode::UNAUTHORIZED {
-                if self.auth.challenged(&reply.headers, &grant, &mut scopes) {
+                if self.auth.challenged(&reply.headers, &grant, &mut needs) {
                     continue;
                 }
             } else {
-                self.auth.accepted(&grant);
+                self.auth.accepted(&grant, &needs, reply.status);
             }
             let Some(error) = self.refusal(call, &reply, &grant) else { return Ok(reply) };
             let denied = matches!(error.kind(), Kind::Unauthorized | Kind::Denied);
@@ -167,8 +173,9 @@ impl Host {
                 return Err(error);
             }
             // Registries that answer so for what does not exist say the truth to those who may create it.
-            if scopes.only_reads() && call.reads() && grant.source.is_some() {
-                scopes = scopes.for_push();
+            let wider = needs.for_push();
+            if needs.scopes.only_reads() && call.reads() && grant.source.is_some() && !grant.covers(&wider) {
+                needs = wider;
                 continue;
             }
             return Err(match (call.reads(), grant.source.is_some()) {
@@ -196,10 +203,14 @@ impl Host {
         };
         let source = grant.source.as_deref();
         match error.kind() {
-            Kind::Unauthorized if grant.is_withheld() => Some(error.with_credential(source).with_detail(format!(
-                "the credentials were not sent: {} does not speak TLS, and plain HTTP is not declared for it",
-                self.wire.place.name
-            ))),
+            Kind::Unauthorized if grant.is_withheld() => {
+                let name = &self.wire.place.name;
+                let detail = format!(
+                    "the credentials were not sent: {name} does not speak TLS, and plain HTTP is not declared for it"
+                );
+                let hint = format!("if that is right, declare `plain-http = true` in [registry.\"{name}\"]");
+                Some(error.with_credential(source).with_detail(detail).with_hint(hint))
+            }
             // With a password, 403 is how some say that there is nothing.
             Kind::Denied if is_refusal && call.reads() && source.is_some() && !grant.is_token() => {
                 Some(error.with_kind(Kind::Unreadable))
@@ -209,12 +220,13 @@ impl Host {
     }
 
     /// One request, and those that redirects make of it.
-    async fn exchange(&self, call: &Call, grant: &Grant) -> Result<Reply, RegistryError> {
+    async fn exchange(
+        &self,
+        call: &Call,
+        grant: &Grant,
+        permit: &Arc<OwnedSemaphorePermit>,
+    ) -> Result<Reply, RegistryError> {
         let task = &call.task;
-        let permit = match &call.permit {
-            Some(permit) => permit.clone(),
-            None => self.permit(task).await?,
-        };
         let mut url = self.resolve(call)?;
         for _ in 0..=MOST_REDIRECTS {
             let request = Request {
@@ -228,7 +240,7 @@ impl Host {
                 url = next;
                 continue;
             }
-            return self.reply(call, response, permit, grant).await;
+            return self.reply(call, response, permit.clone(), grant).await;
         }
         Err(task.error(
             Kind::Protocol,
@@ -255,8 +267,8 @@ impl Host {
         };
         if !status.is_success() {
             // The status is the news; an error's text that does not arrive is no reason to lose it.
-            reply.body =
-                self.wire.read(&call.task, &call.method, response, LONGEST_ERROR).await.unwrap_or_default();
+            let body = self.wire.read(&call.task, &call.method, response, LONGEST_ERROR).await;
+            reply.body = grant.hide(body.unwrap_or_default());
         } else if let Wanted::Body(limit) = call.answer {
             reply.body = self.wire.read(&call.task, &call.method, response, limit).await?;
         } else {

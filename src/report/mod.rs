@@ -5,6 +5,7 @@ pub mod plan;
 pub mod progress;
 pub mod style;
 pub mod summary;
+pub mod unpublish;
 
 use std::time::Duration;
 

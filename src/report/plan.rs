@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::style::{Ink, Style};
 use crate::digest::Digest;
 use crate::manifest::Descriptor;
-use crate::plan::{EntryChange, EntryPlan, PlacePlan, TagAction, TagPlan, TargetPlan};
+use crate::plan::{CopyPlan, CopyRole, EntryChange, EntryPlan, PlacePlan, TagAction, TagPlan, TargetPlan};
 
 /// One line of the diff.
 struct Line {
@@ -66,6 +66,17 @@ fn tag_line(tag: &TagPlan, place: &PlacePlan) -> Line {
     Line { sign, name: format!(":{}", tag.name), detail }
 }
 
+fn copy_line(copy: &CopyPlan) -> Line {
+    let (digest, from) = (copy.manifest.digest.short(), &copy.from);
+    let (name, detail) = match &copy.role {
+        CopyRole::Content => ("copy", format!("{digest} from {from}")),
+        CopyRole::Part => ("copy", format!("{digest} from {from}  (part of a referrer)")),
+        CopyRole::Referrer(subject) => ("referrer", format!("{digest} of {} from {from}", subject.short())),
+        CopyRole::Tagged(tag) => ("referrer", format!("{digest} from {from}  (as {tag})")),
+    };
+    Line { sign: '+', name: name.to_owned(), detail }
+}
+
 fn lines(place: &PlacePlan) -> Vec<Line> {
     let mut lines: Vec<Line> = place.entries.iter().map(entry_line).collect();
     lines.extend(place.list_changes.iter().map(|change| Line {
@@ -73,11 +84,7 @@ fn lines(place: &PlacePlan) -> Vec<Line> {
         name: "list".to_owned(),
         detail: change.clone(),
     }));
-    lines.extend(place.copies.iter().map(|copy| Line {
-        sign: '+',
-        name: "copy".to_owned(),
-        detail: format!("{} from {}", copy.manifest.digest.short(), copy.from),
-    }));
+    lines.extend(place.copies.iter().map(copy_line));
     lines.extend(place.tags.iter().map(|tag| tag_line(tag, place)));
     lines
 }
@@ -192,9 +199,24 @@ fn place_json(place: &PlacePlan) -> Value {
         })),
         "listChanges": place.list_changes,
         "entries": place.entries.iter().map(entry_json).collect::<Vec<_>>(),
-        "copies": place.copies.iter()
-            .map(|copy| json!({ "digest": copy.manifest.digest, "from": copy.from.to_string() })).collect::<Vec<_>>(),
+        "copies": place.copies.iter().map(copy_json).collect::<Vec<_>>(),
         "tags": place.tags.iter().map(tag_json).collect::<Vec<_>>(),
+    })
+}
+
+fn copy_json(copy: &CopyPlan) -> Value {
+    let (role, subject, tag) = match &copy.role {
+        CopyRole::Content => ("content", None, None),
+        CopyRole::Part => ("part", None, None),
+        CopyRole::Referrer(subject) => ("referrer", Some(subject), None),
+        CopyRole::Tagged(tag) => ("referrer", None, Some(tag)),
+    };
+    json!({
+        "digest": copy.manifest.digest,
+        "from": copy.from.to_string(),
+        "role": role,
+        "subject": subject,
+        "tag": tag,
     })
 }
 

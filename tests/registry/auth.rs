@@ -12,11 +12,11 @@ use manifests::registry::{Access, Credentials, Kind, Options, Registry, Registry
 use crate::scripted::{LIST, OCI_INDEX, Reply, Seen, Server, Store, entry, options};
 
 /// `me` and `hunter2` as an entry of a `config.json`.
-const PASSWORD: &str = r#"{"auth":"bWU6aHVudGVyMg=="}"#;
-const BASIC: &str = "Basic bWU6aHVudGVyMg==";
+pub(crate) const PASSWORD: &str = r#"{"auth":"bWU6aHVudGVyMg=="}"#;
+pub(crate) const BASIC: &str = "Basic bWU6aHVudGVyMg==";
 
 /// A registry that is its own token server: a token is the scopes it was asked for. `judge` sees token requests first.
-async fn guarded(judge: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static) -> Server {
+pub(crate) async fn guarded(judge: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static) -> Server {
     let address = Arc::new(std::sync::OnceLock::<String>::new());
     let known = address.clone();
     let server = Server::start(move |seen, _| {
@@ -54,21 +54,21 @@ fn needed(seen: &Seen) -> Vec<String> {
     scopes
 }
 
-fn token(seen: &Seen, expires_in: u32) -> Reply {
+pub(crate) fn token(seen: &Seen, expires_in: u32) -> Reply {
     let query = seen.target.replace("%3A", ":").replace("%2F", "/").replace("%2C", ",");
     let scopes: Vec<&str> = query.split(['&', '?']).filter_map(|pair| pair.strip_prefix("scope=")).collect();
     Reply::status(200).body(format!(r#"{{"token":"{}","expires_in":{expires_in}}}"#, scopes.join(";")))
 }
 
-fn with(credentials: Credentials) -> Registry {
+pub(crate) fn with(credentials: Credentials) -> Registry {
     Registry::new(Options { credentials, ..options() }).unwrap()
 }
 
-fn password(server: &Server) -> Registry {
+pub(crate) fn password(server: &Server) -> Registry {
     with(entry(&server.address.to_string(), PASSWORD))
 }
 
-async fn head_all(registry: &Registry, server: &Server, repositories: usize) {
+pub(crate) async fn head_all(registry: &Registry, server: &Server, repositories: usize) {
     let heads = (0..repositories).map(|n| {
         let (registry, repository) = (registry.clone(), server.repository(&format!("o/app-{n}")));
         async move { registry.head_manifest(&repository, "1").await }

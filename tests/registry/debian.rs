@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -19,7 +19,7 @@ use crate::scripted::{LIST, OCI_INDEX, Reply, Seen, Server, entry, options, regi
 const OCI_IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// A registry of its own for one test; ends with it.
-struct Debian {
+pub(crate) struct Debian {
     process: Child,
     folder: TempDir,
     port: u16,
@@ -34,7 +34,7 @@ impl Drop for Debian {
 
 impl Debian {
     /// `sections` are added to its configuration; `{}` in them is the test's folder.
-    fn start(sections: &str, files: impl FnOnce(&Path)) -> Self {
+    pub(crate) fn start(sections: &str, files: impl FnOnce(&Path)) -> Self {
         let program = which::which("docker-registry")
             .expect("Debian's docker-registry is not installed; `cargo xtask ci` installs it");
         let folder = tempfile::tempdir().unwrap();
@@ -44,7 +44,7 @@ impl Debian {
         for _ in 0..10 {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let config = format!(
-                "version: 0.1\nlog: {{ level: error, accesslog: {{ disabled: true }} }}\n\
+                "version: 0.1\nlog: {{ level: error }}\n\
                  storage: {{ filesystem: {{ rootdirectory: {here}/store }}, delete: {{ enabled: true }} }}\n\
                  http:\n  addr: 127.0.0.1:{port}\n{}\n",
                 sections.replace("{}", &here)
@@ -53,7 +53,7 @@ impl Debian {
             let log = fs::File::create(folder.path().join("log")).unwrap();
             let mut process = Command::new(&program)
                 .args(["serve", &format!("{here}/config.yml")])
-                .stdout(Stdio::null())
+                .stdout(fs::File::create(folder.path().join("requests")).unwrap())
                 .stderr(log)
                 .spawn()
                 .unwrap();
@@ -73,16 +73,48 @@ impl Debian {
         panic!("docker-registry does not start: {log}")
     }
 
-    fn host(&self) -> String {
+    /// With a password file; `section` as in [`Self::start`].
+    pub(crate) fn with_passwords(section: &str, files: impl FnOnce(&Path)) -> Self {
+        let sections = format!("{section}\nauth: {{ htpasswd: {{ realm: r, path: {{}}/htpasswd }} }}");
+        Self::start(&sections, |folder| {
+            fs::write(folder.join("htpasswd"), HTPASSWD).unwrap();
+            files(folder);
+        })
+    }
+
+    pub(crate) fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    fn repository(&self, path: &str) -> Repository {
+    pub(crate) fn repository(&self, path: &str) -> Repository {
         Repository { host: self.host(), path: path.to_owned() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Everything there is for this registry: its authority, a client's certificate, a password.
+    pub(crate) fn registry(&self) -> Registry {
+        let all = RegistrySettings {
+            ca_file: Some(self.path("ca.pem")),
+            client_cert: Some(self.path("client.pem")),
+            client_key: Some(self.path("client.key")),
+            ..RegistrySettings::default()
+        };
+        let registries = [(self.host(), all)].into();
+        Registry::new(Options { registries, credentials: entry(&self.host(), PASSWORD), ..options() })
+            .unwrap()
+    }
+
+    /// The requests so far, as web servers log them: address, time, `"METHOD PATH PROTOCOL"`, status.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        let log = fs::read_to_string(self.path("requests")).unwrap();
+        log.lines().map(str::to_owned).collect()
     }
 }
 
@@ -163,8 +195,7 @@ const PASSWORD: &str = r#"{"auth":"bWU6aHVudGVyMg=="}"#;
 
 #[tokio::test]
 async fn with_a_password_file() {
-    let section = "auth: { htpasswd: { realm: r, path: {}/htpasswd } }";
-    let debian = Debian::start(section, |folder| fs::write(folder.join("htpasswd"), HTPASSWD).unwrap());
+    let debian = Debian::with_passwords("", |_| {});
     let with = |credentials| Registry::new(Options { credentials, ..options() }).unwrap();
     whole_way(&with(entry(&debian.host(), PASSWORD)), |path| debian.repository(path), None).await;
 
@@ -183,13 +214,14 @@ fn openssl(folder: &Path, arguments: &str) {
     assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// An authority, a server's certificate for 127.0.0.1 and a client's, all in `folder`.
-fn certificates(folder: &Path) {
+/// An authority, a server's certificate for every name that a test reaches it by, and a client's, all in `folder`.
+pub(crate) fn certificates(folder: &Path) {
     openssl(
         folder,
         "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=authority -days 2",
     );
-    fs::write(folder.join("server.ext"), "subjectAltName=IP:127.0.0.1\n").unwrap();
+    fs::write(folder.join("server.ext"), "subjectAltName=IP:127.0.0.1,IP:0.0.0.0,DNS:registry.invalid\n")
+        .unwrap();
     fs::write(folder.join("client.ext"), "extendedKeyUsage=clientAuth\n").unwrap();
     for name in ["server", "client"] {
         openssl(
@@ -207,7 +239,7 @@ fn certificates(folder: &Path) {
 
 /// The bearer token that distribution takes: a JWT signed with the key of a certificate that it was given
 /// (distribution, "Token Authentication Implementation").
-fn signed_token(folder: &Path, host: &str, seen: &Seen) -> Reply {
+pub(crate) fn signed_token(folder: &Path, host: &str, seen: &Seen) -> Reply {
     let query = seen.target.replace("%3A", ":").replace("%2F", "/").replace("%2C", ",");
     let scopes = query.split(['&', '?']).filter_map(|pair| pair.strip_prefix("scope=repository:"));
     let access = scopes.map(|scope| {

@@ -65,12 +65,18 @@ async fn patience_ends() {
 
 #[tokio::test]
 async fn a_registry_that_asks_for_too_long_a_wait_is_not_waited_for() {
-    let server =
-        Server::start(|_, _| Some(Reply::error(429, "TOOMANYREQUESTS").header("retry-after", "3600"))).await;
-    let error = registry().head_manifest(&server.repository("o/app"), "1").await.unwrap_err();
-    assert_eq!(error.kind(), Kind::RateLimited { retry_after: Some(Duration::from_secs(3600)) });
-    assert!(error.hint().unwrap().contains("3600 s"), "{:?}", error.hint());
-    assert_eq!(server.log().len(), 1);
+    let wait = Duration::from_secs(3600);
+    for (status, kind) in [
+        (429, Kind::RateLimited { retry_after: Some(wait) }),
+        (503, Kind::Unavailable { retry_after: Some(wait) }),
+    ] {
+        let server =
+            Server::start(move |_, _| Some(Reply::status(status).header("retry-after", "3600"))).await;
+        let error = registry().head_manifest(&server.repository("o/app"), "1").await.unwrap_err();
+        assert_eq!(error.kind(), kind);
+        assert!(error.hint().unwrap().contains("3600 s"), "{:?}", error.hint());
+        assert_eq!(server.log().len(), 1);
+    }
 }
 
 #[tokio::test]

@@ -1,11 +1,17 @@
 //! The registry adapter over the wire: against a scripted server that misbehaves on demand, and against Debian's
-//! `docker-registry`.
+//! `docker-registry`; and whole commands against both.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "the helpers are part of the tests")]
 
 mod auth;
+mod commands;
 mod debian;
 mod faults;
 mod manifests;
+mod proxy;
 mod scripted;
+#[path = "../support/mod.rs"]
+mod support;
+mod tls;
+mod tokens;
 mod transfer;

@@ -1,6 +1,7 @@
 //! Manifests and discovery, answered well and badly.
 
 use manifests::digest::Digest;
+use manifests::manifest::Descriptor;
 use manifests::registry::{Kind, LARGEST_MANIFEST};
 
 use crate::scripted::{Fault, LIST, OCI_INDEX, Reply, Server, registry};
@@ -230,6 +231,90 @@ async fn referrers_come_from_the_api_or_from_the_fallback_tag() {
     let tag = format!("sha256-{}", subject.hex());
     server.store.put_manifest("o/old", &tag, OCI_INDEX, index.as_bytes());
     assert_eq!(registry.referrers(&server.repository("o/old"), &subject).await.unwrap(), api);
+}
+
+fn descriptor(content: &str) -> Descriptor {
+    let bytes = content.as_bytes();
+    Descriptor::new("application/vnd.oci.image.manifest.v1+json", Digest::of(bytes), bytes.len() as u64)
+}
+
+#[tokio::test]
+async fn without_the_api_referrers_are_kept_under_the_fallback_tag() {
+    let server = Server::plain().await;
+    let (registry, repository, subject) = (registry(), server.repository("o/app"), Digest::of(b"subject"));
+    let tag = format!("sha256-{}", subject.hex());
+    let others = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","x":"kept","manifests":[{}]}}"#,
+        serde_json::to_string(&descriptor("theirs")).unwrap()
+    );
+    server.store.put_manifest("o/app", &tag, OCI_INDEX, others.as_bytes());
+    // Side by side, as the copies of several images are: each keeps what the others wrote.
+    let ours: Vec<Descriptor> = ["a", "b", "c"].map(descriptor).to_vec();
+    let writes =
+        ours.iter().map(|one| registry.attach_referrers(&repository, &subject, std::slice::from_ref(one)));
+    futures_util::future::try_join_all(writes).await.unwrap();
+    let mut found = registry.referrers(&repository, &subject).await.unwrap();
+    assert_eq!(found.remove(0), descriptor("theirs"));
+    found.sort_by_key(|one| ours.iter().position(|our| our == one));
+    assert_eq!(found, ours);
+    let (media_type, bytes) = server.store.manifest("o/app", &tag).unwrap();
+    assert_eq!(media_type, OCI_INDEX);
+    assert!(String::from_utf8_lossy(&bytes).contains(r#""x": "kept""#));
+
+    let writes = server.count("PUT", "");
+    registry.attach_referrers(&repository, &subject, &ours).await.unwrap();
+    assert_eq!(server.count("PUT", ""), writes, "what is listed is not written again");
+
+    // The tag may be somebody's image.
+    let taken = Digest::of(b"taken");
+    let image = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"c","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0},"layers":[]}"#;
+    server.store.put_manifest("o/app", &format!("sha256-{}", taken.hex()), "", image);
+    assert!(registry.referrers(&repository, &taken).await.unwrap().is_empty());
+    let error = registry.attach_referrers(&repository, &taken, &ours).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Protocol, "{error}");
+}
+
+#[tokio::test]
+async fn a_list_of_referrers_that_somebody_overwrites_is_written_again() {
+    let subject = Digest::of(b"subject");
+    let tag = format!("sha256-{}", subject.hex());
+    // Twice somebody else's write comes right after ours and undoes it.
+    let server = Server::start(move |seen, store| {
+        (seen.method == "PUT" && seen.before < 2).then(|| {
+            let reply = store.reply(seen);
+            store.put_manifest("o/app", &tag, OCI_INDEX, LIST);
+            reply
+        })
+    })
+    .await;
+    let (registry, repository) = (registry(), server.repository("o/app"));
+    registry.attach_referrers(&repository, &subject, &[descriptor("a")]).await.unwrap();
+    assert_eq!(registry.referrers(&repository, &subject).await.unwrap(), [descriptor("a")]);
+    assert_eq!(server.count("PUT", ""), 3);
+}
+
+#[tokio::test]
+async fn few_tags_come_in_one_request_or_not_at_all() {
+    let server = Server::start(|seen, _| {
+        let json = |body: &str| Reply::status(200).header("content-type", "application/json").body(body);
+        Some(match seen.target.trim_end_matches("/tags/list?n=1000") {
+            "/v2/o/few" => json(r#"{"tags":["a","b"]}"#),
+            "/v2/o/none" => json(r#"{"tags":null}"#),
+            "/v2/o/many" => {
+                json(r#"{"tags":["a"]}"#).header("link", "</v2/o/many/tags/list?last=a>; rel=\"next\"")
+            }
+            "/v2/o/denied" => Reply::error(403, "DENIED"),
+            _ => Reply::error(404, "NAME_UNKNOWN"),
+        })
+    })
+    .await;
+    let registry = registry();
+    let few = async |path: &str| registry.few_tags(&server.repository(path)).await;
+    assert_eq!(few("o/few").await, Some(vec!["a".to_owned(), "b".to_owned()]));
+    assert_eq!(few("o/none").await, Some(Vec::new()));
+    for path in ["o/many", "o/denied", "o/absent"] {
+        assert_eq!(few(path).await, None, "{path}");
+    }
 }
 
 #[tokio::test]

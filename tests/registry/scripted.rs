@@ -1,6 +1,6 @@
 //! A small registry that does as it is told: a hook may answer, delay or cut any request.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -104,7 +104,8 @@ struct Held {
     manifests: BTreeMap<String, (String, Bytes)>,
     /// By `REPOSITORY/blobs/DIGEST`.
     blobs: BTreeMap<String, Bytes>,
-    sessions: BTreeSet<String>,
+    /// What came of each upload.
+    sessions: BTreeMap<String, Vec<u8>>,
     begun: usize,
 }
 
@@ -238,15 +239,17 @@ impl Store {
                 }
                 held.begun += 1;
                 let session = format!("/v2/{repository}/blobs/uploads/{}", held.begun);
-                held.sessions.insert(session.clone());
+                held.sessions.insert(session.clone(), Vec::new());
                 Reply::status(202).header("location", format!("{session}?state=x"))
             }
             ("PUT", key) if key.contains("/blobs/uploads/") => {
                 let repository = key.split("/blobs/uploads/").next().unwrap();
                 let digest = parameter("digest").unwrap_or_default().replace("%3A", ":");
-                if !held.sessions.remove(path) {
+                let Some(mut whole) = held.sessions.remove(path) else {
                     return Reply::error(404, "BLOB_UPLOAD_UNKNOWN");
-                }
+                };
+                whole.extend_from_slice(&body);
+                let body = Bytes::from(whole);
                 if digest != Digest::of(&body).as_str() || parameter("state").is_none() {
                     return Reply::error(400, "DIGEST_INVALID");
                 }
@@ -254,7 +257,22 @@ impl Store {
                 Reply::status(201).header("location", format!("/v2/{repository}/blobs/{digest}"))
             }
             ("DELETE", key) if key.contains("/blobs/uploads/") => {
-                Reply::status(if held.sessions.remove(path) { 204 } else { 404 })
+                Reply::status(if held.sessions.remove(path).is_some() { 204 } else { 404 })
+            }
+            ("PATCH" | "GET", key) if key.contains("/blobs/uploads/") => {
+                let Some(came) = held.sessions.get_mut(path) else {
+                    return Reply::error(404, "BLOB_UPLOAD_UNKNOWN");
+                };
+                let status = if seen.method == Method::GET { 204 } else { 202 };
+                let begins = seen.header("content-range").and_then(|range| range.split_once('-'));
+                if status == 202 && begins.map(|(first, _)| first.to_owned()) != Some(came.len().to_string())
+                {
+                    return Reply::error(416, "BLOB_UPLOAD_INVALID");
+                }
+                came.extend_from_slice(&body);
+                Reply::status(status)
+                    .header("location", format!("{path}?state=x"))
+                    .header("range", format!("0-{}", came.len().saturating_sub(1)))
             }
             _ => Reply::error(404, "NOT_FOUND"),
         }

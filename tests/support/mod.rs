@@ -7,11 +7,13 @@
 
 mod busybox;
 mod engine;
+mod hands;
 mod registry;
 mod workspace;
 
 pub use busybox::{busybox_base, busybox_program};
 pub use engine::{ImageGuard, docker, docker_ok, docker_run};
+pub use hands::{Hands, OCI_CONFIG, OCI_IMAGE, OCI_INDEX};
 pub use registry::{DebianRegistry, free_port};
 pub use workspace::Workspace;
 

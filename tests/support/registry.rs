@@ -32,9 +32,22 @@ impl DebianRegistry {
     ///
     /// When docker-registry is not installed or does not start.
     pub fn start() -> Self {
+        Self::start_where_delete_is(true)
+    }
+
+    /// A registry where nothing may be deleted.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::start`].
+    pub fn start_without_delete() -> Self {
+        Self::start_where_delete_is(false)
+    }
+
+    fn start_where_delete_is(enabled: bool) -> Self {
         let mut problem = String::new();
         for _ in 0..5 {
-            match Self::start_at(free_port()) {
+            match Self::start_at(free_port(), enabled) {
                 Ok(registry) => return registry,
                 Err(log) => problem = log,
             }
@@ -47,14 +60,14 @@ impl DebianRegistry {
         format!("127.0.0.1:{}", self.port)
     }
 
-    fn start_at(port: u16) -> Result<Self, String> {
+    fn start_at(port: u16, delete: bool) -> Result<Self, String> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = folder.path().join("config.yml");
         let storage = folder.path().join("storage");
         let text = format!(
             "version: 0.1\n\
              log: {{level: warn}}\n\
-             storage: {{filesystem: {{rootdirectory: {storage:?}}}, delete: {{enabled: true}}}}\n\
+             storage: {{filesystem: {{rootdirectory: {storage:?}}}, delete: {{enabled: {delete}}}}}\n\
              http: {{addr: '127.0.0.1:{port}'}}\n"
         );
         fs::write(&config, text).expect("the registry's configuration is written");

@@ -74,11 +74,14 @@ impl Workspace {
     /// `manifests ARGS…` in the repository, not yet started. Of this process's environment it has what leads to
     /// programs, the engine and the Rust toolchain.
     pub fn manifests(&self, args: &[&str]) -> snapbox::cmd::Command {
-        snapbox::cmd::Command::new(env!("CARGO_BIN_EXE_manifests"))
-            .args(args)
-            .current_dir(self.path())
-            .env_clear()
-            .envs(self.environment())
+        snapbox::cmd::Command::from_std(self.command(args))
+    }
+
+    /// The same for those who want the process.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_manifests"));
+        command.args(args).current_dir(self.path()).env_clear().envs(self.environment());
+        command
     }
 
     fn home(&self) -> PathBuf {

@@ -1,6 +1,7 @@
 //! Credentials as Docker and podman keep them (docs.docker.com, "docker login"; containers-auth.json(5)).
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ pub struct Credentials {
     pub registry_auth_file: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`, in which podman keeps its file.
     pub runtime_folder: Option<PathBuf>,
+    /// `XDG_CONFIG_HOME`, in which podman keeps its file and rootless Docker its certificates; default `~/.config`.
+    pub config_home: Option<PathBuf>,
     /// `HOME`.
     pub home: Option<PathBuf>,
     /// `PATH`, on which helpers are found.
@@ -78,6 +81,7 @@ impl Default for Credentials {
             docker_config: None,
             registry_auth_file: None,
             runtime_folder: None,
+            config_home: None,
             home: None,
             path: None,
             helper_limit: Duration::from_secs(60),
@@ -97,56 +101,115 @@ impl Credentials {
             docker_config: path("DOCKER_CONFIG"),
             registry_auth_file: path("REGISTRY_AUTH_FILE"),
             runtime_folder: path("XDG_RUNTIME_DIR"),
+            config_home: path("XDG_CONFIG_HOME"),
             home: path("HOME"),
             path: env::var_os("PATH"),
             ..Self::default()
         }
     }
 
-    /// The credential for `host`, or what is wrong with the first source that should have one. Blocks: it reads files
-    /// and runs helpers.
+    /// The credential for the repository `path` of `host`, or what is wrong with the first source that should have
+    /// one; without a path, the one for the host as a whole. Blocks: it reads files and runs helpers.
     ///
     /// What was named for this run comes first, then Docker's file, then podman's.
-    pub(crate) fn find(&self, host: &str) -> Result<Option<Found>, String> {
-        if let Some(text) = &self.docker_auth_config {
-            let config: ConfigFile = serde_json::from_str(text.reveal())
-                .map_err(|_| "DOCKER_AUTH_CONFIG does not hold the JSON of a config.json".to_owned())?;
-            if let Some(found) = self.find_in(&config, "DOCKER_AUTH_CONFIG", host)? {
-                return Ok(Some(found));
-            }
-        }
-        for path in self.files() {
-            let bytes = match std::fs::read(&path) {
-                Ok(bytes) => bytes,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
-            };
-            // The parser's message is left out: it may quote what it read.
-            let config: ConfigFile = serde_json::from_slice(&bytes)
-                .map_err(|error| format!("{} is broken at line {}", path.display(), error.line()))?;
-            if let Some(found) = self.find_in(&config, &path.display().to_string(), host)? {
+    pub(crate) fn find(&self, host: &str, path: &str) -> Result<Option<Found>, String> {
+        for config in self.configs() {
+            let (config, source) = config?;
+            if let Some(found) = self.find_in(&config, &source, host, path)? {
                 return Ok(Some(found));
             }
         }
         Ok(None)
     }
 
+    /// The parts of `host` that have entries of their own, as podman writes them. Blocks.
+    ///
+    /// A broken source is passed over: whether it matters is known when a credential is looked for.
+    pub(crate) fn namespaces(&self, host: &str) -> BTreeSet<String> {
+        let mut namespaces = BTreeSet::new();
+        for (config, _) in self.configs().flatten() {
+            let keys = config.auths.keys().map(|key| Key::parse(key));
+            let own = keys.filter(|key| key.is_for(host) && !key.path.is_empty());
+            namespaces.extend(own.map(|key| key.path.to_owned()));
+        }
+        namespaces
+    }
+
+    /// Whether a source has an entry for `host`, although it may be an empty one whose secret a helper keeps. Blocks,
+    /// but runs no helper: those may ask their owner.
+    pub(crate) fn mention(&self, host: &str) -> bool {
+        let is_for = |key: &String| Key::parse(key).is_for(host);
+        self.configs()
+            .flatten()
+            .any(|(config, _)| config.auths.keys().any(is_for) || config.cred_helpers.keys().any(is_for))
+    }
+
+    /// The sources that exist, in their order, each with its name.
+    fn configs(&self) -> impl Iterator<Item = Result<(ConfigFile, String), String>> {
+        let variable = self.docker_auth_config.as_ref().map(|text| {
+            let config = serde_json::from_str(text.reveal())
+                .map_err(|_| "DOCKER_AUTH_CONFIG does not hold the JSON of a config.json".to_owned())?;
+            Ok((config, "DOCKER_AUTH_CONFIG".to_owned()))
+        });
+        let files = self.files().into_iter().filter_map(|path| match std::fs::read(&path) {
+            // The parser's message is left out: it may quote what it read.
+            Ok(bytes) => Some(match serde_json::from_slice(&bytes) {
+                Ok(config) => Ok((config, path.display().to_string())),
+                Err(error) => Err(format!("{} is broken at line {}", path.display(), error.line())),
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => Some(Err(format!("cannot read {}: {error}", path.display()))),
+        });
+        variable.into_iter().chain(files)
+    }
+
     fn files(&self) -> Vec<PathBuf> {
         let docker =
             self.docker_config.clone().or_else(|| self.home.as_ref().map(|home| home.join(".docker")));
-        let podman = ["containers/auth.json", ".config/containers/auth.json"];
+        let config_home =
+            self.config_home.clone().or_else(|| self.home.as_ref().map(|home| home.join(".config")));
+        let podman = "containers/auth.json";
         let files = [
             self.registry_auth_file.clone(),
             docker.map(|folder| folder.join("config.json")),
-            self.runtime_folder.as_ref().map(|folder| folder.join(podman[0])),
-            self.home.as_ref().map(|home| home.join(podman[1])),
+            self.runtime_folder.as_ref().map(|folder| folder.join(podman)),
+            config_home.map(|folder| folder.join(podman)),
         ];
         files.into_iter().flatten().collect()
     }
 
-    fn find_in(&self, config: &ConfigFile, source: &str, host: &str) -> Result<Option<Found>, String> {
-        let own = config.cred_helpers.iter().find(|(key, _)| is_for(key, host)).map(|(_, helper)| helper);
-        if let Some(helper) = own.or(config.creds_store.as_ref()).filter(|helper| !helper.is_empty()) {
+    fn find_in(
+        &self,
+        config: &ConfigFile,
+        source: &str,
+        host: &str,
+        path: &str,
+    ) -> Result<Option<Found>, String> {
+        let keys = config.auths.iter().map(|(text, entry)| (text, Key::parse(text), entry));
+        let mut entries: Vec<_> = keys.filter(|(_, key, _)| key.is_for(host) && key.holds(path)).collect();
+        entries.sort_by_key(|(_, key, _)| Reverse(key.path.len()));
+        let whole_host = entries.partition_point(|(_, key, _)| !key.path.is_empty());
+        let from_entries = |entries: &[(&String, Key<'_>, &Entry)]| {
+            for (text, key, entry) in entries {
+                let credential =
+                    entry.credential().map_err(|why| format!("{source}: the entry of {text} {why}"))?;
+                if let Some(credential) = credential {
+                    let source = match key.path {
+                        "" => source.to_owned(),
+                        _ => format!("{source}, entry {text}"),
+                    };
+                    return Ok(Some(Found { credential, source }));
+                }
+            }
+            Ok(None)
+        };
+        // An entry for a part of the registry says more than a helper, which knows registries only.
+        if let Some(found) = from_entries(&entries[..whole_host])? {
+            return Ok(Some(found));
+        }
+        let own = config.cred_helpers.iter().find(|(key, _)| Key::parse(key).is_for(host));
+        let helper = own.map(|(_, helper)| helper).or(config.creds_store.as_ref());
+        if let Some(helper) = helper.filter(|helper| !helper.is_empty()) {
             let address = if host == "docker.io" { "https://index.docker.io/v1/" } else { host };
             let answer = helper::ask(helper, address, self.path.as_deref(), self.helper_limit)
                 .map_err(|why| format!("{why} (named in {source})"))?;
@@ -158,15 +221,7 @@ impl Credentials {
             }
         }
         // Docker writes an empty entry for what its helper keeps.
-        let entries = config.auths.iter().filter(|(key, _)| is_for(key, host));
-        for (key, entry) in entries {
-            let credential =
-                entry.credential().map_err(|why| format!("{source}: the entry of {key} {why}"))?;
-            if let Some(credential) = credential {
-                return Ok(Some(Found { credential, source: source.to_owned() }));
-            }
-        }
-        Ok(None)
+        from_entries(&entries[whole_host..])
     }
 }
 
@@ -205,15 +260,41 @@ impl Credential {
     }
 }
 
-/// Whether a key of a configuration file is for `host`. Keys are hosts or, from older days, addresses; Docker Hub has
-/// several names.
-fn is_for(key: &str, host: &str) -> bool {
-    let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
-    let key = key.split('/').next().unwrap_or(key);
-    match host {
-        "docker.io" => matches!(key, "docker.io" | "index.docker.io" | "registry-1.docker.io"),
-        _ => key == host,
+/// A key of a configuration file. Docker's are hosts or, from older days, addresses; podman's may go on with a part of a
+/// repository's path (containers-auth.json(5), "FORMAT").
+struct Key<'a> {
+    host: &'a str,
+    /// Empty for the host as a whole.
+    path: &'a str,
+}
+
+impl<'a> Key<'a> {
+    fn parse(text: &'a str) -> Self {
+        let address = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let (host, path) = address.unwrap_or(text).split_once('/').unwrap_or((address.unwrap_or(text), ""));
+        let path = path.trim_end_matches('/');
+        // What stands behind an address, or names a version of the API, is no repository.
+        let path = if address.is_some() || matches!(path, "v1" | "v2") { "" } else { path };
+        Self { host, path }
     }
+
+    /// Docker Hub has several names.
+    fn is_for(&self, host: &str) -> bool {
+        match host {
+            "docker.io" => matches!(self.host, "docker.io" | "index.docker.io" | "registry-1.docker.io"),
+            _ => self.host == host,
+        }
+    }
+
+    fn holds(&self, path: &str) -> bool {
+        is_within(path, self.path)
+    }
+}
+
+/// Whether the repository `path` is `namespace` or lies in it. Everything lies in the empty one.
+pub(crate) fn is_within(path: &str, namespace: &str) -> bool {
+    let rest = path.strip_prefix(namespace);
+    namespace.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]

@@ -1,25 +1,29 @@
-//! Who asks: one challenge per registry, credentials looked up once and only when asked for, tokens shared by all
-//! requests that they cover.
+//! Who asks: one challenge per registry, credentials looked up only when asked for, tokens shared by all requests that
+//! they cover.
 
+mod account;
 mod challenge;
 mod credentials;
 mod helper;
 mod scopes;
 mod token;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use futures_util::future::join_all;
+use bytes::Bytes;
+use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderValue};
 use tokio::sync::{OnceCell, OwnedMutexGuard};
 
-use self::challenge::{Bearer, Scheme, challenge};
-use self::credentials::{Credential, Found};
-use super::error::{Kind, RegistryError, Task};
-use super::secret::Secret;
+use self::account::{Account, Held, namespace_of};
+use self::challenge::{Scheme, challenge};
+use self::credentials::Credential;
+use super::error::{RegistryError, Task};
+use super::secret::{Secret, hidden};
 use super::wire::Wire;
 
 pub use self::credentials::Credentials;
@@ -28,23 +32,30 @@ pub(crate) use self::scopes::Scopes;
 
 /// The authentication at one registry.
 pub(crate) struct Authenticator {
-    found: OnceCell<Result<Option<Found>, String>>,
+    kept: OnceCell<Kept>,
     state: Mutex<State>,
     /// Held by the request that finds out how the registry authenticates; the others wait for it.
     first: Arc<tokio::sync::Mutex<()>>,
-    /// Held while tokens are fetched, so that nobody fetches one that is on its way.
-    fetching: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct State {
     known: Known,
+    /// A request went ahead of the others to find out.
+    went_ahead: bool,
     /// Everything that was asked for or announced: one token is to cover as much of it as it can.
     wanted: Scopes,
-    tokens: Vec<Token>,
-    /// The token server does not take scopes together.
-    apart: bool,
-    last: u64,
+    /// By the part of the registry that they are for.
+    accounts: BTreeMap<String, Arc<Account>>,
+}
+
+/// What this machine's files say of the registry, before anything is asked.
+#[derive(Default)]
+struct Kept {
+    /// There are credentials for it.
+    mentioned: bool,
+    /// Parts of it that have credentials of their own.
+    namespaces: Vec<String>,
 }
 
 #[derive(Clone, Default)]
@@ -56,11 +67,14 @@ enum Known {
     Scheme(Scheme),
 }
 
-struct Token {
-    number: u64,
-    scopes: Scopes,
-    secret: Secret,
-    until: Instant,
+/// What one request needs, and what it learns from being refused.
+#[derive(Clone, Debug)]
+pub(crate) struct Needs {
+    pub(crate) scopes: Scopes,
+    /// A token that came since then was given for a request like this one: there is no better one.
+    since: Instant,
+    /// A token that covers more than this request was refused: one for nothing else is to be tried.
+    alone: bool,
 }
 
 /// What one request is sent with.
@@ -69,18 +83,39 @@ pub(crate) struct Grant {
     pub(crate) header: Option<HeaderValue>,
     /// Where the credential came from.
     pub(crate) source: Option<String>,
-    token: Option<u64>,
-    /// The token was fetched for this request: there is no better one.
-    fresh: bool,
+    token: Option<(Arc<Account>, Held)>,
+    /// The scheme was known: this is all there is to send.
+    informed: bool,
     /// Credentials exist but may not travel to this registry.
     withheld: bool,
     /// Others wait for what this request brings.
     _first: Option<OwnedMutexGuard<()>>,
 }
 
+impl Needs {
+    pub(crate) fn new(scopes: Scopes) -> Self {
+        Self { scopes, since: Instant::now(), alone: false }
+    }
+
+    /// The same for reading and writing.
+    pub(crate) fn for_push(&self) -> Self {
+        Self { scopes: self.scopes.for_push(), ..self.clone() }
+    }
+}
+
 impl Grant {
     pub(crate) fn is_token(&self) -> bool {
         self.token.is_some()
+    }
+
+    /// Whether it is a token that was asked for with all of `needs`.
+    pub(crate) fn covers(&self, needs: &Needs) -> bool {
+        self.token.as_ref().is_some_and(|(_, held)| held.scopes.covers(&needs.scopes))
+    }
+
+    /// What a registry says, without the secret that it was sent.
+    pub(crate) fn hide(&self, said: Bytes) -> Bytes {
+        hidden(said, self.header.iter().flat_map(secrets))
     }
 
     pub(crate) fn is_withheld(&self) -> bool {
@@ -90,12 +125,7 @@ impl Grant {
 
 impl Authenticator {
     pub(crate) fn new() -> Self {
-        Self {
-            found: OnceCell::new(),
-            state: Mutex::default(),
-            first: Arc::default(),
-            fetching: tokio::sync::Mutex::default(),
-        }
+        Self { kept: OnceCell::new(), state: Mutex::default(), first: Arc::default() }
     }
 
     /// Says beforehand what will be asked for, so that the first token covers it.
@@ -103,84 +133,112 @@ impl Authenticator {
         self.state().wanted.merge(scopes);
     }
 
-    /// What to send a request with that needs `scopes`.
+    /// What to send a request with.
     pub(crate) async fn grant(
         &self,
         wire: &Wire,
         task: &Task,
-        scopes: &Scopes,
+        needs: &Needs,
     ) -> Result<Grant, RegistryError> {
-        self.announce(scopes);
+        self.announce(&needs.scopes);
         let mut known = self.state().known.clone();
-        // Over TLS nearly every registry asks, and a request without credentials is thrown away: one goes ahead and
-        // the rest wait for its answer. Over plain HTTP hardly any does, and waiting would cost a round trip.
-        if matches!(known, Known::Nothing) && wire.base().scheme() == "https" {
+        if matches!(known, Known::Nothing) && self.probably_asks(wire).await {
             let first = self.first.clone().lock_owned().await;
-            known = self.state().known.clone();
-            if matches!(known, Known::Nothing) {
+            let mut state = self.state();
+            known = state.known.clone();
+            // Once: where even the first one got no answer, the others do not queue up for their own failures.
+            if matches!(known, Known::Nothing) && !state.went_ahead {
+                state.went_ahead = true;
                 return Ok(Grant { _first: Some(first), ..Grant::default() });
             }
         }
         let Known::Scheme(scheme) = known else { return Ok(Grant::default()) };
-        let found = self.found(wire, task).await?;
+        let account = self.account(wire, &needs.scopes).await;
+        let found = account.found(wire, task).await?;
         if let Some(found) = found
             && !wire.may_send_credentials(&wire.base())
         {
             return Ok(Grant { source: Some(found.source.clone()), withheld: true, ..Grant::default() });
         }
+        let informed = Grant { informed: true, ..Grant::default() };
         let source = found.map(|found| found.source.clone());
         let credential = found.map(|found| &found.credential);
         match (scheme, credential) {
             (_, Some(Credential::Token(token))) => {
-                Ok(Grant { header: Some(bearer_header(token)), source, ..Grant::default() })
+                Ok(Grant { header: Some(bearer_header(token)), source, ..informed })
             }
             (Scheme::Basic, Some(Credential::Password { name, password })) => {
-                Ok(Grant { header: Some(basic(name, password)), source, ..Grant::default() })
+                Ok(Grant { header: Some(basic(name, password)), source, ..informed })
             }
-            (Scheme::Basic, _) => Ok(Grant { source, ..Grant::default() }),
+            (Scheme::Basic, _) => Ok(Grant { source, ..informed }),
             (Scheme::Bearer(bearer), _) => {
-                let (number, secret, fresh) = self.token(wire, task, &bearer, found, scopes).await?;
-                let header = Some(bearer_header(&secret));
-                Ok(Grant { header, source, token: Some(number), fresh, ..Grant::default() })
+                let namespaces = &self.kept(wire).await.namespaces;
+                let wanted = || account.own(&self.state().wanted, namespaces);
+                let held = account.token(wire, task, &bearer, needs, &wanted).await?;
+                let header = Some(bearer_header(&held.secret));
+                Ok(Grant { header, source, token: Some((account.clone(), held)), ..informed })
             }
         }
+    }
+
+    /// Whether the first request is to go ahead alone. Over TLS nearly every registry asks who is there, and so does
+    /// one that somebody has logged in to: requests without credentials are thrown away. Elsewhere hardly any does,
+    /// and waiting would cost a round trip.
+    async fn probably_asks(&self, wire: &Wire) -> bool {
+        wire.base().scheme() == "https" || self.kept(wire).await.mentioned
     }
 
     /// Takes in a 401. True when the request is worth sending again.
-    pub(crate) fn challenged(&self, headers: &HeaderMap, grant: &Grant, scopes: &mut Scopes) -> bool {
+    pub(crate) fn challenged(&self, headers: &HeaderMap, grant: &Grant, needs: &mut Needs) -> bool {
         let Some(challenge) = challenge(headers) else { return false };
-        let mut state = self.state();
-        let same = matches!(&state.known, Known::Scheme(scheme) if *scheme == challenge.scheme);
+        let same = {
+            let mut state = self.state();
+            let same = matches!(&state.known, Known::Scheme(scheme) if *scheme == challenge.scheme);
+            state.known = Known::Scheme(challenge.scheme);
+            same
+        };
+        let before = needs.scopes.clone();
         for scope in &challenge.scopes {
-            scopes.add_own_words(scope);
+            needs.scopes.add_own_words(scope);
         }
-        state.known = Known::Scheme(challenge.scheme);
-        if let Some(number) = grant.token {
-            state.tokens.retain(|token| token.number != number);
-            // A fresh token that does not do is a denial, whether the registry calls it `insufficient_scope` or not;
-            // an older one may have expired, or have been asked for before the registry named its scopes.
-            return !grant.fresh || !same;
+        let Some((account, held)) = &grant.token else {
+            // There may be something to send now, unless all there is was sent.
+            let sent_all = same && grant.informed;
+            return !(grant.withheld || sent_all);
+        };
+        if !same || held.obtained < needs.since {
+            // It may have expired, or have been asked for before the registry named its scopes.
+            account.drop_token(held);
+            return true;
         }
-        if grant.withheld {
-            return false;
+        if needs.scopes != before {
+            return true;
         }
-        // Sent without anything: there is something to send now. With a password: only another scheme helps.
-        if grant.header.is_none() { !same || grant.source.is_none() } else { !same }
+        // A fresh token that does not do is a denial, whether the registry calls it `insufficient_scope` or not, unless
+        // it was for more than this request: some token servers read only the first of several scopes.
+        !std::mem::replace(&mut needs.alone, true) && held.scopes != needs.scopes
     }
 
     /// Takes in an answer that was no 401.
-    pub(crate) fn accepted(&self, grant: &Grant) {
+    pub(crate) fn accepted(&self, grant: &Grant, needs: &Needs, status: StatusCode) {
         let mut state = self.state();
         if grant.header.is_none() && matches!(state.known, Known::Nothing) {
             state.known = Known::Open;
+        }
+        if let Some((account, _)) = &grant.token
+            && needs.alone
+            && (status.is_success() || status == StatusCode::NOT_FOUND)
+        {
+            account.go_apart();
         }
     }
 
     /// The token was too long for the registry, or for what stands before it: from now on one for each request's needs.
     pub(crate) fn too_long(&self, grant: &Grant) {
-        let mut state = self.state();
-        state.apart = true;
-        state.tokens.retain(|token| Some(token.number) != grant.token);
+        if let Some((account, held)) = &grant.token {
+            account.go_apart();
+            account.drop_token(held);
+        }
     }
 
     /// The scheme in use, for people: `none`, `basic`, `bearer` with the token server; `None` before it is known.
@@ -195,98 +253,30 @@ impl Authenticator {
         }
     }
 
-    /// The credential for the registry, looked up once.
-    async fn found(&self, wire: &Wire, task: &Task) -> Result<Option<&Found>, RegistryError> {
-        let find = || async {
-            let credentials = wire.setup.credentials.clone();
-            let host = wire.place.name.clone();
-            let found = tokio::task::spawn_blocking(move || credentials.find(&host)).await;
-            found.unwrap_or_else(|_| Err("the search for credentials ended early".to_owned()))
-        };
-        match self.found.get_or_init(find).await {
-            Ok(found) => Ok(found.as_ref()),
-            Err(why) => Err(task.error(Kind::Credentials, why.clone())),
-        }
-    }
-
     /// Where the credential for the registry comes from.
     pub(crate) async fn source(&self, wire: &Wire, task: &Task) -> Result<Option<String>, RegistryError> {
-        Ok(self.found(wire, task).await?.map(|found| found.source.clone()))
+        let account = self.account(wire, &Scopes::default()).await;
+        Ok(account.found(wire, task).await?.map(|found| found.source.clone()))
     }
 
-    /// A token that covers `scopes`: its number, itself, and whether it was fetched just now.
-    async fn token(
-        &self,
-        wire: &Wire,
-        task: &Task,
-        bearer: &Bearer,
-        found: Option<&Found>,
-        scopes: &Scopes,
-    ) -> Result<(u64, Secret, bool), RegistryError> {
-        if let Some((number, secret)) = self.cached(scopes) {
-            return Ok((number, secret, false));
-        }
-        let _fetching = self.fetching.lock().await;
-        if let Some((number, secret)) = self.cached(scopes) {
-            return Ok((number, secret, false));
-        }
-        // Requests that set out together get to say what they need before the first of them asks for all.
-        tokio::task::yield_now().await;
-        let groups = self.groups(scopes);
-        let answers = groups.iter().map(|group| token::fetch(wire, task, bearer, found, group));
-        let mut answers = join_all(answers).await.into_iter().zip(&groups);
-        let Some((mut first, mut group)) = answers.next() else {
-            return Err(task.error(Kind::Protocol, "nothing to ask a token for"));
+    /// The account for the repository that `scopes` are about.
+    async fn account(&self, wire: &Wire, scopes: &Scopes) -> Arc<Account> {
+        let namespace = namespace_of(scopes.subject(), &self.kept(wire).await.namespaces).to_owned();
+        let new = || Arc::new(Account::new(namespace.clone()));
+        self.state().accounts.entry(namespace.clone()).or_insert_with(new).clone()
+    }
+
+    async fn kept(&self, wire: &Wire) -> &Kept {
+        let read = || async {
+            let (credentials, host) = (wire.setup.credentials.clone(), wire.place.name.clone());
+            let read = tokio::task::spawn_blocking(move || Kept {
+                mentioned: credentials.mention(&host),
+                namespaces: credentials.namespaces(&host).into_iter().collect(),
+            });
+            // It reads files and cannot fail; a run that is ending needs no answer.
+            read.await.unwrap_or_default()
         };
-        // What is not needed now may fail; the request that needs it will say so.
-        for (answer, group) in answers {
-            if let Ok(token) = answer {
-                self.keep(group, token);
-            }
-        }
-        // Some token servers give nothing when one of several repositories is not allowed, and some cannot take a
-        // long address.
-        let refused = |error: &RegistryError| {
-            matches!(error.kind(), Kind::Unauthorized | Kind::Denied | Kind::NotFound | Kind::Rejected)
-        };
-        if group != scopes && first.as_ref().is_err_and(refused) {
-            first = token::fetch(wire, task, bearer, found, scopes).await;
-            group = scopes;
-            self.state().apart |= first.is_ok();
-        }
-        let token = first?;
-        let secret = token.secret.clone();
-        Ok((self.keep(group, token), secret, true))
-    }
-
-    /// What to fetch tokens for when one for `needed` is fetched.
-    fn groups(&self, needed: &Scopes) -> Vec<Scopes> {
-        let state = self.state();
-        if state.apart {
-            return vec![needed.clone()];
-        }
-        let now = Instant::now();
-        let covered =
-            |one: &Scopes| state.tokens.iter().any(|token| token.until > now && token.scopes.covers(one));
-        let mut all = needed.clone();
-        state.wanted.each().filter(|one| !covered(one)).for_each(|one| all.merge(&one));
-        Scopes::groups(needed, &all)
-    }
-
-    fn cached(&self, scopes: &Scopes) -> Option<(u64, Secret)> {
-        let mut state = self.state();
-        let now = Instant::now();
-        state.tokens.retain(|token| token.until > now);
-        let token = state.tokens.iter().find(|token| token.scopes.covers(scopes))?;
-        Some((token.number, token.secret.clone()))
-    }
-
-    fn keep(&self, scopes: &Scopes, token: token::Fetched) -> u64 {
-        let mut state = self.state();
-        state.last += 1;
-        let number = state.last;
-        state.tokens.push(Token { number, scopes: scopes.clone(), secret: token.secret, until: token.until });
-        number
+        self.kept.get_or_init(read).await
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -310,4 +300,12 @@ fn sensitive(text: &str) -> HeaderValue {
     let mut value = HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
     value.set_sensitive(true);
     value
+}
+
+/// The secrets in an `Authorization`: what follows the scheme, and the password in it.
+fn secrets(header: &HeaderValue) -> impl Iterator<Item = String> + use<> {
+    let sent = header.to_str().ok().and_then(|text| Some(text.split_once(' ')?.1.to_owned()));
+    let pair = sent.as_ref().and_then(|sent| String::from_utf8(BASE64_STANDARD.decode(sent).ok()?).ok());
+    let password = pair.and_then(|pair| Some(pair.split_once(':')?.1.to_owned()));
+    sent.into_iter().chain(password)
 }

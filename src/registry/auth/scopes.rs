@@ -24,7 +24,7 @@ impl Access {
 }
 
 /// Repositories of one registry with the access wanted, and scopes in a registry's own words.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Scopes {
     repositories: BTreeMap<String, Access>,
     own_words: BTreeSet<String>,
@@ -83,6 +83,26 @@ impl Scopes {
         Self {
             repositories: self.repositories.iter().map(raised).collect(),
             own_words: self.own_words.clone(),
+        }
+    }
+
+    /// The repository that the request is about: the one it writes to, where it reads from another.
+    pub(crate) fn subject(&self) -> &str {
+        let mut subject = ("", Access::Pull);
+        for (name, access) in &self.repositories {
+            if subject.0.is_empty() || *access > subject.1 {
+                subject = (name, *access);
+            }
+        }
+        subject.0
+    }
+
+    /// The repositories that `choose` takes by their path.
+    pub(crate) fn only(&self, choose: impl Fn(&str) -> bool) -> Self {
+        let chosen = self.repositories.iter().filter(|(name, _)| choose(name));
+        Self {
+            repositories: chosen.map(|(name, access)| (name.clone(), *access)).collect(),
+            own_words: BTreeSet::new(),
         }
     }
 

@@ -9,12 +9,12 @@ use serde::Deserialize;
 
 use super::super::error::{Answered, Kind, RegistryError, Task};
 use super::super::retry::{retry_after, retrying};
-use super::super::secret::Secret;
-use super::super::wire::{Request, Wire};
-use super::basic;
+use super::super::secret::{Secret, hidden};
+use super::super::wire::{Request, Wire, authority};
 use super::challenge::Bearer;
 use super::credentials::{Credential, Found};
 use super::scopes::Scopes;
+use super::{basic, secrets};
 
 /// A token and how long to use it.
 pub(crate) struct Fetched {
@@ -26,11 +26,14 @@ pub(crate) struct Fetched {
 struct Answer {
     token: Option<String>,
     access_token: Option<String>,
-    expires_in: Option<u64>,
+    /// Seconds. Some servers write it as a text, and a token is not to be lost for it.
+    expires_in: Option<serde_json::Value>,
 }
 
 /// How long a token is good for when the server does not say.
-const USUAL: u64 = 60;
+const USUAL: f64 = 60.0;
+/// A token that is good for longer is renewed all the same, at no cost to speak of.
+const LONGEST_USE: f64 = 86_400.0;
 /// Tokens are some kilobytes; the limit only keeps a wrong server from filling the memory.
 const LONGEST_ANSWER: usize = 1 << 20;
 /// Names this program to token servers.
@@ -57,15 +60,38 @@ pub(crate) async fn fetch(
                     origin(&bearer.realm)
                 ),
             )
-            .with_credential(Some(source)));
+            .with_credential(Some(source))
+            .with_hint(format!(
+                "if that is right, declare `plain-http = true` in [registry.\"{}\"]",
+                authority(&bearer.realm)
+            )));
     }
-    let request = request(bearer, found.map(|found| &found.credential), scopes);
+    let credential = found.map(|found| &found.credential);
+    let first = ask(wire, task, bearer, source, &request(bearer, credential, scopes)).await;
+    match (credential, first) {
+        // Some token servers know refresh tokens and not the document that says how to send them.
+        (Some(Credential::Identity(refresh)), Err(error)) if matches!(error.status(), Some(404 | 405)) => {
+            let as_password = Credential::Password { name: String::new(), password: refresh.clone() };
+            ask(wire, task, bearer, source, &request(bearer, Some(&as_password), scopes)).await
+        }
+        (_, first) => first,
+    }
+}
+
+async fn ask(
+    wire: &Wire,
+    task: &Task,
+    bearer: &Bearer,
+    source: Option<&str>,
+    request: &Request,
+) -> Result<Fetched, RegistryError> {
     retrying(&wire.setup.patience, &wire.setup.waits, RegistryError::is_temporary, || async {
         let sent = Instant::now();
-        let response = wire.send(task, &request, None).await?;
+        let response = wire.send(task, request, None).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = wire.read(task, &request.method, response, LONGEST_ANSWER).await?;
         if !status.is_success() {
+            let body = hide(body, request);
             let retry_after = retry_after(&headers, SystemTime::now());
             let answer = Answered { status, body: &body, retry_after, credential: source };
             let detail = format!("from the token server {}", origin(&bearer.realm));
@@ -99,7 +125,9 @@ fn request(bearer: &Bearer, credential: Option<&Credential>, scopes: &Scopes) ->
             query.append_pair("scope", &scope);
         }
         if let Some(Credential::Password { name, .. }) = credential {
-            query.append_pair("account", name);
+            if !name.is_empty() {
+                query.append_pair("account", name);
+            }
             query.append_pair("client_id", CLIENT);
         }
     }
@@ -107,6 +135,16 @@ fn request(bearer: &Bearer, credential: Option<&Credential>, scopes: &Scopes) ->
         headers.insert(AUTHORIZATION, basic(name, password));
     }
     Request { method: Method::GET, url, headers, body: None }
+}
+
+/// What a token server says, without the secret that it was asked with.
+fn hide(said: Bytes, request: &Request) -> Bytes {
+    let header = request.headers.get(AUTHORIZATION);
+    let form = request.body.as_deref().and_then(|body| std::str::from_utf8(body).ok()).unwrap_or_default();
+    let refresh = Url::parse(&format!("http://localhost/?{form}")).ok().and_then(|url| {
+        url.query_pairs().find(|(name, _)| name == "refresh_token").map(|(_, value)| value.into_owned())
+    });
+    hidden(said, header.into_iter().flat_map(secrets).chain(refresh))
 }
 
 /// As `application/x-www-form-urlencoded`.
@@ -119,9 +157,10 @@ fn encode(form: &[(&str, &str)]) -> String {
 fn read(body: &[u8], sent: Instant) -> Option<Fetched> {
     let answer: Answer = serde_json::from_slice(body).ok()?;
     let secret = answer.token.or(answer.access_token).filter(|token| !token.is_empty())?;
-    let lasts = Duration::from_secs(answer.expires_in.filter(|seconds| *seconds > 0).unwrap_or(USUAL));
+    let said = answer.expires_in.and_then(|said| said.as_f64().or_else(|| said.as_str()?.parse().ok()));
+    let lasts = said.filter(|seconds| *seconds > 0.0).unwrap_or(USUAL).min(LONGEST_USE);
     // The last tenth is left to clocks and to requests under way.
-    Some(Fetched { secret: Secret::new(secret), until: sent + lasts.mul_f32(0.9) })
+    Some(Fetched { secret: Secret::new(secret), until: sent + Duration::from_secs_f64(lasts * 0.9) })
 }
 
 fn origin(url: &Url) -> String {
@@ -173,6 +212,12 @@ mod tests {
         let until = |body: &str| read(body.as_bytes(), sent).map(|token| (token.until - sent).as_secs());
         assert_eq!(until(r#"{"token":"t","expires_in":300}"#), Some(270));
         assert_eq!(until(r#"{"access_token":"t"}"#), Some(54));
+        assert_eq!(until(r#"{"token":"t","expires_in":"300"}"#), Some(270));
+        for nonsense in ["0", "-5", "null", r#""soon""#, "{}"] {
+            assert_eq!(until(&format!(r#"{{"token":"t","expires_in":{nonsense}}}"#)), Some(54), "{nonsense}");
+        }
+        assert_eq!(until(r#"{"token":"t","expires_in":18446744073709551615}"#), Some(77_760));
+        assert_eq!(until(r#"{"token":"t","expires_in":1e300}"#), Some(77_760));
         assert_eq!(until(r#"{"token":"","access_token":""}"#), None);
         assert_eq!(until(r#"{"details":"denied"}"#), None);
         assert_eq!(until("<html>"), None);

@@ -27,7 +27,7 @@ fn every_kind_of_entry_is_understood() {
             "https://index.docker.io/v1/": { "auth": "bWU6aHVi" }
         }, "HttpHeaders": { "X": "y" }, "currentContext": "z" }"#,
     );
-    let found = |host: &str| credentials.find(host).unwrap().map(|found| found.credential);
+    let found = |host: &str| credentials.find(host, "").unwrap().map(|found| found.credential);
     assert_eq!(found("padded.corp"), Some(password("me", "pass:word")));
     assert_eq!(found("bare.corp:5000"), Some(password("me", "p")));
     assert_eq!(found("old.corp"), Some(password("me", "p")));
@@ -41,10 +41,63 @@ fn every_kind_of_entry_is_understood() {
 }
 
 #[test]
+fn the_longest_key_that_a_repository_lies_in_is_its_own() {
+    let (_home, credentials) = docker(
+        r#"{ "auths": {
+            "quay.io": { "auth": "bWU6aG9zdA==" },
+            "quay.io/org": { "auth": "bWU6b3Jn" },
+            "quay.io/org/team": { "auth": "bWU6dGVhbQ==" },
+            "quay.io/org/empty": {},
+            "docker.io/me": { "auth": "bWU6bWluZQ==" },
+            "https://index.docker.io/v1/": { "auth": "bWU6aHVi" },
+            "old.corp/v2/": { "auth": "bWU6b2xk" },
+            "https://url.corp/some/path": { "auth": "bWU6dXJs" },
+            "only.corp/part": { "auth": "bWU6cGFydA==" }
+        } }"#,
+    );
+    for (host, path, expected) in [
+        ("quay.io", "", Some("host")),
+        ("quay.io", "other/app", Some("host")),
+        ("quay.io", "organisation/app", Some("host")),
+        ("quay.io", "org", Some("org")),
+        ("quay.io", "org/app", Some("org")),
+        ("quay.io", "org/team/app/part", Some("team")),
+        // An empty entry says nothing; the next longer one does.
+        ("quay.io", "org/empty/app", Some("org")),
+        ("docker.io", "me/app", Some("mine")),
+        ("docker.io", "library/alpine", Some("hub")),
+        ("old.corp", "v2/app", Some("old")),
+        ("url.corp", "anything", Some("url")),
+        ("only.corp", "part/app", Some("part")),
+        ("only.corp", "", None),
+    ] {
+        let found = credentials.find(host, path).unwrap().map(|found| found.credential);
+        assert_eq!(found, expected.map(|expected| password("me", expected)), "{host}/{path}");
+    }
+    let source = credentials.find("quay.io", "org/app").unwrap().unwrap().source;
+    assert!(source.ends_with("config.json, entry quay.io/org"), "{source}");
+    let namespaces = Vec::from_iter(credentials.namespaces("quay.io"));
+    assert_eq!(namespaces, ["org", "org/empty", "org/team"]);
+    assert_eq!(credentials.namespaces("old.corp").len(), 0);
+    assert!(credentials.mention("quay.io") && !credentials.mention("nowhere.corp"));
+}
+
+#[test]
+fn a_part_of_a_registry_comes_before_a_helper_and_the_rest_after_it() {
+    let (home, credentials) = helper(r#"echo '{"ServerURL":"","Username":"me","Secret":"helper"}'"#);
+    let config = r#"{ "auths": { "r.corp": { "auth": "bWU6ZmlsZQ==" }, "r.corp/o": { "auth": "bWU6cGFydA==" } },
+        "credsStore": "store" }"#;
+    std::fs::write(home.path().join(".docker/config.json"), config).unwrap();
+    let found = |path: &str| credentials.find("r.corp", path).unwrap().unwrap().credential;
+    assert_eq!(found("o/app"), password("me", "part"));
+    assert_eq!(found("other"), password("me", "helper"));
+}
+
+#[test]
 fn what_is_named_for_the_run_comes_first() {
     let (home, mut credentials) = docker(r#"{ "auths": { "r.corp": { "auth": "bWU6ZG9ja2Vy" } } }"#);
     let source = |credentials: &Credentials| {
-        let found = credentials.find("r.corp").unwrap().unwrap();
+        let found = credentials.find("r.corp", "").unwrap().unwrap();
         let Credential::Password { password, .. } = found.credential else {
             panic!("{:?}", found.credential)
         };
@@ -79,15 +132,15 @@ fn what_is_named_for_the_run_comes_first() {
 #[test]
 fn broken_files_are_named_and_never_quoted() {
     let (home, credentials) = docker("{ \"auths\": {\n \"r.corp\": { \"auth\": hunter2 } } }");
-    let error = credentials.find("r.corp").unwrap_err();
+    let error = credentials.find("r.corp", "").unwrap_err();
     assert_eq!(error, format!("{}/.docker/config.json is broken at line 2", home.path().display()));
 
     let (_home, credentials) = docker(r#"{ "auths": { "r.corp": { "auth": "hunter2 is no base64" } } }"#);
-    let error = credentials.find("r.corp").unwrap_err();
+    let error = credentials.find("r.corp", "").unwrap_err();
     assert!(error.ends_with("the entry of r.corp has an `auth` that is not base64"), "{error}");
 
     let secret = Credentials { docker_auth_config: Some(Secret::new("hunter2")), ..Credentials::default() };
-    assert!(!format!("{secret:?}{}", secret.find("r.corp").unwrap_err()).contains("hunter2"));
+    assert!(!format!("{secret:?}{}", secret.find("r.corp", "").unwrap_err()).contains("hunter2"));
 }
 
 /// A helper as Docker would run it, in a folder that is the whole PATH but for what a script needs.
@@ -108,37 +161,37 @@ fn helpers_are_asked_by_address() {
     let (home, credentials) = helper(
         r#"read address; printf '{"ServerURL":"%s","Username":"%s","Secret":"s %s"}' "$address" "$1" "$address""#,
     );
-    let found = credentials.find("r.corp").unwrap().unwrap();
+    let found = credentials.find("r.corp", "").unwrap().unwrap();
     assert_eq!(found.credential, password("get", "s r.corp"));
     assert_eq!(
         found.source,
         format!("docker-credential-store ({}/.docker/config.json)", home.path().display())
     );
-    let hub = credentials.find("docker.io").unwrap().unwrap().credential;
+    let hub = credentials.find("docker.io", "").unwrap().unwrap().credential;
     assert_eq!(hub, password("get", "s https://index.docker.io/v1/"));
 }
 
 #[test]
 fn a_helper_without_credentials_is_no_failure() {
     let (_home, credentials) = helper("echo 'credentials not found in native keychain'; exit 1");
-    assert_eq!(credentials.find("r.corp"), Ok(None));
+    assert_eq!(credentials.find("r.corp", ""), Ok(None));
 }
 
 #[test]
 fn missing_failing_and_hanging_helpers_are_named() {
     let (_home, credentials) = helper("echo 'secret' ; echo 'the keyring is locked' >&2; exit 3");
-    let error = credentials.find("r.corp").unwrap_err();
+    let error = credentials.find("r.corp", "").unwrap_err();
     assert!(
         error.contains("docker-credential-store failed") && error.contains("the keyring is locked"),
         "{error}"
     );
     assert!(!error.contains("secret"), "{error}");
 
-    let error = credentials.find("own.corp").unwrap_err();
+    let error = credentials.find("own.corp", "").unwrap_err();
     assert!(error.contains("docker-credential-own is not on PATH (named in "), "{error}");
 
     let (_home, credentials) = helper("echo hunter2");
-    let error = credentials.find("r.corp").unwrap_err();
+    let error = credentials.find("r.corp", "").unwrap_err();
     assert!(
         error.contains("did not answer with credentials in JSON") && !error.contains("hunter2"),
         "{error}"
@@ -147,6 +200,6 @@ fn missing_failing_and_hanging_helpers_are_named() {
     // The script's child keeps the pipes open; only ending the whole group lets the wait end.
     let (_home, credentials) = helper("sleep 600 & wait");
     let hurried = Credentials { helper_limit: Duration::from_millis(300), ..credentials };
-    let error = hurried.find("r.corp").unwrap_err();
+    let error = hurried.find("r.corp", "").unwrap_err();
     assert!(error.contains("docker-credential-store gave no answer within"), "{error}");
 }

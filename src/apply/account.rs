@@ -1,0 +1,148 @@
+//! What is done and what is pending, per repository: for the result, and for the error of a run that did not finish.
+
+use std::fmt::Write as _;
+
+use super::{Applied, AppliedPlace, AppliedTag};
+use crate::error::{Exit, Failure};
+use crate::plan::{PlacePlan, PlannedList, TagAction, TargetPlan};
+
+/// What became of the places of one target so far; one item for each.
+pub(super) struct Account<'a> {
+    target: &'a str,
+    places: Vec<PlaceAccount<'a>>,
+}
+
+struct PlaceAccount<'a> {
+    plan: &'a PlacePlan,
+    list: &'a PlannedList,
+    /// The list is there, under its digest.
+    staged: bool,
+    /// One for each tag.
+    tags: Vec<Outcome>,
+}
+
+/// What became of one tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Nothing was to be done.
+    Left,
+    /// It is still to be written.
+    Pending,
+    /// It was written, and serves the list.
+    Written,
+    /// It serves the list, by somebody else's hand.
+    There,
+    /// It stays as it is; the text says why.
+    Skipped(String),
+}
+
+impl<'a> Account<'a> {
+    /// `None` when an image is still to be built.
+    pub(super) fn new(plan: &'a TargetPlan) -> Option<Self> {
+        let place = |plan: &'a PlacePlan| {
+            let outcome = |action: &TagAction| match action {
+                TagAction::Skipped { why, .. } => Outcome::Skipped(why.clone()),
+                action if action.is_write() => Outcome::Pending,
+                _ => Outcome::Left,
+            };
+            let tags = plan.tags.iter().map(|tag| outcome(&tag.action)).collect();
+            Some(PlaceAccount { plan, list: plan.list.as_ref()?, staged: false, tags })
+        };
+        let places = plan.places.iter().map(place).collect::<Option<_>>()?;
+        Some(Self { target: &plan.target, places })
+    }
+
+    /// The places with their lists, in declaration order.
+    pub(super) fn places(&self) -> impl Iterator<Item = (&'a PlacePlan, &'a PlannedList)> {
+        self.places.iter().map(|place| (place.plan, place.list))
+    }
+
+    pub(super) fn staged(&mut self) {
+        for place in self.places.iter_mut().filter(|place| place.plan.is_change()) {
+            place.staged = true;
+        }
+    }
+
+    /// Notes what became of a tag, by the positions of place and tag.
+    pub(super) fn note(&mut self, place: usize, tag: usize, outcome: Outcome) {
+        self.places[place].tags[tag] = outcome;
+    }
+
+    /// The tags that were written, by place.
+    pub(super) fn written(&self) -> impl Iterator<Item = (&'a PlacePlan, &'a PlannedList, &'a str)> {
+        self.places.iter().flat_map(|place| {
+            let tags = place.plan.tags.iter().zip(&place.tags);
+            let written = tags.filter(|(_, outcome)| matches!(outcome, Outcome::Written | Outcome::There));
+            written.map(|(tag, _)| (place.plan, place.list, tag.name.as_str()))
+        })
+    }
+
+    /// `error`, with the account of what is done and what is not.
+    pub(super) fn failure(&self, error: anyhow::Error) -> anyhow::Error {
+        let published = self.places.iter().any(|place| place.tags.contains(&Outcome::Written));
+        let mut lines = String::new();
+        for place in &self.places {
+            let _ = write!(lines, "\n  {}: {}", place.plan.repository, place.line());
+        }
+        let target = self.target;
+        if published {
+            Failure::new(format!("target {target} was published in part{lines}"))
+                .hint("run the same command again to finish")
+                .exit(Exit::Partial)
+                .because(error)
+                .into()
+        } else {
+            Failure::new(format!("nothing of target {target} was published{lines}")).because(error).into()
+        }
+    }
+
+    pub(super) fn applied(self) -> Applied {
+        Applied {
+            target: self.target.to_owned(),
+            places: self.places.into_iter().map(PlaceAccount::applied).collect(),
+        }
+    }
+}
+
+impl PlaceAccount<'_> {
+    /// `done 1.0; pending latest`.
+    fn line(&self) -> String {
+        let names = |wanted: fn(&Outcome) -> bool| {
+            let tags = self.plan.tags.iter().zip(&self.tags);
+            let names: Vec<&str> =
+                tags.filter(|(_, outcome)| wanted(outcome)).map(|(tag, _)| tag.name.as_str()).collect();
+            names.join(", ")
+        };
+        let mut parts = Vec::new();
+        if self.staged && !self.tags.contains(&Outcome::Written) {
+            parts.push("staged".to_owned());
+        }
+        for (word, names) in [
+            ("done", names(|tag| matches!(tag, Outcome::Written | Outcome::There | Outcome::Left))),
+            ("pending", names(|tag| *tag == Outcome::Pending)),
+            ("skipped", names(|tag| matches!(tag, Outcome::Skipped(_)))),
+        ] {
+            if !names.is_empty() {
+                parts.push(format!("{word} {names}"));
+            }
+        }
+        parts.join("; ")
+    }
+
+    fn applied(self) -> AppliedPlace {
+        let tags = self.plan.tags.iter().zip(self.tags).map(|(tag, outcome)| AppliedTag {
+            name: tag.name.clone(),
+            written: outcome == Outcome::Written,
+            skipped: match outcome {
+                Outcome::Skipped(why) => Some(why),
+                _ => None,
+            },
+        });
+        AppliedPlace {
+            repository: self.plan.repository.clone(),
+            digest: self.list.digest.clone(),
+            copied: self.plan.copies.iter().map(|copy| copy.manifest.digest.clone()).collect(),
+            tags: tags.collect(),
+        }
+    }
+}

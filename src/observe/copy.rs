@@ -1,0 +1,48 @@
+//! A manifest that is to be copied as it is, with all that it lists and what hangs on it.
+
+use anyhow::Result;
+
+use super::hanging::{Finder, Wanted};
+use super::{descriptor_of, held};
+use crate::config::Attestations;
+use crate::digest::Digest;
+use crate::media;
+use crate::plan::{Hanging, ObservedCopy};
+use crate::reference::Repository;
+use crate::registry::Registry;
+
+/// Reads what [`crate::plan::ObservedCopy::missing`] needs to copy the manifest `digest` of `from` to `to`; `None` when
+/// `from` confirms that it has no such manifest.
+///
+/// What hangs on a manifest is looked for only where that manifest itself has to be copied.
+///
+/// # Errors
+///
+/// As [`super::observe`].
+pub async fn observe_copy(
+    registry: &Registry,
+    from: &Repository,
+    digest: &Digest,
+    to: &Repository,
+    attestations: Attestations,
+) -> Result<Option<ObservedCopy>> {
+    let Some(fetched) = registry.manifest(from, digest.as_str()).await? else { return Ok(None) };
+    let root = descriptor_of(&fetched);
+    let finder = Finder::new(registry);
+    let mut manifests = match media::is_list(&root.media_type) {
+        true => finder.parts(from, &root).await?,
+        false => Vec::new(),
+    };
+    manifests.push(root);
+    let digests = manifests.iter().map(|manifest| manifest.digest.clone());
+    let present = held(registry, to, digests).await?;
+    let absent = manifests.iter().filter(|manifest| !present.contains(&manifest.digest));
+    let hanging = match attestations {
+        Attestations::Keep => {
+            let wanted = absent.map(|manifest| Wanted { from, digest: &manifest.digest, to: vec![to] });
+            finder.hanging(wanted.collect()).await?
+        }
+        Attestations::Drop => Hanging::default(),
+    };
+    Ok(Some(ObservedCopy { from: from.clone(), to: to.clone(), manifests, present, hanging }))
+}

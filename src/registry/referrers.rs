@@ -1,0 +1,162 @@
+//! What refers to a manifest (distribution-spec, "Listing Referrers", "Pushing Manifests with Subject"): asked of the
+//! registry, and where it has no referrers API kept in an index under the fallback tag.
+
+use serde::Deserialize;
+use tokio::sync::Mutex;
+
+use super::Registry;
+use super::error::{Kind, RegistryError};
+use crate::digest::Digest;
+use crate::keyed::Keyed;
+use crate::manifest::{Descriptor, List, ListKind, Manifest, parse};
+use crate::reference::Repository;
+
+/// Who writes a fallback tag in this process: one at a time, since each writes what it read and something more.
+pub(super) type Turns = Keyed<(Repository, String), Mutex<()>>;
+
+impl Registry {
+    /// The manifests whose `subject` is `digest`; also those that the fallback tag `sha256-…` lists, where the registry
+    /// has no referrers API.
+    ///
+    /// # Errors
+    ///
+    /// Anything but an answer that says which, or that there are none.
+    pub async fn referrers(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Vec<Descriptor>, RegistryError> {
+        match self.listed_referrers(repository, digest).await? {
+            Some(found) => Ok(found),
+            None => self.fallback_referrers(repository, digest).await,
+        }
+    }
+
+    /// What the fallback tag lists.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::get_manifest`].
+    pub async fn fallback_referrers(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Vec<Descriptor>, RegistryError> {
+        match self.fallback(repository, &fallback_tag(digest)).await {
+            Ok(list) => Ok(list.map(|list| list.entries).unwrap_or_default()),
+            // A tag that only looks like the fallback.
+            Err(error) if error.kind() == Kind::Protocol => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What the referrers API says; `None` when the registry has none.
+    ///
+    /// # Errors
+    ///
+    /// Anything but an answer that says which, or that it has no such API.
+    pub async fn listed_referrers(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<Vec<Descriptor>>, RegistryError> {
+        #[derive(Deserialize)]
+        struct Index {
+            /// Some registries say `null` for none.
+            manifests: Option<Vec<Descriptor>>,
+        }
+        let address = format!("v2/{}/referrers/{digest}", repository.path);
+        let mut found = Vec::new();
+        let take = |page: Index| found.extend(page.manifests.unwrap_or_default());
+        match self.pages("list the referrers of", repository, &address, take).await {
+            Ok(there) => Ok(there.then_some(found)),
+            // Registries from before the API answer to an address that they do not know as they like.
+            Err(error) if matches!(error.kind(), Kind::Unsupported | Kind::Rejected) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sees to it that `referrers`, which `repository` holds, are found from their `subject`: by the registry itself,
+    /// or where it has no referrers API by the index under the fallback tag, whose other entries stay.
+    ///
+    /// Registries have no conditional write: another process that writes the tag at the same moment may undo this, so
+    /// it is looked at again afterwards.
+    ///
+    /// # Errors
+    ///
+    /// The tag serves something that is no index, or does not keep the entries.
+    pub async fn attach_referrers(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+        referrers: &[Descriptor],
+    ) -> Result<(), RegistryError> {
+        if self.listed_referrers(repository, subject).await?.is_some() {
+            return Ok(());
+        }
+        let tag = fallback_tag(subject);
+        let turn = self.0.turns.of((repository.clone(), tag.clone()));
+        let _turn = turn.lock().await;
+        let attempt = || async {
+            let mut list = self.fallback(repository, &tag).await?.unwrap_or(List::new(ListKind::Oci));
+            let lacking_now = lacking(&list, referrers);
+            if lacking_now.is_empty() {
+                return Ok(());
+            }
+            list.entries.extend(lacking_now);
+            self.put_manifest(repository, &tag, list.kind.media_type(), &list.to_bytes()).await?;
+            match self.fallback(repository, &tag).await? {
+                Some(kept) if lacking(&kept, referrers).is_empty() => Ok(()),
+                _ => {
+                    let task = self.task("write", repository, &tag);
+                    Err(task.error(
+                        Kind::NotFound,
+                        "what was added to the list of referrers is not there afterwards",
+                    ))
+                }
+            }
+        };
+        self.retrying(|error| error.kind() == Kind::NotFound, attempt).await
+    }
+
+    /// The index under the fallback tag.
+    async fn fallback(&self, repository: &Repository, tag: &str) -> Result<Option<List>, RegistryError> {
+        let Some(fetched) = self.get_manifest(repository, tag).await? else { return Ok(None) };
+        match parse(&fetched.bytes, &fetched.media_type) {
+            Ok(Manifest::List(list)) => Ok(Some(list)),
+            _ => Err(self.task("read", repository, tag).error(
+                Kind::Protocol,
+                format!(
+                    "a list of referrers belongs there, and it serves something of type {}",
+                    fetched.media_type
+                ),
+            )),
+        }
+    }
+}
+
+/// Where the referrers of `digest` are listed by registries without the API (distribution-spec, "Referrers Tag Schema").
+pub fn fallback_tag(digest: &Digest) -> String {
+    // The specification cuts longer ones: a tag has at most 128 characters, which sha512 exceeds.
+    let hex = digest.hex();
+    format!("{}-{}", digest.algorithm(), hex.get(..64).unwrap_or(hex))
+}
+
+/// Those that the list does not name yet.
+fn lacking(list: &List, referrers: &[Descriptor]) -> Vec<Descriptor> {
+    let is_named = |referrer: &Descriptor| list.entries.iter().any(|entry| entry.digest == referrer.digest);
+    referrers.iter().filter(|referrer| !is_named(referrer)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fallback_tag_is_cut_to_what_a_tag_holds() {
+        let digest = Digest::of(b"x");
+        assert_eq!(fallback_tag(&digest), format!("sha256-{}", digest.hex()));
+        let long: Digest = format!("sha512:{}", "a".repeat(128)).parse().unwrap();
+        assert_eq!(fallback_tag(&long), format!("sha512-{}", "a".repeat(64)));
+    }
+}
