@@ -82,12 +82,9 @@ pub fn scan(root: &Path) -> anyhow::Result<Found> {
             .into());
     }
     let facts = facts::gather(&root, &Needs { git: true, packages: true, ..Needs::default() });
-    let dockerfiles = dockerfile::below(&root)?;
-    let unignored = dockerfiles.iter().filter(|dockerfile| ignore::missing(&root, dockerfile));
     let mut found = Found {
         folder: root.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        unignored: unignored.map(|dockerfile| dockerfile.path.clone()).collect(),
-        dockerfiles,
+        dockerfiles: dockerfile::below(&root)?,
         packages: facts.packages.unwrap_or_default(),
         source: facts.source.ok(),
         ..Found::default()
@@ -99,6 +96,8 @@ pub fn scan(root: &Path) -> anyhow::Result<Found> {
             .exit(Exit::Usage)
             .into());
     }
+    let missing = found.dockerfiles.iter().filter(|dockerfile| ignore::missing(&root, dockerfile));
+    found.unignored = missing.map(|dockerfile| dockerfile.path.clone()).collect();
     Ok(found)
 }
 
@@ -112,6 +111,18 @@ fn read_another_tools_file(root: &Path, found: &mut Found) {
         match services {
             Ok(services) if services.is_empty() => found.notes.push(format!("{file} publishes no image")),
             Ok(services) => {
+                // It says which Dockerfiles are built, and in which folders.
+                found.dockerfiles.retain_mut(|dockerfile| {
+                    let own = services.iter().find(|service| service.dockerfile() == dockerfile.path);
+                    if let Some(service) = own {
+                        dockerfile.context.clone_from(&service.context);
+                    } else {
+                        found
+                            .notes
+                            .push(format!("left out {}, which {file} does not build", dockerfile.path));
+                    }
+                    own.is_some()
+                });
                 found.services = services;
                 return;
             }

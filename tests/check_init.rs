@@ -27,7 +27,8 @@ fn a_service_with_a_package_and_an_origin() {
     let proposal = init::propose(&found);
     assert_data_eq!(
         proposal.text,
-        str![[r#"
+        str![[r##"
+#:schema ./manifests.schema.json
 # Which images this project publishes for which platforms. `check` reads this file, `release --rehearse`
 # tries it without leaving the machine, `release` publishes.
 
@@ -42,12 +43,12 @@ build.context = "."
 # it is pushed:
 # smoke = { command = ["--version"], expect = "…" }
 
-"#]]
+"##]]
     );
     assert_data_eq!(
         proposal.notes.join("\n"),
         str![[r#"
-read Dockerfile
+read Dockerfile, built on alpine
 assumed ghcr.io/acme/app, from the git origin
 assumed the version of the Cargo package app
 assumed the platforms linux/amd64, linux/arm64
@@ -74,7 +75,8 @@ fn several_dockerfiles_without_an_origin() {
     };
     assert_data_eq!(
         init::propose(&found).text,
-        str![[r#"
+        str![[r##"
+#:schema ./manifests.schema.json
 # Which images this project publishes for which platforms. `check` reads this file, `release --rehearse`
 # tries it without leaving the machine, `release` publishes.
 
@@ -113,7 +115,7 @@ build.dockerfile = "docker/windows.Dockerfile"
 # With a command that ends, every image is tried before it is pushed:
 # smoke = { command = ["--version"], expect = "…" }
 
-"#]]
+"##]]
     );
 }
 
@@ -166,7 +168,38 @@ target "app" {
             ("docker/app.Dockerfile", "ARG BASE\nARG EXTRA\nFROM ${BASE} AS runtime\nCOPY target/app /app\n"),
             ("docker/debug.Dockerfile", "FROM scratch\n"),
         ]),
-        str![[r#""#]]
+        str![[r#"
+left out docker/debug.Dockerfile, which docker-bake.hcl does not build
+read app of docker-bake.hcl
+`contexts` of docker-bake.hcl is not taken over
+app: `secret` could not be read
+TAG is 1.4, its default in docker-bake.hcl; `{env.TAG}` reads it
+
+[target.app]
+# The list goes to all of them, and no tag moves before every image is in each.
+repository = ["ghcr.io/acme/app", "registry.corp:5000/acme/app"]
+tags = ["1.4", "latest"]
+# Where the images themselves go is `image`; by default the repository, tagged TAG-OS-ARCH.
+platforms = ["linux/amd64", "linux/arm64"]
+build.context = "."
+build.dockerfile = "docker/app.Dockerfile"
+build.stage = "runtime"
+build.args = { BASE = "alpine:3", MODE = "{{release}}" }
+# The Dockerfile gives these no value:
+# build.args = { EXTRA = "…" }
+# With a command that ends, every image is tried before it is pushed:
+# smoke = { command = ["--version"], expect = "…" }
+
+--- .dockerignore
+# What is not sent to the engine: builds start sooner, and are not repeated for its sake.
+# the history
+.git
+# what is published is no part of it: a new tag builds nothing anew
+manifests.toml
+manifests.lock
+manifests.schema.json
+
+"#]]
     );
 }
 
@@ -181,7 +214,32 @@ fn a_bake_file_in_json_is_read_the_same_way() {
 }"#;
     assert_data_eq!(
         proposed(&[("docker-bake.json", bake), ("services/app/Dockerfile", "FROM alpine:3\nEXPOSE 80\n")]),
-        str![[r#""#]]
+        str![[r#"
+read app of docker-bake.json
+TAG is 1.4, its default in docker-bake.json; `{env.TAG}` reads it
+
+[target.app]
+repository = "ghcr.io/acme/app"
+tags = ["1.4"]
+# Where the images themselves go is `image`; by default the repository, tagged TAG-OS-ARCH.
+platforms = ["linux/riscv64"]
+build.context = "services/app"
+# It serves, so a run would not end by itself; with a command that ends, every image is tried before
+# it is pushed:
+# smoke = { command = ["--version"], expect = "…" }
+
+--- services/app/.dockerignore
+# What is not sent to the engine: builds start sooner, and are not repeated for its sake.
+# the history
+.git
+# what cargo builds; also where rehearsals are kept
+target
+# what is published is no part of it: a new tag builds nothing anew
+manifests.toml
+manifests.lock
+manifests.schema.json
+
+"#]]
     );
 }
 
@@ -213,7 +271,48 @@ dockers_v2:
             ("Cargo.toml", cargo),
             ("src/main.rs", "fn main() {}\n"),
         ]),
-        str![[r#""#]]
+        str![[r#"
+read echo of .goreleaser.yaml
+GoReleaser builds the programs and puts them beside the Dockerfile; here `build.before` does that
+`--squash` of .goreleaser.yaml is not taken over
+read tool of .goreleaser.yaml
+GoReleaser builds the programs and puts them beside the Dockerfile; here `build.before` does that
+`{{ if .IsNightly }}` has no counterpart
+`{{ end }}` has no counterpart
+left out ghcr.io/acme/tool:{{ if .IsNightly }}nightly{{ end }}
+
+[target.echo]
+repository = "ghcr.io/acme/echo"
+tags = ["{version}", "v{major}"]
+# Where the images themselves go.
+image = "ghcr.io/acme/echo:{version}-{arch}"
+platforms = ["linux/amd64", "linux/arm64"]
+build.context = "."
+build.args = { VERSION = "{version}" }
+# With a command that ends, every image is tried before it is pushed:
+# smoke = { command = ["--version"], expect = "…" }
+
+[target.tool]
+repository = "ghcr.io/acme/tool"
+tags = ["{git.tag}"]
+# Where the images themselves go is `image`; by default the repository, tagged TAG-OS-ARCH.
+platforms = ["linux/amd64"]
+build.context = "."
+# With a command that ends, every image is tried before it is pushed:
+# smoke = { command = ["--version"], expect = "…" }
+
+--- .dockerignore
+# What is not sent to the engine: builds start sooner, and are not repeated for its sake.
+# the history
+.git
+# what cargo builds; also where rehearsals are kept
+target
+# what is published is no part of it: a new tag builds nothing anew
+manifests.toml
+manifests.lock
+manifests.schema.json
+
+"#]]
     );
 }
 
@@ -319,5 +418,9 @@ fn an_xtask_of_the_projects_own_stays() {
     ]);
     let written = init::xtask::add(folder.path(), None).unwrap();
     assert_eq!(written.paths, Vec::<std::path::PathBuf>::new());
-    assert_data_eq!(written.notes.join("\n"), str![[r#""#]]);
+    assert_data_eq!(written.notes.join("\n"), str![[r#"
+kept the alias xtask = "run -p xtask --" 
+kept xtask/Cargo.toml; depend on manifests there and call `manifests::cli::main()`
+kept xtask/src/main.rs; depend on manifests there and call `manifests::cli::main()`
+"#]]);
 }

@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use super::{complete, examples};
 use crate::platform::Platform;
 use crate::reference::{Reference, Repository};
-use crate::report::style::Style;
+use crate::report::style::{Screen, Style};
 
 /// Publish container images for several platforms from one declared, reviewed file.
 #[derive(Debug, Parser)]
@@ -70,7 +70,11 @@ impl Global {
 
     /// How stdout is coloured.
     pub(super) fn stdout_style(&self) -> Style {
-        Style::new(self.colours(std::io::stdout().is_terminal()))
+        let stdout = std::io::stdout();
+        let size = stdout.is_terminal().then(|| terminal_size::terminal_size_of(&stdout)).flatten();
+        let screen =
+            size.map(|(width, height)| Screen { columns: usize::from(width.0), rows: usize::from(height.0) });
+        Style::new(self.colours(stdout.is_terminal())).on(screen)
     }
 
     /// `--color` decides; else `NO_COLOR` (no-color.org), `CLICOLOR_FORCE` (bixense.com/clicolors), the terminal.
@@ -168,6 +172,9 @@ pub(super) struct Release {
     /// Do not run the images before they are pushed.
     #[arg(long)]
     pub(super) skip_smoke: bool,
+    /// Write the published digests into FILE, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(super) metadata_file: Option<PathBuf>,
     /// Release from a git tree with uncommitted changes.
     #[arg(long)]
     pub(super) allow_dirty: bool,

@@ -62,10 +62,7 @@ const EXAMPLES: &[Examples] = &[
     ),
     (
         &["unpublish"],
-        &[
-            ("manifests unpublish app", "what would go"),
-            ("manifests unpublish app --yes", "delete it"),
-        ],
+        &[("manifests unpublish app", "what would go"), ("manifests unpublish app --yes", "delete it")],
     ),
     (
         &["inspect"],

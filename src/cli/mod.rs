@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod ci;
 mod complete;
 mod context;
 mod doctor;
@@ -48,9 +49,14 @@ pub fn main() -> ExitCode {
         Err(error) => return fail(&anyhow::Error::from(error).context("could not start the runtime"), style),
     };
     let result = runtime.block_on(async {
-        let context = Context::new(arguments.global)?;
+        let streams = matches!(arguments.command, Command::Release(_));
+        let context = Context::new(arguments.global, streams)?;
         let ledger = context.ledger();
-        signals::until_ended(run(&context, arguments.command), &ledger).await
+        let result = signals::until_ended(run(&context, arguments.command), &ledger).await;
+        if let Err(error) = &result {
+            context.report_failure(error)?;
+        }
+        result
     });
     // A blocking read of a child's output must not keep an ended run alive.
     runtime.shutdown_background();

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::args::{Format, Plan};
+use super::ci;
 use super::context::Context;
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
@@ -37,6 +38,7 @@ async fn show(context: &Context, arguments: &Plan, declaration: Declaration, fol
     let unfinished = unfinished.sort(&declaration.targets, |target| inputs.get(&target.name).cloned());
     let planned = prepare(&registry, &declaration, From::Build(&unfinished.usable), options).await?;
     let plans: Vec<TargetPlan> = planned.into_iter().map(|planned| planned.plan).collect();
+    ci::summarise(context, &report::plan::markdown(&plans));
     match context.global.format {
         Format::Markdown => context.print_raw(&report::plan::markdown(&plans))?,
         _ => context.print(|style| report::plan::text(&plans, style), || report::plan::json(&plans))?,

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::args::Reconcile;
+use super::ci;
 use super::context::Context;
 use crate::config::Strictness;
 use crate::error::Exit;
@@ -23,6 +24,7 @@ pub(super) async fn run(context: &Context, arguments: &Reconcile) -> Result<Exit
     context.progress.line(&report::plan::text(&plans, context.progress.style()));
 
     let applied = apply_all(&registry, &plans, &|event| context.on_event(event)).await?;
+    ci::summarise(context, &report::summary::markdown(&applied));
     context.print(|style| report::summary::text(&applied, style), || report::summary::json(&applied))?;
     Ok(Exit::Done)
 }

@@ -40,7 +40,10 @@ async fn run(context: &Context, arguments: &Stage, until: Until, skip_smoke: boo
         progress: &context.progress,
     };
     let produced = pipeline.run(&work).await?;
-    context.print(|_| produced.iter().map(line).collect(), || produced.iter().map(to_json).collect())?;
+    context.print(
+        |_| produced.iter().map(line).collect(),
+        || json!({ "version": 1, "images": produced.iter().map(Produced::to_json).collect::<Vec<_>>() }),
+    )?;
     Ok(Exit::Done)
 }
 
@@ -50,16 +53,6 @@ fn line(produced: &Produced) -> String {
         Some(digest) => format!("{}: digest: {digest}\n", produced.reference),
         None => format!("{}\n", produced.reference),
     }
-}
-
-fn to_json(produced: &Produced) -> serde_json::Value {
-    json!({
-        "target": produced.target,
-        "platform": produced.platform.to_string(),
-        "reference": produced.reference.to_string(),
-        "digest": produced.digest,
-        "pushed": produced.pushed,
-    })
 }
 
 /// The images with a build, of the platforms asked for.

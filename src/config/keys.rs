@@ -207,7 +207,13 @@ pub(super) static TARGET: Section = Section {
         ),
         key(
             "attestations",
-            Kind::Word(&[("keep", "they follow their image into the list, and what else hangs on an image is copied with it"), ("drop", "they are left out")]),
+            Kind::Word(&[
+                (
+                    "keep",
+                    "they follow their image into the list, and what else hangs on an image is copied with it",
+                ),
+                ("drop", "they are left out"),
+            ]),
             "What becomes of the images' attestations.",
             Value(r#""keep""#),
             r#""drop""#,

@@ -98,8 +98,8 @@ fn of_dockerfile(found: &Found, dockerfile: &Dockerfile) -> Draft {
 }
 
 fn of_service(found: &Found, service: &Service) -> Draft {
+    let path = service.dockerfile();
     let default = service::joined(&service.context, "Dockerfile");
-    let path = service.dockerfile.as_deref().unwrap_or(&default);
     let dockerfile = found.dockerfiles.iter().find(|dockerfile| dockerfile.path == path);
     let mut notes = vec![format!("read {} of {}", service.name, service.file)];
     notes.extend(service.notes.iter().cloned());

@@ -67,14 +67,14 @@ pub(super) fn services(file: &str, text: &str, folder: &str) -> Result<Vec<Servi
         }
     }
     services.extend(read.dockers_v2.iter().map(|several| of_several(several, &project, file)));
+    services.retain(|service| !service.repositories.is_empty());
     Ok(services)
 }
 
 fn of_list(read: &File, list: &List, project: &str, file: &str) -> Service {
     let mut service = named(project, file);
     let template = |text: &str, service: &mut Service| template(text, project, &mut service.notes);
-    let name = template(&list.name_template, &mut service);
-    service.publishes(&name);
+    publish(&mut service, &list.name_template, project);
     let mut images = Vec::new();
     for image in &list.image_templates {
         let Some(docker) = read.dockers.iter().find(|docker| docker.image_templates.contains(image)) else {
@@ -110,8 +110,7 @@ fn of_several(several: &Several, project: &str, file: &str) -> Service {
     let mut service = named(several.id.as_deref().unwrap_or(project), file);
     for image in &several.images {
         for tag in &several.tags {
-            let name = template(&format!("{image}:{tag}"), project, &mut service.notes);
-            service.publishes(&name);
+            publish(&mut service, &format!("{image}:{tag}"), project);
         }
     }
     service.platforms.clone_from(&several.platforms);
@@ -123,8 +122,19 @@ fn of_several(several: &Several, project: &str, file: &str) -> Service {
     service
 }
 
+/// Publishes what `name` gives, unless something in it has no counterpart.
+fn publish(service: &mut Service, name: &str, project: &str) {
+    let before = service.notes.len();
+    let ours = template(name, project, &mut service.notes);
+    match service.notes.len() == before {
+        true => service.publishes(&ours),
+        false => service.notes.push(format!("left out {name}")),
+    }
+}
+
 fn named(name: &str, file: &str) -> Service {
-    let note = "GoReleaser puts the programs that it built beside the Dockerfile; here `build.before` has to";
+    let note =
+        "GoReleaser builds the programs and puts them beside the Dockerfile; here `build.before` does that";
     Service {
         name: name.to_owned(),
         file: file.to_owned(),

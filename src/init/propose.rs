@@ -24,24 +24,9 @@ pub fn propose(found: &Found) -> Proposal {
          # tries it without leaving the machine, `release` publishes.\n",
     );
     let mut notes = found.notes.clone();
-    let drafts = drafts(found);
-    for draft in &drafts {
-        notes.extend(draft.notes.iter().cloned());
-        target(&mut text, draft);
-    }
-    if !found.services.is_empty() {
-        let used = |dockerfile: &&Dockerfile| {
-            drafts.iter().any(|draft| {
-                let default = service::joined(&draft.context, "Dockerfile");
-                draft.dockerfile.as_deref().unwrap_or(&default) == dockerfile.path
-            })
-        };
-        for dockerfile in found.dockerfiles.iter().filter(|dockerfile| !used(dockerfile)) {
-            notes.push(format!(
-                "left out {}, which {} does not build",
-                dockerfile.path, found.services[0].file
-            ));
-        }
+    for draft in drafts(found) {
+        target(&mut text, &draft);
+        notes.extend(draft.notes);
     }
     Proposal { text, ignores: ignores(found), notes }
 }

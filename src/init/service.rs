@@ -33,6 +33,11 @@ pub struct Service {
 }
 
 impl Service {
+    /// The Dockerfile, relative to the file.
+    pub(super) fn dockerfile(&self) -> String {
+        self.dockerfile.clone().unwrap_or_else(|| joined(&self.context, "Dockerfile"))
+    }
+
     /// Takes `repository[:tag]` apart into the repositories and tags; everything is published in every repository.
     pub(super) fn publishes(&mut self, name: &str) {
         let (repository, tag) = split(name);

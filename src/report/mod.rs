@@ -1,6 +1,8 @@
 //! Values → what people and machines read. Everything here takes data and gives text; only [`progress`] draws.
 
+pub mod failure;
 pub mod inspect;
+pub mod metadata;
 pub mod plan;
 pub mod progress;
 pub mod style;

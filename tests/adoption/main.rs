@@ -5,4 +5,5 @@
 mod support;
 
 mod first_contact;
+mod machines;
 mod shell;
