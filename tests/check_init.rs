@@ -418,9 +418,12 @@ fn an_xtask_of_the_projects_own_stays() {
     ]);
     let written = init::xtask::add(folder.path(), None).unwrap();
     assert_eq!(written.paths, Vec::<std::path::PathBuf>::new());
-    assert_data_eq!(written.notes.join("\n"), str![[r#"
-kept the alias xtask = "run -p xtask --" 
+    assert_data_eq!(
+        written.notes.join("\n"),
+        str![[r#"
+kept the alias xtask = "run -p xtask --"
 kept xtask/Cargo.toml; depend on manifests there and call `manifests::cli::main()`
 kept xtask/src/main.rs; depend on manifests there and call `manifests::cli::main()`
-"#]]);
+"#]]
+    );
 }

@@ -8,7 +8,7 @@ use super::fields::Fields;
 use super::keys;
 use super::model::{Attestations, Format, TagPolicy, Undeclared, WithoutEmulator};
 use super::problems::{Problem, Problems, Span};
-use super::tree::{self, Table, Text, Value};
+use super::tree::{self, Node, Table, Text, Value};
 
 /// A `manifests.toml` that is read but not yet resolved.
 #[derive(Clone, Debug)]
@@ -189,10 +189,16 @@ fn each_table<'a>(
     for entry in &table.0 {
         match &entry.node.value {
             Value::Table(table) => tables.push((&entry.key, table)),
-            other => problems.push(
-                Problem::new(&entry.key.span, format!("`{name}.{}` is no table", entry.key.value))
-                    .label(format!("expected a table, found {}", other.kind())),
-            ),
+            other => {
+                let problem =
+                    Problem::new(&entry.key.span, format!("`{name}.{}` is no table", entry.key.value))
+                        .label(format!("expected a table, found {}", other.kind()));
+                // A key of the table itself, which then has no name of its own.
+                problems.push(match keys::TARGET.knows(&entry.key.value) && name == "target" {
+                    true => problem.help("a target has a name: `[target.NAME]`"),
+                    false => problem,
+                });
+            }
         }
     }
     tables.into_iter()
@@ -215,7 +221,15 @@ impl TargetTable {
         let format = fields.one_of("format", FORMATS).unwrap_or(Format::Auto);
         let annotations = fields.table_of_strings("annotations");
         let package = fields.string("package");
-        let tables = fields.table("platform", "tables `platform.\"OS/ARCH\"`");
+        let tables = match fields.node("platform") {
+            Some(Node { span, value: Value::Array(_) }) => {
+                let problem =
+                    Problem::new(span, "`platform` is for what differs, in tables `platform.\"OS/ARCH\"`");
+                fields.problems.push(problem.help("did you mean `platforms`?"));
+                None
+            }
+            _ => fields.table("platform", "tables `platform.\"OS/ARCH\"`"),
+        };
         for key in ["repository", "tags"] {
             if fields.lacks(key) {
                 let message = format!("target `{}` has no `{key}`", name.value);
@@ -270,7 +284,7 @@ fn tags(fields: &mut Fields<'_, '_>) -> Vec<TagEntry> {
             Value::Table(table) => {
                 let mut tag = Fields::new(table, &keys::TAG, fields.problems);
                 let policy = tag.one_of("policy", POLICIES);
-                if tag.key("name").is_none() {
+                if tag.lacks("name") {
                     tag.problems.push(Problem::new(&node.span, "a tag has no `name`"));
                 }
                 tags.extend(tag.string("name").map(|name| TagEntry { name, policy }));

@@ -112,7 +112,7 @@ fn add_alias(document: &mut DocumentMut, notes: &mut Vec<String>) -> Result<(), 
     match alias.get("xtask") {
         None => drop(alias.insert("xtask", value(ALIAS))),
         Some(there) if there.as_str() == Some(ALIAS) => {}
-        Some(there) => notes.push(format!("kept the alias xtask ={there}")),
+        Some(there) => notes.push(format!("kept the alias xtask = {}", there.to_string().trim())),
     }
     Ok(())
 }

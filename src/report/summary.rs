@@ -25,14 +25,20 @@ fn full(applied: &[Applied], style: Style, screen: Option<Screen>) -> String {
         let _ = writeln!(out, "{}", style.paint(Ink::Strong, &target.target));
         for place in &target.places {
             let width = place.tags.iter().map(|tag| tag.name.len()).max().unwrap_or_default();
-            let name = place.repository.to_string();
-            let length = name.len() + width + place.digest.as_str().len() + "  :    published".len();
-            let short = screen.is_some_and(|screen| length > screen.columns);
-            let digest = if short { place.digest.short() } else { place.digest.to_string() };
+            let (name, digest) = (place.repository.to_string(), place.digest.to_string());
+            // With the word and what stands between.
+            let rest = width + "  :    published".len();
+            let fits = |text: usize| screen.is_none_or(|screen| text <= screen.columns);
+            let below = !fits(name.len() + digest.len() + rest);
+            let digest = if fits(2 + digest.len() + rest) { digest } else { place.digest.short() };
+            if below {
+                let _ = writeln!(out, "  {name}");
+            }
             for tag in &place.tags {
                 let digest = if tag.skipped.is_some() { "" } else { &digest };
                 let word = style.paint(if tag.written { Ink::Add } else { Ink::Dim }, &state(tag));
-                let _ = writeln!(out, "  {name}:{:width$}  {digest}  {word}", tag.name);
+                let before = if below { "  " } else { &name };
+                let _ = writeln!(out, "  {before}:{:width$}  {digest}  {word}", tag.name);
             }
         }
     }
@@ -157,7 +163,14 @@ mod tests {
     fn lines_do_not_break_where_a_short_digest_helps() {
         let text = |columns| text(&applied(1, |_| true), on(columns, 24));
         assert!(text(200).contains(Digest::of(b"0").as_str()));
-        assert!(text(64).lines().all(|line| line.len() <= 64), "{}", text(64));
+        for columns in [60, 80, 100] {
+            assert!(text(columns).lines().all(|line| line.len() <= columns), "{}", text(columns));
+        }
+        assert_eq!(
+            text(60),
+            "service-0\n  ghcr.io/acme/service-0\n    :1.0     sha256:5feceb66ffc8  published\n    \
+             :latest  sha256:5feceb66ffc8  published\n"
+        );
     }
 
     #[test]

@@ -7,3 +7,4 @@ mod support;
 mod first_contact;
 mod machines;
 mod shell;
+mod terminal;
