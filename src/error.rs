@@ -15,6 +15,8 @@ pub enum Exit {
     Differs,
     /// 4: published in part; the same command run again finishes.
     Partial,
+    /// 125: an option that `manifest` does not have, where Docker ends so.
+    UnknownOption,
     /// 128 + n: ended by signal n.
     Signal(u8),
 }
@@ -28,6 +30,7 @@ impl Exit {
             Self::Usage => 2,
             Self::Differs => 3,
             Self::Partial => 4,
+            Self::UnknownOption => 125,
             Self::Signal(signal) => 128u8.saturating_add(signal),
         }
     }

@@ -1,6 +1,6 @@
 //! What a checkout and its environment know: commit, tag, origin, Cargo packages, environment variables. I/O.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use cargo_metadata::MetadataCommand;
@@ -89,6 +89,18 @@ pub fn tree(root: &Path, ignore: &Path) -> anyhow::Result<Option<Digest>> {
         seen.push((path, content));
     }
     Ok(Some(Digest::of(format!("{seen:?}").as_bytes())))
+}
+
+/// When the last commit was made that touches one of `paths`, or else the last commit, in seconds since 1970; `None`
+/// outside a git repository.
+pub(crate) fn last_commit(root: &Path, paths: &[PathBuf]) -> Option<String> {
+    let of = |paths: &[String]| {
+        let arguments: Vec<&str> =
+            ["log", "-1", "--format=%ct", "--"].into_iter().chain(paths.iter().map(String::as_str)).collect();
+        git(root, &arguments).ok().filter(|seconds| !seconds.is_empty())
+    };
+    let literal: Vec<String> = paths.iter().map(|path| format!(":(literal){}", path.display())).collect();
+    of(&literal).or_else(|| of(&[]))
 }
 
 /// Where people read the source that `origin` is cloned from, without any credentials; `None` for a local path.

@@ -24,9 +24,21 @@ pub fn load(path: Option<&Path>, strictness: Strictness) -> anyhow::Result<Decla
     })?;
     let failed = |problems: Problems| Failure::from(problems.shown_as(&shown(&path)));
     let document = config::read(&path, &text).map_err(failed)?;
-    let root = path.parent().unwrap_or(Path::new("/"));
-    let facts = facts::gather(root, document.needs());
+    let facts = facts::gather(folder(&path), document.needs());
     Ok(document.resolve_with(&facts, strictness, &exists).map_err(failed)?)
+}
+
+/// The declaration in `text`, which is or will be the content of the file at `path`, for a change of it: a file without
+/// targets is fine, files that it names need not be there, and templates need not resolve here.
+pub fn for_change(path: &Path, text: &str) -> anyhow::Result<Declaration> {
+    let failed = |problems: Problems| Failure::from(problems.shown_as(&shown(path)));
+    let document = config::read(path, text).map_err(failed)?.without_targets();
+    let facts = facts::gather(folder(path), document.needs());
+    Ok(document.resolve(&facts, Strictness::Check).map_err(failed)?)
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
 }
 
 /// The `manifests.toml` in `start` or the nearest folder above it, as cargo finds its own.
@@ -48,7 +60,7 @@ fn exists(path: &Path, kind: FileKind) -> bool {
 }
 
 /// `path` as seen from the current folder, if it is below it.
-fn shown(path: &Path) -> PathBuf {
+pub fn shown(path: &Path) -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(here).unwrap_or(path).to_owned()
 }

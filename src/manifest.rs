@@ -47,8 +47,10 @@ pub struct Descriptor {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlatformFields {
     /// `GOARCH`.
+    #[serde(default)]
     pub architecture: String,
     /// `GOOS`.
+    #[serde(default)]
     pub os: String,
     /// Version of the operating system.
     #[serde(rename = "os.version", default, skip_serializing_if = "String::is_empty")]

@@ -10,11 +10,14 @@ use futures_util::future::join_all;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use crate::config::{Image, Target, WithoutEmulator};
+use crate::config::{BinaryCheck, Build, Image, Target, WithoutEmulator};
 use crate::digest::Digest;
 use crate::engine::{BuildJob, Engine, Lines, Runnable};
 use crate::error::{Exit, Failure, exit_of, render};
+use crate::facts;
+use crate::fingerprint;
 use crate::platform::Platform;
+use crate::programs::Programs;
 use crate::reference::Reference;
 use crate::registry::Registry;
 use crate::report::progress::{Progress, Subject, Task};
@@ -191,11 +194,12 @@ impl Pipeline<'_> {
             platform: image.platform.clone(),
             reference: image.reference.clone(),
             root: self.root.to_owned(),
-            build: build.clone(),
+            build: self.dated(build, &image.platform).await?,
         };
         let built = self.engine.build(&job, lines(task, "building")).await?;
 
         if self.until >= Until::Smoked {
+            self.check_programs(target, image, &built.image_id, task).await?;
             self.smoke(image, &built.image_id, task).await?;
         }
         if self.until >= Until::Pushed {
@@ -204,6 +208,53 @@ impl Pipeline<'_> {
             (produced.digest, produced.pushed) = (Some(digest), pushed);
         }
         Ok(produced)
+    }
+
+    /// With the time that an image gets, where the builder heeds it (reproducible-builds.org, `SOURCE_DATE_EPOCH`): that
+    /// of the last commit that touches what it is built from. It follows from the inputs, and is none.
+    async fn dated(&self, build: &Build, platform: &Platform) -> Result<Build> {
+        const EPOCH: &str = "SOURCE_DATE_EPOCH";
+        let mut build = build.clone();
+        if build.args.contains_key(EPOCH) {
+            return Ok(build);
+        }
+        let (root, asked, platform) = (self.root.to_owned(), build.clone(), platform.clone());
+        let time = tokio::task::spawn_blocking(move || {
+            facts::last_commit(&root, &fingerprint::paths(&asked, &platform))
+        });
+        if let Some(time) = time.await? {
+            build.args.insert(EPOCH.to_owned(), time);
+        }
+        Ok(build)
+    }
+
+    /// An image is what it says: its programs are for its platform, and find their loader.
+    async fn check_programs(
+        &self,
+        target: &Target,
+        image: &Image,
+        image_id: &str,
+        task: &Task,
+    ) -> Result<()> {
+        if target.binary_check == BinaryCheck::Off {
+            return Ok(());
+        }
+        task.stage("looking at programs");
+        let programs = Programs { engine: self.engine, registry: self.registry, root: self.root };
+        let findings = programs.findings(image, image_id).await?;
+        if findings.is_empty() {
+            return Ok(());
+        }
+        let reference = &image.reference;
+        let listed: String = findings.iter().map(|finding| format!("\n  {finding}")).collect();
+        let message = format!("{reference} cannot be for {}:{listed}", image.platform);
+        if target.binary_check == BinaryCheck::Warn {
+            self.progress.warn(&message);
+            return Ok(());
+        }
+        Err(Failure::new(message)
+            .hint("if that is meant so, say `binary-check = \"warn\"` or \"off\" in the target")
+            .into())
     }
 
     async fn smoke(&self, image: &Image, image_id: &str, task: &Task) -> Result<()> {
@@ -267,13 +318,13 @@ impl Pipeline<'_> {
 }
 
 /// A sink that shows a child's lines on the task's own line.
-fn lines(task: &Task, stage: &'static str) -> Lines {
+pub(crate) fn lines(task: &Task, stage: &'static str) -> Lines {
     let task = task.clone();
     Arc::new(move |line: &str| task.output(stage, line))
 }
 
 /// One error out of those of several platforms: what each says, and the hints of all.
-fn all_failures(failures: Vec<(String, anyhow::Error)>, of: usize) -> anyhow::Error {
+pub(crate) fn all_failures(failures: Vec<(String, anyhow::Error)>, of: usize) -> anyhow::Error {
     let names: Vec<&str> = failures.iter().map(|(name, _)| name.as_str()).collect();
     let summary = format!("{} of {of} images failed: {}", failures.len(), names.join(", "));
     let exit = failures.first().map_or(Exit::Failed, |(_, error)| exit_of(error));

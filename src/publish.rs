@@ -1,18 +1,22 @@
 //! The main job in its stages: observe → plan → build, smoke, push → observe → plan → apply. `release`, `plan` and
 //! `reconcile` are this with more or fewer of the stages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::{join_all, try_join, try_join_all};
 
 use crate::apply::{Applied, Event, apply};
 use crate::config::{Declaration, Image, Target};
+use crate::digest::Digest;
 use crate::error::{Exit, Failure, exit_of};
+use crate::freshness::{Place, Survey};
 use crate::journal::{Entry, Inputs, Pushed};
+use crate::lock::{Lock, LockedTarget};
 use crate::observe::{Source, observe};
 use crate::pipeline::{Pipeline, Produced};
 use crate::plan::{Evidence, FoundImage, ObservedImage, ObservedTarget, Options, Pin, TargetPlan, pin, plan};
+use crate::reference::Reference;
 use crate::registry::{Access, Registry};
 
 /// One target on its way: what is declared, where its images come from, what is planned.
@@ -26,6 +30,8 @@ pub struct Planned<'a> {
     pub plan: TargetPlan,
     /// What became of an interrupted run that this one may finish.
     pub interrupted: Interrupted,
+    /// The positions of images that were taken for fresh, and are not where they should be.
+    pub gone: BTreeSet<usize>,
 }
 
 /// What becomes of an interrupted run's images.
@@ -41,7 +47,7 @@ pub enum Interrupted {
 
 impl Planned<'_> {
     /// The positions of the images that this run builds.
-    fn to_build(&self) -> impl Iterator<Item = usize> {
+    pub fn to_build(&self) -> impl Iterator<Item = usize> {
         self.sources
             .iter()
             .enumerate()
@@ -74,30 +80,55 @@ impl Planned<'_> {
 /// Where the images of a target come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum From<'a> {
-    /// Those with `build` are built in this run, unless it may finish an interrupted one, by target. The others are
-    /// there.
-    Build(&'a BTreeMap<String, Entry>),
+    /// Those with `build` are built in this run, unless it may finish an interrupted one, by target, or they are fresh.
+    /// The others are there.
+    Build(&'a BTreeMap<String, Entry>, &'a Survey),
     /// All are there, under their declared references.
     Registry,
+    /// All are there; those that were pushed elsewhere by the digests that those pushes reported.
+    Pushed(&'a BTreeMap<Place, Reference>),
 }
 
 impl From<'_> {
     fn interrupted(&self, target: &Target) -> Option<&Entry> {
         match self {
-            Self::Build(interrupted) => interrupted.get(&target.name),
-            Self::Registry => None,
+            Self::Build(interrupted, _) => interrupted.get(&target.name),
+            Self::Registry | Self::Pushed(_) => None,
         }
     }
 
     fn sources(&self, target: &Target, interrupted: Option<&Entry>) -> Vec<Source> {
-        let source = |image: &Image| match (&image.build, self) {
-            (Some(_), Self::Build(_)) => {
+        let source = |(index, image): (usize, &Image)| match (&image.build, self) {
+            (Some(_), Self::Build(_, survey)) => {
                 let pushed = interrupted.and_then(|entry| entry.reference(&image.platform.to_string()));
-                pushed.map_or(Source::Built, |reference| Source::At(reference.clone()))
+                let there = pushed.or_else(|| survey.fresh(&target.name, index));
+                there.map_or(Source::Built, |reference| Source::At(reference.clone()))
+            }
+            (_, Self::Pushed(pushed)) => {
+                let reported = pushed.get(&(target.name.clone(), index));
+                Source::At(reported.unwrap_or(&image.reference).clone())
             }
             _ => Source::At(image.reference.clone()),
         };
-        target.images.iter().map(source).collect()
+        target.images.iter().enumerate().map(source).collect()
+    }
+
+    /// The images of `target` that the lock shows to be of what is checked out.
+    fn proven(
+        &self,
+        target: &Target,
+        locked: Option<&LockedTarget>,
+        revision: Option<&str>,
+    ) -> BTreeSet<Digest> {
+        let Some(locked) = locked else { return BTreeSet::new() };
+        let same_revision = revision.is_some() && locked.revision.as_deref() == revision;
+        let fresh =
+            |index| matches!(self, Self::Build(_, survey) if survey.fresh(&target.name, index).is_some());
+        let images = target.images.iter().enumerate();
+        images
+            .filter(|(index, _)| same_revision || fresh(*index))
+            .filter_map(|(_, image)| locked.image(&image.platform).map(|locked| locked.digest.clone()))
+            .collect()
     }
 }
 
@@ -128,44 +159,89 @@ pub async fn prepare<'a>(
     registry: &Registry,
     declaration: &'a Declaration,
     from: From<'_>,
+    lock: &Lock,
     options: Options,
 ) -> Result<Vec<Planned<'a>>> {
     let revision = declaration.revision.as_deref();
-    try_join_all(
-        declaration.targets.iter().map(|target| prepare_target(registry, target, from, revision, options)),
-    )
+    try_join_all(declaration.targets.iter().map(|target| {
+        let locked = lock.targets.get(&target.name);
+        prepare_target(registry, target, from, locked, revision, options)
+    }))
     .await
+}
+
+/// As [`prepare`] for a release, with what is fresh. The images that builds use are looked up meanwhile; what turns out
+/// not to be fresh is planned to be built.
+///
+/// # Errors
+///
+/// As [`prepare`].
+pub async fn prepare_release<'a>(
+    registry: &Registry,
+    declaration: &'a Declaration,
+    interrupted: &BTreeMap<String, Entry>,
+    survey: &mut Survey,
+    lock: &Lock,
+    options: Options,
+) -> Result<Vec<Planned<'a>>> {
+    let prepared =
+        async { prepare(registry, declaration, From::Build(interrupted, survey), lock, options).await };
+    let heads = async { Ok(survey.heads(registry).await) };
+    let (mut planned, heads) = try_join(prepared, heads).await?;
+    let mut again = survey.confirm(heads);
+    for planned in planned.iter().filter(|planned| !planned.gone.is_empty()) {
+        survey.gone(&planned.target.name, &planned.gone);
+        again = true;
+    }
+    if again {
+        planned = prepare(registry, declaration, From::Build(interrupted, survey), lock, options).await?;
+    }
+    for planned in &mut planned {
+        planned.plan.explain(&survey.stale(&planned.target.name));
+    }
+    Ok(planned)
 }
 
 async fn prepare_target<'a>(
     registry: &Registry,
     target: &'a Target,
     from: From<'_>,
+    locked: Option<&LockedTarget>,
     revision: Option<&str>,
     options: Options,
 ) -> Result<Planned<'a>> {
+    let known = locked.map(LockedTarget::digests).unwrap_or_default();
+    let observe = async |sources: &[Source]| -> Result<ObservedTarget> {
+        Ok(ObservedTarget { known: known.clone(), ..observe(registry, target, sources).await? })
+    };
     let entry = from.interrupted(target);
     let mut sources = from.sources(target, entry);
-    let mut observed = observe(registry, target, &sources).await?;
+    let mut observed = observe(&sources).await?;
     let mut interrupted = if entry.is_some() { Interrupted::Finished } else { Interrupted::No };
     if let Some(why) = entry.and_then(|_| lost(target, &sources, &observed)) {
         interrupted = Interrupted::Lost(why);
         sources = from.sources(target, None);
-        observed = observe(registry, target, &sources).await?;
+        observed = observe(&sources).await?;
     }
-    let recorded = entry.map(Entry::digests).unwrap_or_default();
+    let mut recorded = entry.map(Entry::digests).unwrap_or_default();
+    recorded.extend(from.proven(target, locked, revision));
+    let gone = observed.images.iter().enumerate().filter(|(index, image)| {
+        let taken = matches!(from, From::Build(_, survey) if survey.fresh(&target.name, *index).is_some());
+        taken && interrupted != Interrupted::Finished && matches!(image, ObservedImage::Absent)
+    });
+    let gone = gone.map(|(index, _)| index).collect();
     let mut note = (interrupted == Interrupted::Finished)
         .then_some("a release of this revision was interrupted: its images are taken, nothing is built");
     let mut conflict = None;
     // Without a build there is nothing to pin: the images themselves are compared.
-    if let From::Build(_) = from {
+    if let From::Build(..) = from {
         match pin(target, &observed, Evidence { revision, recorded: &recorded }) {
             Pin::Free => {}
             Pin::Pinned(images) if are_found(&images, &observed) => {}
             Pin::Pinned(images) => {
                 let pinned = images.into_iter().zip(sources);
                 sources = pinned.map(|(image, declared)| image.map_or(declared, Source::Found)).collect();
-                observed = observe(registry, target, &sources).await?;
+                observed = observe(&sources).await?;
                 note = Some("an immutable tag is published from this revision already: its images are taken");
             }
             Pin::Conflict(problem) => conflict = Some(problem),
@@ -177,7 +253,7 @@ async fn prepare_target<'a>(
     if let (Some(entry), Interrupted::Finished) = (entry, &interrupted) {
         plan.notes.extend(other_lists(entry, &plan));
     }
-    Ok(Planned { target, sources, plan, interrupted })
+    Ok(Planned { target, sources, plan, interrupted, gone })
 }
 
 /// Why an interrupted run's images cannot be taken: one of them is not there any more.
@@ -249,6 +325,7 @@ pub async fn produce<'a>(
     registry: &Registry,
     pipeline: Option<&Pipeline<'_>>,
     planned: Vec<Planned<'a>>,
+    lock: &Lock,
     options: Options,
 ) -> Result<Vec<Planned<'a>>> {
     let work: Vec<(&Target, usize)> =
@@ -268,7 +345,9 @@ pub async fn produce<'a>(
                     planned.sources[one.index] = Source::At(one.reference.repository.digest(digest));
                 }
             }
-            let observed = observe(registry, planned.target, &planned.sources).await?;
+            let mut observed = observe(registry, planned.target, &planned.sources).await?;
+            observed.known =
+                lock.targets.get(&planned.target.name).map(LockedTarget::digests).unwrap_or_default();
             planned.plan = plan(planned.target, &observed, options);
             Ok(planned)
         }

@@ -247,14 +247,15 @@ async fn before_runs_first_and_may_make_the_context() {
     job.build.before = ["sh", "-c", script].map(str::to_owned).to_vec();
     job.build.context = folder.path().join("made");
     let (lines, seen) = recorder();
-    engine.build(&job, lines).await.unwrap_or_else(|error| panic!("{}", render(&error)));
+    job.run_before(lines).await.unwrap_or_else(|error| panic!("{}", render(&error)));
+    engine.build(&job, quiet()).await.unwrap_or_else(|error| panic!("{}", render(&error)));
     let seen = seen.lock().unwrap().join("\n");
     let variables = "MANIFESTS_ARCH=amd64\nMANIFESTS_IMAGE=manifests.invalid/before:1\nMANIFESTS_MACHINE=x86_64\n\
-                     MANIFESTS_OS=linux\nMANIFESTS_PLATFORM=linux/amd64\nMANIFESTS_TARGET=app\nMANIFESTS_VARIANT=\n";
+                     MANIFESTS_OS=linux\nMANIFESTS_PLATFORM=linux/amd64\nMANIFESTS_TARGET=app\nMANIFESTS_VARIANT=";
     assert!(seen.starts_with(variables), "{seen}");
 
     job.build.before = ["sh", "-c", "echo broken; exit 9"].map(str::to_owned).to_vec();
-    let error = render(&engine.build(&job, quiet()).await.unwrap_err());
+    let error = render(&job.run_before(quiet()).await.unwrap_err());
     assert!(error.contains("ended with exit status: 9:\n    broken"), "{error}");
 }
 
@@ -266,7 +267,7 @@ async fn cancelling_a_build_ends_its_children() {
     job.build.before = ["sh", "-c", "sleep 600 & echo $!; wait"].map(str::to_owned).to_vec();
     let (lines, seen) = recorder();
     tokio::select! {
-        built = engine.build(&job, lines) => panic!("{built:?}"),
+        ran = job.run_before(lines) => panic!("{ran:?}"),
         () = until("it runs", || !seen.lock().unwrap().is_empty()) => {}
     }
     let grandchild = seen.lock().unwrap()[0].clone();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use manifests::config::{
-    Attestations, Build, Declaration, Format, Image, RegistrySettings, Target, Undeclared,
+    Attestations, BinaryCheck, Build, Declaration, Format, Image, RegistrySettings, Target, Undeclared,
 };
 use manifests::engine::doctor::{self, Check, State};
 use manifests::engine::{Engine, Request};
@@ -94,6 +94,7 @@ async fn the_doctor_finds_what_this_machine_lacks() {
             attestations: Attestations::Keep,
             format: Format::Auto,
             annotations: BTreeMap::new(),
+            binary_check: BinaryCheck::Error,
             version: None,
         }],
         registries: BTreeMap::from([("registry.invalid".to_owned(), plain)]),

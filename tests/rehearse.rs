@@ -100,7 +100,10 @@ fn a_rehearsed_plan_writes_nothing_and_says_what_is_pending() {
     assert!(text.contains("? linux/arm64  known after the build"), "{text}");
     let markdown = workspace.manifests(&["plan", "--rehearse", "--format", "markdown"]).output().unwrap();
     let text = String::from_utf8_lossy(&markdown.stdout);
-    assert!(text.contains("| `?` | `linux/arm64` | known after the build |"), "{text}");
+    assert!(
+        text.contains("| `?` | `linux/arm64` | known after the build  (the lock does not have it) |"),
+        "{text}"
+    );
     let log = workspace.read("target/manifests/rehearsal/requests.log");
     assert!(log.lines().all(|line| line.starts_with("GET ") || line.starts_with("HEAD ")), "{log}");
 }

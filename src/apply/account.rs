@@ -30,6 +30,8 @@ pub(super) enum Outcome {
     Pending,
     /// It was written, and serves the list.
     Written,
+    /// It was to be written, and the registry went silent before it said whether it was.
+    Open,
     /// It serves the list, by somebody else's hand.
     There,
     /// It stays as it is; the text says why.
@@ -79,14 +81,16 @@ impl<'a> Account<'a> {
 
     /// `error`, with the account of what is done and what is not.
     pub(super) fn failure(&self, error: anyhow::Error) -> anyhow::Error {
-        let published = self.places.iter().any(|place| place.tags.contains(&Outcome::Written));
+        let any = |outcome| self.places.iter().any(|place| place.tags.contains(&outcome));
         let mut lines = String::new();
         for place in &self.places {
             let _ = write!(lines, "\n  {}: {}", place.plan.repository, place.line());
         }
         let target = self.target;
-        if published {
-            Failure::new(format!("target {target} was published in part{lines}"))
+        let published = any(Outcome::Written);
+        if published || any(Outcome::Open) {
+            let what = if published { "was" } else { "may have been" };
+            Failure::new(format!("target {target} {what} published in part{lines}"))
                 .hint("run the same command again to finish")
                 .exit(Exit::Partial)
                 .because(error)
@@ -119,6 +123,7 @@ impl PlaceAccount<'_> {
         }
         for (word, names) in [
             ("done", names(|tag| matches!(tag, Outcome::Written | Outcome::There | Outcome::Left))),
+            ("perhaps done", names(|tag| *tag == Outcome::Open)),
             ("pending", names(|tag| *tag == Outcome::Pending)),
             ("skipped", names(|tag| matches!(tag, Outcome::Skipped(_)))),
         ] {

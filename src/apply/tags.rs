@@ -74,8 +74,9 @@ async fn look(registry: &Registry, job: Job<'_>) -> Result<Look> {
     let digest = async {
         match registry.head_manifest(&place.repository, &tag.name).await {
             Ok(head) => anyhow::Ok(head.map(|head| head.digest)),
-            // Planned with `--first-publish`: it was unreadable then, too.
-            Err(error) if error.is_unreadable() && tag.action == TagAction::Create => Ok(None),
+            Err(error) if error.is_unreadable() && tag.action == (TagAction::Create { unseen: true }) => {
+                Ok(None)
+            }
             Err(error) => Err(error.into()),
         }
     };
@@ -88,7 +89,8 @@ async fn look(registry: &Registry, job: Job<'_>) -> Result<Look> {
     Ok(Look { taken, digest, why_not })
 }
 
-type Written = ((usize, usize), Result<Outcome>);
+/// Where the tag stands in the plan, what became of it, and the error if it could not be written.
+type Written = ((usize, usize), Outcome, Option<anyhow::Error>);
 
 /// Writes the tags of one class side by side; when one fails the others go on to their end.
 async fn write_class(
@@ -97,35 +99,41 @@ async fn write_class(
     on_event: &(dyn Fn(Event) + Sync),
 ) -> Vec<Written> {
     join_all(class.into_iter().map(|(job, look)| async move {
-        let outcome = write_tag(registry, job, look).await;
-        if let Ok(Outcome::Written) = outcome {
+        let (outcome, error) = match write_tag(registry, job, look).await {
+            Ok(result) => result,
+            Err(error) => (Outcome::Pending, Some(error)),
+        };
+        if outcome == Outcome::Written {
             let reference = job.place.repository.tag(&job.tag.name);
             on_event(Event::Tagged(reference, job.list.digest.clone()));
         }
-        (job.at, outcome)
+        (job.at, outcome, error)
     }))
     .await
 }
 
 fn note(account: &mut Account<'_>, written: Vec<Written>) -> Result<()> {
     let mut failed = None;
-    for ((place, tag), outcome) in written {
-        match outcome {
-            Ok(outcome) => account.note(place, tag, outcome),
-            Err(error) => failed = failed.or(Some(error)),
-        }
+    for ((place, tag), outcome, error) in written {
+        account.note(place, tag, outcome);
+        failed = failed.or(error);
     }
     failed.map_or(Ok(()), Err)
 }
 
-async fn write_tag(registry: &Registry, job: Job<'_>, seen: Look) -> Result<Outcome> {
+/// What became of the tag; with the error when that is open.
+async fn write_tag(
+    registry: &Registry,
+    job: Job<'_>,
+    seen: Look,
+) -> Result<(Outcome, Option<anyhow::Error>)> {
     let Job { place, list, tag, .. } = job;
     let seen = if seen.taken.elapsed() > FRESH { look(registry, job).await? } else { seen };
     if seen.digest.as_ref() == Some(&list.digest) {
-        return Ok(Outcome::There);
+        return Ok((Outcome::There, None));
     }
     if let Some(why) = seen.why_not {
-        return Ok(Outcome::Skipped(why));
+        return Ok((Outcome::Skipped(why), None));
     }
     if seen.digest.as_ref() != tag.action.observed() {
         let digest = |digest: Option<&Digest>| digest.map_or("nothing".to_owned(), ToString::to_string);
@@ -138,6 +146,10 @@ async fn write_tag(registry: &Registry, job: Job<'_>, seen: Look) -> Result<Outc
         .hint("run again to plan against what is there now")
         .into());
     }
-    registry.put_manifest(&place.repository, &tag.name, list.kind.media_type(), &list.bytes).await?;
-    Ok(Outcome::Written)
+    let media_type = list.kind.media_type();
+    match registry.put_manifest(&place.repository, &tag.name, media_type, &list.bytes).await {
+        Ok(_) => Ok((Outcome::Written, None)),
+        Err(error) if error.is_open() => Ok((Outcome::Open, Some(error.into()))),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+use super::manifest::args::ManifestCommand;
 use super::{complete, examples};
 use crate::platform::Platform;
 use crate::reference::{Reference, Repository};
@@ -128,10 +129,21 @@ pub(super) enum Command {
     Reconcile(Reconcile),
     /// Delete a target's declared tags and what only they held; without `--yes` only show what would go.
     Unpublish(Unpublish),
+    /// Compare what the registries serve with the lock, every image included: exit code 3 when something differs.
+    Verify(Verify),
+    /// Publish the locked lists in another registry, byte for byte, or move a tag to what another one serves.
+    Promote(Promote),
     /// Show what a reference serves: platforms, digests, sizes, attestations.
     Inspect(Inspect),
     /// Show the tags of a repository.
     Tags(Tags),
+    /// Declare what a registry serves already, or what a manifest-tool or GoReleaser file describes.
+    Import(super::import::Import),
+    /// The commands of `docker manifest`, on the declaration.
+    Manifest {
+        #[command(subcommand)]
+        command: ManifestCommand,
+    },
     /// Write a first manifests.toml from what is here: Dockerfiles, Cargo packages, bake or GoReleaser files.
     Init(Init),
     /// Validate the declaration, offline: every problem at once, with line and column.
@@ -175,6 +187,12 @@ pub(super) struct Release {
     /// Write the published digests into FILE, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(super) metadata_file: Option<PathBuf>,
+    /// End with exit code 3, before anything is built, if an image is not fresh or the list would change.
+    #[arg(long)]
+    pub(super) locked: bool,
+    /// Take nothing for fresh: build and push every image.
+    #[arg(long, conflicts_with = "locked")]
+    pub(super) rebuild: bool,
     /// Release from a git tree with uncommitted changes.
     #[arg(long)]
     pub(super) allow_dirty: bool,
@@ -220,12 +238,18 @@ pub(super) struct Push {
     /// Do not run the images before they are pushed.
     #[arg(long)]
     pub(super) skip_smoke: bool,
+    /// Write what was pushed to this file, for `reconcile --images` on another machine.
+    #[arg(long, value_name = "FILE")]
+    pub(super) metadata_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Reconcile {
     #[command(flatten)]
     pub(super) targets: Targets,
+    /// The images that these files name, written by `push --metadata-file` on each machine.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(super) images: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) first: FirstPublish,
 }
@@ -238,6 +262,31 @@ pub(super) struct Unpublish {
     /// Delete: it cannot be taken back.
     #[arg(long)]
     pub(super) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    #[command(flatten)]
+    pub(super) targets: Targets,
+    /// The lock to compare with; else the one beside the declaration.
+    #[arg(long, value_name = "FILE")]
+    pub(super) lock: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").args(["to", "from"]).required(true))]
+pub(super) struct Promote {
+    #[command(flatten)]
+    pub(super) targets: Targets,
+    /// The registry that gets the locked lists, under the same names: HOST or HOST:PORT.
+    #[arg(long, value_name = "HOST")]
+    pub(super) to: Option<String>,
+    /// The tag whose list `--tag` is to serve.
+    #[arg(long, value_name = "TAG", requires = "tag", conflicts_with = "to")]
+    pub(super) from: Option<String>,
+    /// The tag to move.
+    #[arg(long, value_name = "TAG", requires = "from")]
+    pub(super) tag: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -142,11 +142,6 @@ impl Context {
 
     /// A step of applying: shown, and kept for an interrupted run's account.
     pub(super) fn on_event(&self, event: Event) {
-        if matches!(event, Event::Tagged(..))
-            && let Ok(mut ledger) = self.ledger.lock()
-        {
-            ledger.published.push(event.to_string());
-        }
         // What was confirmed is what the summary shows.
         if !matches!(event, Event::Confirmed(_)) {
             self.progress.line(&event.to_string());
@@ -163,6 +158,16 @@ impl Context {
                 self.progress.event("published", fields);
             }
             Event::Confirmed(target) => self.progress.event("confirmed", json!({ "target": target })),
+        }
+        self.keep_event(event);
+    }
+
+    /// A step of applying, kept for an interrupted run's account.
+    pub(super) fn keep_event(&self, event: Event) {
+        if matches!(event, Event::Tagged(..))
+            && let Ok(mut ledger) = self.ledger.lock()
+        {
+            ledger.published.push(event.to_string());
         }
     }
 

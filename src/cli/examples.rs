@@ -61,6 +61,41 @@ const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        &["verify"],
+        &[
+            ("manifests verify", "the registries serve what the lock says"),
+            ("manifests verify app", "one target"),
+        ],
+    ),
+    (
+        &["promote"],
+        &[
+            ("manifests promote --to registry.corp:5000", "what is locked, byte for byte, elsewhere"),
+            ("manifests promote --from 1.2.0 --tag latest", "a tag back to what another serves"),
+        ],
+    ),
+    (
+        &["import"],
+        &[
+            ("manifests import ghcr.io/acme/app:1.0", "what a registry serves"),
+            ("manifests import .goreleaser.yaml", "what another tool's file describes"),
+        ],
+    ),
+    (
+        &["manifest", "create"],
+        &[("manifests manifest create acme/app:1 acme/app-amd64:1 acme/app-arm64:1", "declare a list")],
+    ),
+    (
+        &["manifest", "annotate"],
+        &[("manifests manifest annotate acme/app:1 acme/app-arm:1 --variant v7", "another platform")],
+    ),
+    (
+        &["manifest", "inspect"],
+        &[("manifests manifest inspect acme/app:1", "the declared list, or the published one")],
+    ),
+    (&["manifest", "push"], &[("manifests manifest push acme/app:1", "publish it")]),
+    (&["manifest", "rm"], &[("manifests manifest rm acme/app:1", "declare it no more")]),
+    (
         &["unpublish"],
         &[("manifests unpublish app", "what would go"), ("manifests unpublish app --yes", "delete it")],
     ),

@@ -7,9 +7,13 @@ mod complete;
 mod context;
 mod doctor;
 mod examples;
+mod import;
 mod init;
 mod inspect;
+mod keeper;
+mod manifest;
 mod plan;
+mod promote;
 mod reconcile;
 #[cfg(feature = "embedded-registry")]
 mod registry;
@@ -18,6 +22,7 @@ mod schema;
 mod signals;
 mod stages;
 mod unpublish;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -38,7 +43,10 @@ pub fn main() -> ExitCode {
         Ok(None) => return ExitCode::SUCCESS,
         Err(error) => {
             // `--help` and `--version` are no errors; clap prints each where it belongs.
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            let exit = match error.use_stderr() {
+                true => manifest::args::usage_exit(&error).unwrap_or(Exit::Usage),
+                false => Exit::Done,
+            };
             let _ = error.print();
             return ExitCode::from(exit.code());
         }
@@ -82,8 +90,12 @@ async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Push(arguments) => stages::push(context, &arguments).await,
         Command::Reconcile(arguments) => reconcile::run(context, &arguments).await,
         Command::Plan(arguments) => plan::run(context, &arguments).await,
+        Command::Verify(arguments) => verify::run(context, &arguments).await,
+        Command::Promote(arguments) => promote::run(context, &arguments).await,
         Command::Unpublish(arguments) => unpublish::run(context, &arguments).await,
         Command::Inspect(arguments) => inspect::inspect(context, &arguments).await,
+        Command::Import(arguments) => import::run(context, &arguments).await,
+        Command::Manifest { command } => manifest::run(context, command).await,
         Command::Tags(arguments) => inspect::tags(context, &arguments).await,
         Command::Init(arguments) => init::run(context, &arguments).await,
         Command::Check(arguments) => check::run(context, &arguments),

@@ -9,9 +9,11 @@ use super::ci;
 use super::context::Context;
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
+use crate::freshness::{Survey, Trust};
 use crate::journal::{self, Inputs, Journal};
+use crate::lock;
 use crate::plan::{Options, TargetPlan};
-use crate::publish::{From, announce, prepare};
+use crate::publish::{announce, prepare_release};
 use crate::registry::Access;
 use crate::report;
 
@@ -21,22 +23,33 @@ pub(super) async fn run(context: &Context, arguments: &Plan) -> Result<Exit> {
     if arguments.rehearse {
         let rehearsal = crate::rehearsal::Rehearsal::start(&declaration.root).await?;
         let folder = rehearsal.folder().to_owned();
-        let exit = show(context, arguments, rehearsal.map(declaration), &folder).await;
+        let lock = folder.join(lock::FILE_NAME);
+        let exit = show(context, arguments, rehearsal.map(declaration), &folder, &lock).await;
         rehearsal.stop().await?;
         return exit;
     }
     let folder = journal::folder(&declaration.root);
-    show(context, arguments, declaration, &folder).await
+    let lock = declaration.root.join(lock::FILE_NAME);
+    show(context, arguments, declaration, &folder, &lock).await
 }
 
-async fn show(context: &Context, arguments: &Plan, declaration: Declaration, folder: &Path) -> Result<Exit> {
+async fn show(
+    context: &Context,
+    arguments: &Plan,
+    declaration: Declaration,
+    folder: &Path,
+    lock: &Path,
+) -> Result<Exit> {
     let registry = context.registry(Some(&declaration))?;
     announce(&registry, &declaration, Access::Pull)?;
     let options = Options { first_publish: arguments.first.first_publish };
     let inputs = Inputs::of_run(&declaration, true)?;
     let unfinished = Journal::open(folder)?;
     let unfinished = unfinished.sort(&declaration.targets, |target| inputs.get(&target.name).cloned());
-    let planned = prepare(&registry, &declaration, From::Build(&unfinished.usable), options).await?;
+    let lock = lock::read(lock)?;
+    let mut survey = Survey::of(&declaration, &lock, folder, Trust::LockAlone).await?;
+    let planned =
+        prepare_release(&registry, &declaration, &unfinished.usable, &mut survey, &lock, options).await?;
     let plans: Vec<TargetPlan> = planned.into_iter().map(|planned| planned.plan).collect();
     ci::summarise(context, &report::plan::markdown(&plans));
     match context.global.format {

@@ -1,14 +1,22 @@
-//! `reconcile`: only the list. Every image is found in the registry.
+//! `reconcile`: only the list. Every image is found in the registry, or named by the files of `push`.
 
-use anyhow::Result;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
 
 use super::args::Reconcile;
 use super::ci;
 use super::context::Context;
-use crate::config::Strictness;
-use crate::error::Exit;
+use super::keeper::{Confirmed, Keeper, shown};
+use crate::config::{Declaration, Strictness};
+use crate::error::{Exit, Failure};
+use crate::freshness::Place;
+use crate::lock::{self, Origin, Written};
+use crate::metadata::{Metadata, PushedImage, together};
 use crate::plan::{Options, TargetPlan};
 use crate::publish::{From, announce, apply_all, prepare, stop_on_problems};
+use crate::reference::Reference;
 use crate::registry::Access;
 use crate::report;
 
@@ -17,14 +25,72 @@ pub(super) async fn run(context: &Context, arguments: &Reconcile) -> Result<Exit
     let registry = context.registry(Some(&declaration))?;
     announce(&registry, &declaration, Access::Push)?;
     let options = Options { first_publish: arguments.first.first_publish };
+    let lock_file = declaration.root.join(lock::FILE_NAME);
+    let lock = lock::read(&lock_file)?;
 
-    let planned = prepare(&registry, &declaration, From::Registry, options).await?;
+    let pushed = pushed(&declaration, &arguments.images)?;
+    let references = references(&pushed)?;
+    let from = if arguments.images.is_empty() { From::Registry } else { From::Pushed(&references) };
+    let planned = prepare(&registry, &declaration, from, &lock, options).await?;
     stop_on_problems(&planned)?;
-    let plans: Vec<TargetPlan> = planned.into_iter().map(|planned| planned.plan).collect();
+    let plans: Vec<TargetPlan> = planned.iter().map(|planned| planned.plan.clone()).collect();
     context.progress.line(&report::plan::text(&plans, context.progress.style()));
 
-    let applied = apply_all(&registry, &plans, &|event| context.on_event(event)).await?;
+    let confirmed = Confirmed::default();
+    let applied = apply_all(&registry, &plans, &|event| {
+        confirmed.hear(&event);
+        context.on_event(event);
+    })
+    .await;
+    let keeper = Keeper {
+        file: &lock_file,
+        lock: &lock,
+        declaration: &declaration,
+        all: arguments.targets.targets.is_empty(),
+    };
+    if keeper.write(&planned, &confirmed, &origins(pushed))? == Written::Changed {
+        context.progress.stage("Locked", &shown(&lock_file));
+    }
+    let applied = applied?;
     ci::summarise(context, &report::summary::markdown(&applied));
     context.print(|style| report::summary::text(&applied, style), || report::summary::json(&applied))?;
     Ok(Exit::Done)
+}
+
+/// What the files say was pushed; nothing without files.
+fn pushed(declaration: &Declaration, files: &[PathBuf]) -> Result<BTreeMap<Place, PushedImage>> {
+    if files.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let text = std::fs::read_to_string(&declaration.path)
+        .with_context(|| format!("could not read {}", declaration.path.display()))?;
+    let read = files.iter().map(|file| {
+        let name = file.display().to_string();
+        let content = std::fs::read_to_string(file).with_context(|| format!("could not read {name}"))?;
+        let metadata = Metadata::parse(&name, &content)?;
+        anyhow::Ok((name, metadata))
+    });
+    let read = read.collect::<Result<Vec<_>>>()?;
+    Ok(together(declaration, &text, &read).map_err(|error| {
+        Failure::new("the images that were pushed do not make up what is declared")
+            .because(error)
+            .hint("give the file of each machine's `push --metadata-file`, all from this commit and declaration")
+            .exit(Exit::Usage)
+    })?)
+}
+
+/// Where the images are, by the digests that their pushes reported.
+fn references(pushed: &BTreeMap<Place, PushedImage>) -> Result<BTreeMap<Place, Reference>> {
+    let reference = |(place, image): (&Place, &PushedImage)| {
+        let reference: Reference = image.reference.parse()?;
+        Ok((place.clone(), reference.repository.digest(&image.digest)))
+    };
+    pushed.iter().map(reference).collect()
+}
+
+fn origins(pushed: BTreeMap<Place, PushedImage>) -> BTreeMap<Place, Origin> {
+    let origin = |(place, image): (Place, PushedImage)| {
+        Some((place, Origin { fingerprint: image.fingerprint?, bases: image.bases }))
+    };
+    pushed.into_iter().filter_map(origin).collect()
 }

@@ -1,6 +1,6 @@
 //! `release`: check → plan → build → smoke run → push → reconcile, and the same as a rehearsal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::Path;
 
@@ -10,15 +10,19 @@ use tempfile::NamedTempFile;
 use super::args::Release;
 use super::ci;
 use super::context::Context;
+use super::keeper::{Confirmed, Keeper, shown};
 use super::stages::{Readiness, ready};
 use crate::apply::Event;
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
 use crate::facts;
+use crate::freshness::{Place, Survey, Trust};
+use crate::groundwork;
 use crate::journal::{self, Inputs, Journal};
+use crate::lock::{self, Written};
 use crate::pipeline::{Pipeline, Until};
 use crate::plan::{Options, TargetPlan};
-use crate::publish::{From, Interrupted, Planned, announce, apply_all, prepare, produce, stop_on_problems};
+use crate::publish::{Interrupted, Planned, announce, apply_all, prepare_release, produce, stop_on_problems};
 use crate::registry::Access;
 use crate::report;
 
@@ -32,17 +36,19 @@ pub(super) async fn run(context: &Context, arguments: &Release) -> Result<Exit> 
     if !arguments.allow_dirty {
         refuse_dirty(&declaration)?;
     }
-    publish(context, arguments, &declaration, &journal::folder(&declaration.root)).await?;
-    Ok(Exit::Done)
+    let lock = declaration.root.join(lock::FILE_NAME);
+    publish(context, arguments, &declaration, &journal::folder(&declaration.root), &lock).await
 }
 
-/// The release itself, against whatever registries `declaration` names; `folder` is where its journal is.
+/// The release itself, against whatever registries `declaration` names; `folder` is where its journal and its notes
+/// are, `lock_file` what was published.
 async fn publish(
     context: &Context,
     arguments: &Release,
     declaration: &Declaration,
     folder: &Path,
-) -> Result<()> {
+    lock_file: &Path,
+) -> Result<Exit> {
     let progress = &context.progress;
     let metadata = arguments.metadata_file.as_deref().map(open_metadata).transpose()?;
     let registry = context.registry(Some(declaration))?;
@@ -50,20 +56,43 @@ async fn publish(
     let options = Options { first_publish: arguments.first.first_publish };
     let journal = open_journal(context, folder)?;
     let inputs = Inputs::of_run(declaration, !arguments.skip_smoke)?;
+    let lock = lock::read(lock_file)?;
 
-    // 1. Observe and plan.
+    // 1. What runs before builds, always: what it makes is an input.
+    let all = declaration
+        .targets
+        .iter()
+        .flat_map(|target| (0..target.images.len()).map(move |index| (target, index)));
+    groundwork::lay(&declaration.root, &all.collect::<Vec<_>>(), context.jobs(), progress).await?;
+
+    // 2. Observe and plan: what is fresh is taken, the rest will be built.
     let names: Vec<&str> = declaration.targets.iter().map(|target| target.name.as_str()).collect();
     progress.stage("Planning", &names.join(", "));
     let unfinished = journal.sort(&declaration.targets, |target| inputs.get(&target.name).cloned());
     put_aside(context, &journal, &unfinished.stale)?;
-    let planned = prepare(&registry, declaration, From::Build(&unfinished.usable), options).await?;
+    let trust = if arguments.rebuild { Trust::Nothing } else { Trust::Lock };
+    let mut survey = Survey::of(declaration, &lock, folder, trust).await?;
+    let planned =
+        prepare_release(&registry, declaration, &unfinished.usable, &mut survey, &lock, options).await?;
     put_aside(context, &journal, &lost(&planned))?;
     let plans = plans_of(&planned);
-    progress.line(shown(context, &plans).trim_end());
+    progress.line(plans_shown(context, &plans).trim_end());
     progress.event("planned", report::plan::json(&plans));
     stop_on_problems(&planned)?;
+    let keep =
+        Keeper { file: lock_file, lock: &lock, declaration, all: arguments.targets.targets.is_empty() };
+    if arguments.locked
+        && let Some(why) = keep.differs(&planned)
+    {
+        progress.line(&format!("not as locked: {why}"));
+        return Ok(Exit::Differs);
+    }
+    let built: BTreeSet<Place> = planned
+        .iter()
+        .flat_map(|planned| planned.to_build().map(|index| (planned.target.name.clone(), index)))
+        .collect();
 
-    // 2. Build, smoke run, push: only what is pending needs an engine at all.
+    // 3. Build, smoke run, push: only what is pending needs an engine at all.
     let pending = plans.iter().any(TargetPlan::is_pending);
     let readiness = if pending { Some(ready(context, declaration).await?) } else { None };
     let pipeline = readiness.as_ref().map(|ready: &Readiness| Pipeline {
@@ -77,16 +106,16 @@ async fn publish(
         jobs: context.jobs(),
         progress,
     });
-    let settled = produce(&registry, pipeline.as_ref(), planned, options).await?;
+    let settled = produce(&registry, pipeline.as_ref(), planned, &lock, options).await?;
     let settled_plans = plans_of(&settled);
     if settled_plans != plans {
         progress.stage("Planned", "with the images that were built");
-        progress.line(shown(context, &settled_plans).trim_end());
+        progress.line(plans_shown(context, &settled_plans).trim_end());
         progress.event("planned", report::plan::json(&settled_plans));
     }
     stop_on_problems(&settled)?;
 
-    // 3. Reconcile. From here on the journal knows what is to come, until it is confirmed.
+    // 4. Reconcile. From here on the journal knows what is to come, until it is confirmed.
     let entries = settled.iter().filter_map(|planned| {
         let name = &planned.target.name;
         let inputs = match unfinished.usable.get(name) {
@@ -96,19 +125,30 @@ async fn publish(
         Some((name.clone(), planned.to_finish(inputs)?))
     });
     journal.keep(entries.collect())?;
+    let confirmed = Confirmed::default();
     let applied = apply_all(&registry, &settled_plans, &|event| {
+        confirmed.hear(&event);
         if let Event::Confirmed(target) = &event {
             forget(context, &journal, target);
         }
         context.on_event(event);
     })
-    .await?;
+    .await;
+
+    // 5. The lock says what registries have confirmed, also where another target failed.
+    let origins = survey.origins(&registry, &built).await;
+    if keep.write(&settled, &confirmed, &origins)? == Written::Changed {
+        progress.stage("Locked", &shown(lock_file));
+    }
+    survey.note(declaration, &origins.into_keys().collect(), folder)?;
+    let applied = applied?;
     if let (Some(file), Some(path)) = (metadata, &arguments.metadata_file) {
         let text = format!("{:#}\n", report::metadata::json(&applied, &settled_plans));
         write_metadata(file, path, &text).map_err(|error| error.exit(Exit::Partial))?;
     }
     ci::summarise(context, &report::summary::markdown(&applied));
-    context.print(|style| report::summary::text(&applied, style), || report::summary::json(&applied))
+    context.print(|style| report::summary::text(&applied, style), || report::summary::json(&applied))?;
+    Ok(Exit::Done)
 }
 
 /// A file beside `path` that takes its place once it is whole. Made before anything is built, so that a release does not
@@ -136,7 +176,8 @@ async fn rehearse(context: &Context, arguments: &Release, declaration: Declarati
     let rehearsal = crate::rehearsal::Rehearsal::start(&declaration.root).await?;
     context.progress.stage("Rehearsing", &format!("on the embedded registry at {}", rehearsal.host()));
     let mapped = rehearsal.map(declaration);
-    let result = publish(context, arguments, &mapped, rehearsal.folder()).await;
+    let lock = rehearsal.folder().join(lock::FILE_NAME);
+    let result = publish(context, arguments, &mapped, rehearsal.folder(), &lock).await;
     let (requests, writes) = rehearsal.requests();
     let log = rehearsal.folder().join("requests.log");
     let log = log.strip_prefix(std::env::current_dir()?).unwrap_or(&log);
@@ -151,11 +192,11 @@ async fn rehearse(context: &Context, arguments: &Release, declaration: Declarati
         }
     }
     rehearsal.stop().await?;
-    result.map(|()| Exit::Done)
+    result
 }
 
 /// The plans for stderr: of many targets only those that change, unless all was asked for.
-fn shown(context: &Context, plans: &[TargetPlan]) -> String {
+fn plans_shown(context: &Context, plans: &[TargetPlan]) -> String {
     let style = context.progress.style();
     match context.progress.is_verbose() {
         true => report::plan::text(plans, style),
@@ -224,7 +265,7 @@ fn show_how_to_run(context: &Context, mapped: &Declaration) {
 
 /// A release is made from a commit, so that its revision says what is in it.
 fn refuse_dirty(declaration: &Declaration) -> Result<()> {
-    let changed = facts::dirty(&declaration.root, &declaration.root.join("manifests.lock"))?;
+    let changed = facts::dirty(&declaration.root, &declaration.root.join(lock::FILE_NAME))?;
     if changed.is_empty() {
         return Ok(());
     }

@@ -1,6 +1,8 @@
 //! `build`, `smoke` and `push`: a stage of a release and what it needs.
 
-use anyhow::Result;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::args::{Push, Stage};
@@ -9,25 +11,39 @@ use crate::config::{Declaration, Strictness, Target};
 use crate::engine::doctor::{loopback_is_declared, require};
 use crate::engine::{Engine, Request, Runnable};
 use crate::error::{Exit, Failure};
+use crate::freshness::{Survey, Trust};
+use crate::groundwork;
+use crate::journal;
+use crate::lock::Lock;
+use crate::metadata::{Metadata, PushedImage};
 use crate::pipeline::{Pipeline, Produced, Until};
+use crate::registry::Registry;
 
 pub(super) async fn build(context: &Context, arguments: &Stage) -> Result<Exit> {
-    run(context, arguments, Until::Built, true).await
+    run(context, arguments, Until::Built, true, None).await
 }
 
 pub(super) async fn smoke(context: &Context, arguments: &Stage) -> Result<Exit> {
-    run(context, arguments, Until::Smoked, false).await
+    run(context, arguments, Until::Smoked, false, None).await
 }
 
 pub(super) async fn push(context: &Context, arguments: &Push) -> Result<Exit> {
-    run(context, &arguments.stage, Until::Pushed, arguments.skip_smoke).await
+    let file = arguments.metadata_file.as_deref();
+    run(context, &arguments.stage, Until::Pushed, arguments.skip_smoke, file).await
 }
 
-async fn run(context: &Context, arguments: &Stage, until: Until, skip_smoke: bool) -> Result<Exit> {
+async fn run(
+    context: &Context,
+    arguments: &Stage,
+    until: Until,
+    skip_smoke: bool,
+    metadata_file: Option<&Path>,
+) -> Result<Exit> {
     let declaration = context.declaration(&arguments.targets, Strictness::Release)?;
     let work = work(&declaration, arguments)?;
     let registry = context.registry(Some(&declaration))?;
     let ready = ready(context, &declaration).await?;
+    groundwork::lay(&declaration.root, &work, context.jobs(), &context.progress).await?;
     let pipeline = Pipeline {
         engine: &ready.engine,
         registry: &registry,
@@ -39,12 +55,52 @@ async fn run(context: &Context, arguments: &Stage, until: Until, skip_smoke: boo
         jobs: context.jobs(),
         progress: &context.progress,
     };
+    let survey = match metadata_file {
+        Some(_) => {
+            let folder = journal::folder(&declaration.root);
+            let mut survey = Survey::of(&declaration, &Lock::default(), &folder, Trust::Nothing).await?;
+            survey.confirm(survey.heads(&registry).await);
+            Some(survey)
+        }
+        None => None,
+    };
     let produced = pipeline.run(&work).await?;
+    if let (Some(file), Some(survey)) = (metadata_file, survey) {
+        write_metadata(file, &declaration, &registry, &survey, &produced).await?;
+    }
     context.print(
         |_| produced.iter().map(line).collect(),
         || json!({ "version": 1, "images": produced.iter().map(Produced::to_json).collect::<Vec<_>>() }),
     )?;
     Ok(Exit::Done)
+}
+
+/// Says for another machine what was pushed.
+async fn write_metadata(
+    file: &Path,
+    declaration: &Declaration,
+    registry: &Registry,
+    survey: &Survey,
+    produced: &[Produced],
+) -> Result<()> {
+    let text = std::fs::read_to_string(&declaration.path)
+        .with_context(|| format!("could not read {}", declaration.path.display()))?;
+    let places = produced.iter().map(|one| (one.target.clone(), one.index)).collect();
+    let mut origins = survey.origins(registry, &places).await;
+    let images = produced.iter().filter_map(|one| {
+        let origin = origins.remove(&(one.target.clone(), one.index));
+        let (fingerprint, bases) = origin.map(|origin| (origin.fingerprint, origin.bases)).unzip();
+        Some(PushedImage {
+            target: one.target.clone(),
+            platform: one.platform.to_string(),
+            reference: one.reference.to_string(),
+            digest: one.digest.clone()?,
+            fingerprint,
+            bases: bases.unwrap_or_default(),
+        })
+    });
+    let metadata = Metadata::new(declaration.revision.clone(), &text, images.collect());
+    std::fs::write(file, metadata.to_text()).with_context(|| format!("could not write {}", file.display()))
 }
 
 /// `TAG: digest: …` as the engine prints it after a push, with the whole reference; the reference alone before one.

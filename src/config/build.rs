@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::document::{BuildTable, SmokeTable};
+use super::document::{BuildTable, CargoTable, SmokeTable};
 use super::expand::Scope;
-use super::model::{Build, Smoke};
+use super::model::{Build, CargoBuild, Smoke};
 use super::problems::Problem;
 use super::resolve::{FileKind, NamedFile, Resolver};
 use super::tree::Text;
@@ -25,8 +25,17 @@ impl Resolver<'_> {
             None => text.is_none(),
         };
         let certain = certain(&table.context, &context) && certain(&table.dockerfile, &dockerfile);
-        let context = context.map_or_else(|| self.root.clone(), |(path, _)| path);
-        let dockerfile = dockerfile.map(|(path, _)| path);
+        let mut context = context.map_or_else(|| self.root.clone(), |(path, _)| path);
+        let mut dockerfile = dockerfile.map(|(path, _)| path);
+        let cargo = table.cargo.as_ref().and_then(|cargo| self.cargo(cargo, scope));
+        if table.cargo.is_some() {
+            if let Some(text) = &table.context {
+                let problem = Problem::new(&text.span, "`build.context` beside `build.cargo`");
+                self.problem(problem.help("the program's folder is the context: leave `context` out"));
+            }
+            context = staging_folder(&self.root, scope);
+            dockerfile = dockerfile.or_else(|| Some(self.root.join("Dockerfile")));
+        }
         // A command that runs before the build may write them.
         if table.before.is_empty() && certain {
             self.build_files(table, &context, dockerfile.as_deref());
@@ -47,18 +56,40 @@ impl Resolver<'_> {
             pull: table.pull,
             before: self.list(&table.before, scope),
             extra_args: self.list(&table.extra_args, scope),
+            cargo,
         }
+    }
+
+    /// The program's package is the target's, its name the package's, when nothing else is said.
+    fn cargo(&mut self, table: &CargoTable, scope: Scope<'_>) -> Option<CargoBuild> {
+        let scope = Scope { place: "`build.cargo`", ..scope };
+        let named = |resolver: &mut Self, text: &Option<Text>| {
+            text.as_ref().map(|text| resolver.expander.plain(text, scope))
+        };
+        let package = match named(self, &table.package) {
+            Some(package) => package?,
+            None => match scope.target?.package.as_ref() {
+                Ok(package) => package.name.clone(),
+                Err(_) => scope.target?.name.to_owned(),
+            },
+        };
+        let bin = named(self, &table.bin).unwrap_or_else(|| Some(package.clone()))?;
+        let profile = named(self, &table.profile).unwrap_or_else(|| Some("release".to_owned()))?;
+        let features = self.list(&table.features, scope);
+        Some(CargoBuild { package, bin, profile, features, libc: table.libc, with: table.with })
     }
 
     /// The context and the Dockerfile must be there.
     fn build_files(&mut self, table: &BuildTable, context: &Path, dockerfile: Option<&Path>) {
         let context_span = table.context.as_ref().map_or(&table.span, |text| &text.span);
-        self.files.push(NamedFile {
-            path: context.to_owned(),
-            kind: FileKind::Folder,
-            span: context_span.clone(),
-            help: None,
-        });
+        if table.cargo.is_none() {
+            self.files.push(NamedFile {
+                path: context.to_owned(),
+                kind: FileKind::Folder,
+                span: context_span.clone(),
+                help: None,
+            });
+        }
         self.files.push(NamedFile {
             path: dockerfile.map_or_else(|| context.join("Dockerfile"), Path::to_owned),
             kind: FileKind::File,
@@ -112,6 +143,12 @@ impl Resolver<'_> {
         }
         duration
     }
+}
+
+/// Where the programs of a target are staged, for all of its platforms.
+fn staging_folder(root: &Path, scope: Scope<'_>) -> PathBuf {
+    let target = scope.target.map_or("target", |target| target.name);
+    root.join("target").join("manifests").join("cargo").join(target)
 }
 
 /// Numbers with `h`, `m`, `s` or `ms` behind them, added up; more than nothing.

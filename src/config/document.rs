@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use super::facts::Needs;
 use super::fields::Fields;
 use super::keys;
-use super::model::{Attestations, Format, TagPolicy, Undeclared, WithoutEmulator};
+use super::model::{
+    Attestations, BinaryCheck, CargoTool, Format, Libc, TagPolicy, Undeclared, WithoutEmulator,
+};
 use super::problems::{Problem, Problems, Span};
 use super::tree::{self, Node, Table, Text, Value};
 
@@ -50,6 +52,7 @@ pub(super) struct TargetTable {
     pub(super) format: Format,
     pub(super) annotations: Vec<(Text, Text)>,
     pub(super) package: Option<Text>,
+    pub(super) binary_check: BinaryCheck,
 }
 
 #[derive(Clone, Debug)]
@@ -87,8 +90,20 @@ pub(super) struct BuildTable {
     pub(super) pull: bool,
     pub(super) before: Vec<Text>,
     pub(super) extra_args: Vec<Text>,
+    pub(super) cargo: Option<CargoTable>,
     /// Where `build` stands.
     pub(super) span: Span,
+}
+
+/// `build.cargo`.
+#[derive(Clone, Debug)]
+pub(super) struct CargoTable {
+    pub(super) package: Option<Text>,
+    pub(super) bin: Option<Text>,
+    pub(super) profile: Option<Text>,
+    pub(super) features: Vec<Text>,
+    pub(super) libc: Libc,
+    pub(super) with: CargoTool,
 }
 
 #[derive(Clone, Debug)]
@@ -111,6 +126,7 @@ pub(super) struct RegistryTable {
     pub(super) max_connections: Option<usize>,
 }
 
+const NO_TARGET: &str = "no target is declared";
 const POLICIES: &[(&str, TagPolicy)] =
     &[("moving", TagPolicy::Moving), ("immutable", TagPolicy::Immutable), ("newest", TagPolicy::Newest)];
 const UNDECLARED: &[(&str, Undeclared)] = &[
@@ -122,6 +138,11 @@ const UNDECLARED: &[(&str, Undeclared)] = &[
 const ATTESTATIONS: &[(&str, Attestations)] = &[("keep", Attestations::Keep), ("drop", Attestations::Drop)];
 const FORMATS: &[(&str, Format)] =
     &[("auto", Format::Auto), ("docker", Format::Docker), ("oci", Format::Oci)];
+const BINARY_CHECK: &[(&str, BinaryCheck)] =
+    &[("error", BinaryCheck::Error), ("warn", BinaryCheck::Warn), ("off", BinaryCheck::Off)];
+const LIBC: &[(&str, Libc)] = &[("musl", Libc::Musl), ("gnu", Libc::Gnu)];
+const CARGO_TOOLS: &[(&str, CargoTool)] =
+    &[("cargo", CargoTool::Cargo), ("cross", CargoTool::Cross), ("zigbuild", CargoTool::Zigbuild)];
 const WITHOUT_EMULATOR: &[(&str, WithoutEmulator)] =
     &[("fail", WithoutEmulator::Fail), ("warn", WithoutEmulator::Warn)];
 
@@ -138,7 +159,7 @@ impl Document {
             .collect();
         if targets.is_empty() && problems.is_empty() {
             let help = "declare one: `[target.NAME]` with `repository`, `tags` and `platforms`";
-            problems.push(Problem::new(&(0..0), "no target is declared").help(help));
+            problems.push(Problem::new(&(0..0), NO_TARGET).help(help));
         }
         let registries = each_table(registries, "registry", &mut problems)
             .map(|(host, table)| RegistryTable::read(host, table, &mut problems))
@@ -171,6 +192,13 @@ impl Document {
             }
         }
         names
+    }
+
+    /// The same document, in which it is no problem that no target is declared, e.g. because the first is about to be.
+    #[must_use]
+    pub fn without_targets(mut self) -> Self {
+        self.problems.retain(|problem| problem.message != NO_TARGET);
+        self
     }
 
     /// What has to be known to resolve it.
@@ -221,6 +249,7 @@ impl TargetTable {
         let format = fields.one_of("format", FORMATS).unwrap_or(Format::Auto);
         let annotations = fields.table_of_strings("annotations");
         let package = fields.string("package");
+        let binary_check = fields.one_of("binary-check", BINARY_CHECK).unwrap_or(BinaryCheck::Error);
         let tables = match fields.node("platform") {
             Some(Node { span, value: Value::Array(_) }) => {
                 let problem =
@@ -267,6 +296,7 @@ impl TargetTable {
             format,
             annotations,
             package,
+            binary_check,
         }
     }
 }
@@ -340,7 +370,24 @@ impl BuildTable {
             pull: fields.boolean("pull").unwrap_or(false),
             before: fields.strings("before"),
             extra_args: fields.strings("extra-args"),
+            cargo: CargoTable::of(&mut fields),
             span,
+        })
+    }
+}
+
+impl CargoTable {
+    /// `cargo` of `build`.
+    fn of(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        let table = fields.table("cargo", "a table")?;
+        let mut fields = Fields::new(table, &keys::CARGO, fields.problems);
+        Some(Self {
+            package: fields.string("package"),
+            bin: fields.string("bin"),
+            profile: fields.string("profile"),
+            features: fields.strings("features"),
+            libc: fields.one_of("target-libc", LIBC).unwrap_or(Libc::Musl),
+            with: fields.one_of("with", CARGO_TOOLS).unwrap_or(CargoTool::Cargo),
         })
     }
 }

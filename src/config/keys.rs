@@ -246,6 +246,17 @@ pub(super) static TARGET: Section = Section {
             Means("the package named like the target, else the only one"),
             r#""app-server""#,
         ),
+        key(
+            "binary-check",
+            Kind::Word(&[
+                ("error", "the image is not pushed"),
+                ("warn", "a warning"),
+                ("off", "nobody looks"),
+            ]),
+            "What becomes of programs in an image that cannot run on its platform.",
+            Value(r#""error""#),
+            r#""warn""#,
+        ),
     ],
 };
 
@@ -379,6 +390,44 @@ pub(super) static BUILD: Section = Section {
             "Further arguments of `docker build`, passed on as they are.",
             Value("[]"),
             r#"["--network=none"]"#,
+        ),
+        key(
+            "cargo",
+            Kind::Table(&CARGO),
+            "A Rust program that is built for each platform before its image, and staged in a folder that is the context.",
+            Means("no program is built"),
+            r#"{ bin = "app" }"#,
+        ),
+    ],
+};
+
+pub(super) static CARGO: Section = Section {
+    owner: "`build.cargo`",
+    title: "cargo",
+    heading: "`build.cargo`",
+    about: "A Rust program, built for each platform's target triple and staged as `<os>-<arch>[-<variant>]/BIN`.",
+    keys: &[
+        key("package", Kind::String, "`--package`.", Means("the target's package"), r#""app""#),
+        key("bin", Kind::String, "`--bin`.", Means("the package's name"), r#""app""#),
+        key("profile", Kind::String, "`--profile`.", Value(r#""release""#), r#""dist""#),
+        key("features", Kind::Strings, "`--features`.", Value("[]"), r#"["tls"]"#),
+        key(
+            "target-libc",
+            Kind::Word(&[("musl", "the program needs nothing around it"), ("gnu", "glibc")]),
+            "The C library that a Linux program is linked with.",
+            Value(r#""musl""#),
+            r#""gnu""#,
+        ),
+        key(
+            "with",
+            Kind::Word(&[
+                ("cargo", "`cargo build`"),
+                ("cross", "`cross build`"),
+                ("zigbuild", "`cargo zigbuild`"),
+            ]),
+            "What builds it.",
+            Value(r#""cargo""#),
+            r#""zigbuild""#,
         ),
     ],
 };

@@ -24,8 +24,8 @@ pub use document::{Document, read};
 pub use expand::Strictness;
 pub use facts::{Fact, Facts, Needs, Package};
 pub use model::{
-    Attestations, Build, Declaration, Format, Image, RegistrySettings, Smoke, Tag, TagPolicy, Target,
-    Undeclared, WithoutEmulator,
+    Attestations, BinaryCheck, Build, CargoBuild, CargoTool, Declaration, Format, Image, Libc,
+    RegistrySettings, Smoke, Tag, TagPolicy, Target, Undeclared, WithoutEmulator,
 };
 pub use problems::{Located, Problem, Problems, Span};
 pub use resolve::FileKind;

@@ -46,6 +46,8 @@ pub struct Target {
     pub format: Format,
     /// Annotations on the index.
     pub annotations: BTreeMap<String, String>,
+    /// What becomes of programs that cannot run where their image is declared for.
+    pub binary_check: BinaryCheck,
 }
 
 /// A tag of a target.
@@ -114,6 +116,46 @@ pub struct Build {
     pub before: Vec<String>,
     /// Further arguments, passed on as they are.
     pub extra_args: Vec<String>,
+    /// A Rust program that is built before the image, into its context.
+    pub cargo: Option<CargoBuild>,
+}
+
+/// `build.cargo`: a program that is built for each platform and staged in the context as
+/// `<os>-<arch>[-<variant>]/<bin>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CargoBuild {
+    /// `--package`.
+    pub package: String,
+    /// `--bin`.
+    pub bin: String,
+    /// `--profile`.
+    pub profile: String,
+    /// `--features`.
+    pub features: Vec<String>,
+    /// Which C library a Linux program is linked with.
+    pub libc: Libc,
+    /// What builds it.
+    pub with: CargoTool,
+}
+
+/// The C library of a Linux program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Libc {
+    /// musl: the program needs nothing around it.
+    Musl,
+    /// glibc.
+    Gnu,
+}
+
+/// What builds a Rust program for another platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CargoTool {
+    /// `cargo build`.
+    Cargo,
+    /// `cross build`.
+    Cross,
+    /// `cargo zigbuild`.
+    Zigbuild,
 }
 
 /// A run of the image before it is pushed.
@@ -158,6 +200,17 @@ pub enum Attestations {
     Keep,
     /// They are left out.
     Drop,
+}
+
+/// What becomes of programs that cannot run where their image is declared for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BinaryCheck {
+    /// The image is not pushed.
+    Error,
+    /// A warning.
+    Warn,
+    /// Nobody looks.
+    Off,
 }
 
 /// The list's type.

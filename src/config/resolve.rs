@@ -156,6 +156,7 @@ impl Resolver<'_> {
                 attestations: table.attestations,
                 format: table.format,
                 annotations,
+                binary_check: table.binary_check,
             },
             name: table.name.span.clone(),
             repositories: repository_spans,

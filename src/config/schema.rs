@@ -150,6 +150,7 @@ mod tests {
             "tag" => format!("[target.app]\ntags = [{{ name = \"1\", {key} = {value} }}]\n{}", other("tags")),
             "platform" => format!("[target.app]\n{needed}platform.\"linux/arm64\".{key} = {value}\n"),
             "registry" => format!("[target.app]\n{needed}[registry.\"registry.corp\"]\n{key} = {value}\n"),
+            "cargo" => format!("[target.app]\n{needed}build.cargo.{key} = {value}\n"),
             table => format!("[target.app]\n{needed}{table}.{key} = {value}\n"),
         }
     }

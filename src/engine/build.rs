@@ -34,25 +34,34 @@ pub struct Built {
     pub image_id: String,
 }
 
-impl Engine {
-    /// Runs `before`, then builds; every line of either goes to `lines`.
+impl BuildJob {
+    /// Runs `before`, when there is one; every line that it writes goes to `lines`.
     ///
     /// # Errors
     ///
-    /// Either ends with a status other than 0: the error shows all that it wrote.
-    pub async fn build(&self, job: &BuildJob, lines: Lines) -> Result<Built> {
-        if let Some(before) = before(job) {
-            let ended = before.clone().lines(lines.clone()).merged().await?;
-            if !ended.success {
-                let (what, output) = (before.shown(), indent(&ended.stdout));
-                return Err(Failure::new(format!(
-                    "`{what}`, run before the build of {} for {}, ended with {}:\n{output}",
-                    job.reference, job.platform, ended.status
-                ))
-                .into());
-            }
+    /// It ends with a status other than 0: the error shows all that it wrote.
+    pub async fn run_before(&self, lines: Lines) -> Result<()> {
+        let Some(before) = before(self) else { return Ok(()) };
+        let ended = before.clone().lines(lines).merged().await?;
+        if ended.success {
+            return Ok(());
         }
-        // Only now: `before` may have made the context.
+        let (what, output) = (before.shown(), indent(&ended.stdout));
+        Err(Failure::new(format!(
+            "`{what}`, run before the build of {} for {}, ended with {}:\n{output}",
+            self.reference, self.platform, ended.status
+        ))
+        .into())
+    }
+}
+
+impl Engine {
+    /// Builds, after [`BuildJob::run_before`], which may have made the context; every line goes to `lines`.
+    ///
+    /// # Errors
+    ///
+    /// The build ends with a status other than 0: the error shows all that it wrote.
+    pub async fn build(&self, job: &BuildJob, lines: Lines) -> Result<Built> {
         if let Some(failure) = self.objection(job) {
             return Err(failure.into());
         }
@@ -271,6 +280,7 @@ mod tests {
             pull: true,
             before: texts(&["make"]),
             extra_args: texts(&["--network", "none"]),
+            cargo: None,
         };
         assert_eq!(
             line(build, Builder::BuildKit),

@@ -11,6 +11,7 @@
 //! Layers stream from and to disk; none is held in memory.
 
 mod archive;
+mod layers;
 mod layout;
 mod parts;
 
@@ -23,6 +24,7 @@ use crate::digest::Digest;
 use crate::error::Failure;
 use crate::platform::Platform;
 use archive::Archive;
+pub use layers::SavedLayer;
 
 /// An image as files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,17 +62,7 @@ impl Engine {
     ///
     /// The engine does not give the image, or the archive is not of a known shape, or not whole.
     pub async fn export(&self, image: &str, platform: &Platform, folder: &Path) -> Result<Exported> {
-        let file = folder.join("image.tar");
-        let save = self.command(["image", "save", "--output"]).args([file.as_os_str()]).args([image]);
-        let ended = save.merged().await?;
-        if !ended.success {
-            let output = indent(&ended.stdout);
-            return Err(Failure::new(format!(
-                "the export of {image} ended with {}:\n{output}",
-                ended.status
-            ))
-            .into());
-        }
+        let file = self.save(image, folder).await?;
         let (into, platform) = (folder.to_owned(), platform.clone());
         let parts = tokio::task::spawn_blocking(move || {
             let exported = read(&file, &platform, &into)?;
@@ -80,6 +72,18 @@ impl Engine {
         });
         let what = || format!("could not read the export of {image} from {}", self.describe());
         parts.await.with_context(what)?.with_context(what)
+    }
+
+    /// The archive of an image, as a file in `folder`.
+    async fn save(&self, image: &str, folder: &Path) -> Result<PathBuf> {
+        let file = folder.join("image.tar");
+        let save = self.command(["image", "save", "--output"]).args([file.as_os_str()]).args([image]);
+        let ended = save.merged().await?;
+        if ended.success {
+            return Ok(file);
+        }
+        let output = indent(&ended.stdout);
+        Err(Failure::new(format!("the export of {image} ended with {}:\n{output}", ended.status)).into())
     }
 }
 

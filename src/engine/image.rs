@@ -21,6 +21,8 @@ pub struct LocalImage {
     pub platform: Platform,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// The digests of its layers' uncompressed contents, bottom first.
+    pub layers: Vec<Digest>,
     /// The manifests that it was pulled or pushed as, each with its repository.
     pub recorded: Vec<(Repository, Digest)>,
 }
@@ -84,6 +86,8 @@ struct Inspected {
     os_version: String,
     #[serde(default)]
     repo_digests: Option<Vec<String>>,
+    #[serde(rename = "RootFS", default)]
+    root: RootFs,
     #[serde(default)]
     config: Option<Config>,
 }
@@ -93,6 +97,13 @@ struct Inspected {
 struct Config {
     #[serde(default)]
     labels: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RootFs {
+    #[serde(default)]
+    layers: Option<Vec<Digest>>,
 }
 
 fn parse(json: &str) -> Result<LocalImage> {
@@ -110,6 +121,7 @@ fn parse(json: &str) -> Result<LocalImage> {
             os_features: Vec::new(),
         },
         labels: inspected.config.unwrap_or_default().labels.unwrap_or_default(),
+        layers: inspected.root.layers.unwrap_or_default(),
         recorded: recorded
             .filter_map(|reference| reference.digest.map(|digest| (reference.repository, digest)))
             .collect(),

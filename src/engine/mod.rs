@@ -23,7 +23,7 @@ use std::sync::Arc;
 use children::Program;
 
 pub use build::{BuildJob, Built};
-pub use export::{Exported, ExportedBlob, ExportedManifest};
+pub use export::{Exported, ExportedBlob, ExportedManifest, SavedLayer};
 pub use find::{Candidate, Lack, Request, candidates};
 pub use image::LocalImage;
 pub use info::DaemonInfo;

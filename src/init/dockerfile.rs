@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::dockerfile::{self, Instruction};
 use crate::platform::Platform;
 
 /// How deep below the folder a Dockerfile is looked for.
@@ -90,80 +91,76 @@ impl Dockerfile {
     }
 
     /// The platforms that its base allows, as far as it says so.
-    pub(super) fn platforms(&self) -> Vec<&str> {
-        let last = self.instructions("FROM").last().unwrap_or_default();
-        let pinned = last.split_whitespace().find_map(|word| word.strip_prefix("--platform="));
+    pub(super) fn platforms(&self) -> Vec<String> {
+        let last = self.instructions("FROM").pop();
+        let pinned = last.as_ref().and_then(|from| from.flag("platform"));
         let exists = |text: &&str| text.parse().is_ok_and(|platform: Platform| platform.problem().is_none());
+        let windows = |from: &Instruction| from.arguments.contains("mcr.microsoft.com/windows");
         match pinned.filter(exists) {
-            Some(platform) => vec![platform],
-            None if last.contains("mcr.microsoft.com/windows") => vec!["windows/amd64"],
-            None => vec!["linux/amd64", "linux/arm64"],
+            Some(platform) => vec![platform.to_owned()],
+            None if last.as_ref().is_some_and(windows) => vec!["windows/amd64".to_owned()],
+            None => vec!["linux/amd64".to_owned(), "linux/arm64".to_owned()],
         }
     }
 
     /// The arguments without a default, but for those that the engine sets.
-    pub(super) fn open_arguments(&self) -> Vec<&str> {
+    pub(super) fn open_arguments(&self) -> Vec<String> {
         let automatic = |name: &str| {
             let name = name.to_ascii_uppercase();
             ["TARGET", "BUILD", "SOURCE_DATE_EPOCH"].iter().any(|known| name.starts_with(known))
                 || name.ends_with("_PROXY")
         };
-        let mut open: Vec<&str> = Vec::new();
-        for name in self.instructions("ARG").flat_map(str::split_whitespace) {
-            if !name.contains('=') && !automatic(name) && !self.has_default(name) && !open.contains(&name) {
-                open.push(name);
+        let declared: Vec<String> = self.instructions("ARG").iter().flat_map(Instruction::words).collect();
+        let has_default =
+            |name: &str| declared.iter().any(|word| word.split_once('=').is_some_and(|(it, _)| it == name));
+        let mut open: Vec<String> = Vec::new();
+        for name in &declared {
+            if !name.contains('=') && !automatic(name) && !has_default(name) && !open.contains(name) {
+                open.push(name.clone());
             }
         }
         open
     }
 
     /// What its stages are built on, but for other stages and `scratch`.
-    pub(super) fn bases(&self) -> Vec<&str> {
+    pub(super) fn bases(&self) -> Vec<String> {
         let mut stages = Vec::new();
         let mut bases = Vec::new();
         for from in self.instructions("FROM") {
-            let words: Vec<&str> = from.split_whitespace().filter(|word| !word.starts_with("--")).collect();
+            let words = from.words();
             if let Some(base) = words.first().filter(|base| !stages.contains(*base) && **base != "scratch")
                 && !bases.contains(base)
             {
-                bases.push(*base);
+                bases.push(base.clone());
             }
-            stages.extend(words.get(2));
+            stages.extend(words.get(2).cloned());
         }
         bases
     }
 
     /// Whether it says that it listens.
     pub(super) fn serves(&self) -> bool {
-        self.instructions("EXPOSE").next().is_some()
-    }
-
-    fn has_default(&self, name: &str) -> bool {
-        let mut words = self.instructions("ARG").flat_map(str::split_whitespace);
-        words.any(|word| word.split_once('=').is_some_and(|(other, _)| other == name))
+        !self.instructions("EXPOSE").is_empty()
     }
 
     /// What it copies from its context, without patterns and variables.
-    pub(super) fn copied(&self) -> Vec<&str> {
-        self.instructions("COPY")
-            .chain(self.instructions("ADD"))
-            .filter(|arguments| !arguments.contains("--from=") && !arguments.contains("<<"))
-            .flat_map(|arguments| {
-                let words: Vec<&str> =
-                    arguments.split_whitespace().filter(|word| !word.starts_with("--")).collect();
-                let sources = words.len().saturating_sub(1);
-                words.into_iter().take(sources)
-            })
-            .filter(|source| !source.contains(['*', '?', '$', '[', '"', ':']))
-            .map(|source| source.trim_start_matches('/'))
-            .collect()
+    pub(super) fn copied(&self) -> Vec<String> {
+        let mut instructions = self.instructions("COPY");
+        instructions.extend(self.instructions("ADD"));
+        let mut sources = Vec::new();
+        for instruction in instructions.iter().filter(|instruction| instruction.flag("from").is_none()) {
+            let mut words = instruction.words();
+            words.pop();
+            sources.extend(words);
+        }
+        sources.retain(|source| !source.contains(['*', '?', '$', '[', '"', ':', '<']));
+        sources.iter().map(|source| source.trim_start_matches('/').to_owned()).collect()
     }
 
-    /// What follows an instruction, wherever it stands.
-    fn instructions<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.text.lines().filter_map(move |line| {
-            let (word, rest) = line.trim_start().split_once(char::is_whitespace)?;
-            word.eq_ignore_ascii_case(name).then(|| rest.trim())
-        })
+    /// Those that begin with `keyword`, in order; none of a file that is no Dockerfile.
+    fn instructions(&self, keyword: &str) -> Vec<Instruction> {
+        let parsed = dockerfile::Dockerfile::parse(&self.text);
+        let instructions = parsed.map(|parsed| parsed.instructions).unwrap_or_default();
+        instructions.into_iter().filter(|instruction| instruction.keyword == keyword).collect()
     }
 }

@@ -76,7 +76,7 @@ fn of_dockerfile(found: &Found, dockerfile: &Dockerfile) -> Draft {
     };
     let platforms = dockerfile.platforms();
     notes.push(format!("assumed the platforms {}", platforms.join(", ")));
-    let open: Vec<String> = dockerfile.open_arguments().into_iter().map(str::to_owned).collect();
+    let open: Vec<String> = dockerfile.open_arguments();
     if !open.is_empty() {
         let (path, open) = (&dockerfile.path, open.join(", "));
         notes.push(format!("{path} declares {open} without a value: see build.args"));
@@ -85,7 +85,7 @@ fn of_dockerfile(found: &Found, dockerfile: &Dockerfile) -> Draft {
         repositories: vec![repository],
         tags,
         versioned: package.is_some(),
-        platforms: platforms.into_iter().map(str::to_owned).collect(),
+        platforms,
         context: dockerfile.context.clone(),
         dockerfile: (!dockerfile.is_default()).then(|| dockerfile.path.clone()),
         open,
@@ -105,11 +105,7 @@ fn of_service(found: &Found, service: &Service) -> Draft {
     notes.extend(service.notes.iter().cloned());
     let mut platforms = service.platforms.clone();
     if platforms.is_empty() {
-        platforms = dockerfile
-            .map_or(vec!["linux/amd64"], Dockerfile::platforms)
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
+        platforms = dockerfile.map_or_else(|| vec!["linux/amd64".to_owned()], Dockerfile::platforms);
         notes.push(format!("assumed the platforms {}", platforms.join(", ")));
     }
     let open = dockerfile.map(Dockerfile::open_arguments).unwrap_or_default();
@@ -122,7 +118,7 @@ fn of_service(found: &Found, service: &Service) -> Draft {
         context: service.context.clone(),
         dockerfile: service.dockerfile.clone().filter(|path| *path != default),
         args: service.args.clone(),
-        open: open.into_iter().filter(|name| !service.args.contains_key(*name)).map(str::to_owned).collect(),
+        open: open.into_iter().filter(|name| !service.args.contains_key(name)).collect(),
         stage: service.stage.clone(),
         serves: dockerfile.is_some_and(Dockerfile::serves),
         notes,

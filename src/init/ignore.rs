@@ -26,8 +26,8 @@ pub(super) fn text(dockerfiles: &[&Dockerfile]) -> String {
         "# What is not sent to the engine: builds start sooner, and are not repeated for its sake.\n",
     );
     for (pattern, about) in PATTERNS {
-        let copied = |path: &&str| path.split('/').find(|part| *part != ".") == Some(*pattern);
-        if dockerfiles.iter().any(|dockerfile| dockerfile.copied().iter().any(|path| copied(&path))) {
+        let copied = |path: &String| path.split('/').find(|part| *part != ".") == Some(*pattern);
+        if dockerfiles.iter().any(|dockerfile| dockerfile.copied().iter().any(copied)) {
             continue;
         }
         if !about.is_empty() {

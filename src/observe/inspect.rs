@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use futures_util::future::try_join_all;
 
-use super::descriptor_of;
 use super::image::image_config;
+use super::{Source, descriptor_of, observe};
+use crate::config::Target;
 use crate::digest::Digest;
-use crate::manifest::{self, Descriptor, ImageConfig, ImageManifest, List, Manifest};
+use crate::manifest::{self, Descriptor, ImageConfig, ImageManifest, List, Manifest, Role};
 use crate::media;
+use crate::plan::ObservedImage;
+use crate::platform::Platform;
 use crate::reference::{Reference, Repository};
 use crate::registry::{Fetched, Registry};
 
@@ -28,6 +31,59 @@ pub struct Inspected {
     pub images: BTreeMap<Digest, InspectedImage>,
 }
 
+impl Inspected {
+    /// The platform of the only image that the reference serves, by its configuration: a plain image's, or that of an
+    /// index which lists one image and perhaps attestations.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no such platform, in words.
+    pub fn only_platform(&self) -> Result<Platform, String> {
+        let reference = &self.reference;
+        let digest = match &self.list {
+            None => &self.descriptor.digest,
+            Some(list) => {
+                let images = list.entries.iter().filter_map(|entry| match entry.role() {
+                    Role::Image(platform) => Some((platform, &entry.digest)),
+                    Role::Attestation(_) | Role::Other => None,
+                });
+                match &images.collect::<Vec<_>>()[..] {
+                    [(_, digest)] => *digest,
+                    [] => return Err(format!("{reference} is an index that lists no image")),
+                    several => {
+                        let listed = several
+                            .iter()
+                            .map(|(platform, digest)| {
+                                format!("{platform} {}", reference.repository.digest(digest))
+                            })
+                            .collect::<Vec<_>>();
+                        return Err(format!(
+                            "{reference} is a list of several images; name each by its digest: {}",
+                            listed.join(", ")
+                        ));
+                    }
+                }
+            }
+        };
+        let image = self
+            .images
+            .get(digest)
+            .ok_or_else(|| format!("{reference} lists {digest}, which is no image"))?;
+        let Some(config) = &image.config else {
+            let found = &image.manifest.config.media_type;
+            return Err(format!("{reference} has a configuration of type {found}, which is no image's"));
+        };
+        let platform = &config.platform;
+        if platform.os.is_empty() || platform.arch.is_empty() {
+            return Err(format!("{reference} does not say its platform: its configuration names none"));
+        }
+        match platform.problem() {
+            Some(problem) => Err(format!("{reference} is for {platform}: {problem}")),
+            None => Ok(platform.clone()),
+        }
+    }
+}
+
 /// One image's details.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InspectedImage {
@@ -37,6 +93,18 @@ pub struct InspectedImage {
     pub bytes: Vec<u8>,
     /// Its configuration, when it is an image's.
     pub config: Option<ImageConfig>,
+}
+
+/// Looks up the images of `target`, under the references that are declared; nothing else of it.
+///
+/// # Errors
+///
+/// As [`super::observe`].
+pub async fn images(registry: &Registry, target: &Target) -> Result<Vec<ObservedImage>> {
+    let only_images = Target { repositories: Vec::new(), ..target.clone() };
+    let sources: Vec<Source> =
+        target.images.iter().map(|image| Source::At(image.reference.clone())).collect();
+    Ok(observe(registry, &only_images, &sources).await?.images)
 }
 
 /// Looks at what `reference` serves; `details` reads every image of a list too. `None`: the registry has no such thing.

@@ -25,12 +25,11 @@ use crate::registry::{Fetched, Registry, RegistryError};
 
 pub use self::contents::contents;
 pub use self::copy::observe_copy;
-pub use self::inspect::{Inspected, InspectedImage, inspect};
+pub use self::inspect::{Inspected, InspectedImage, images, inspect};
+pub use self::released::released_now;
 
 use self::hanging::{Finder, Wanted};
 use self::image::{Look, look_up};
-pub use self::released::released_now;
-
 use self::released::released;
 use self::tag::observe_tag;
 
@@ -87,7 +86,7 @@ pub async fn observe(registry: &Registry, target: &Target, sources: &[Source]) -
             ObservedPlace { repository: repository.clone(), tags, present, released }
         });
     let places = places.collect();
-    Ok(ObservedTarget { images, places, hanging })
+    Ok(ObservedTarget { images, places, hanging, known: BTreeSet::new() })
 }
 
 /// The images' manifests on which it matters what hangs, with the repositories for which it does: those that lack them.

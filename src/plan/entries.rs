@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Undeclared;
+use crate::digest::Digest;
 use crate::manifest::{Descriptor, List, PlatformFields, Role};
 use crate::platform::Platform;
 
@@ -46,6 +47,8 @@ pub enum EntryChange {
     Pending {
         /// The entry published now, if there is one.
         published: Option<Descriptor>,
+        /// Why it is built.
+        why: Vec<String>,
     },
     /// Published, not declared, and the declaration does not say what becomes of it.
     Undecided {
@@ -72,11 +75,13 @@ pub(super) struct DeclaredEntry {
 }
 
 /// Compares entry by entry: the declared ones in declaration order, then what only the published list has, in its
-/// order. Attestations are no entries here; they follow their image.
+/// order. Attestations are no entries here; they follow their image. `known` are the entries that were published from
+/// here before.
 pub(super) fn compare(
     declared: &[DeclaredEntry],
     published: Option<&List>,
     undeclared: Undeclared,
+    known: &BTreeSet<Digest>,
 ) -> Vec<EntryPlan> {
     let published_images: Vec<(&Descriptor, Platform)> = published
         .into_iter()
@@ -113,7 +118,7 @@ pub(super) fn compare(
         let change = match undeclared {
             Undeclared::Keep => EntryChange::Keep { entry },
             Undeclared::Remove => EntryChange::Remove { entry },
-            // Which platforms were published from here is the lock's to know; without it nothing is known.
+            Undeclared::Known if known.contains(&entry.digest) => EntryChange::Remove { entry },
             Undeclared::Known | Undeclared::Error => EntryChange::Undecided { entry },
         };
         plans.push(EntryPlan { name, change });
@@ -123,7 +128,7 @@ pub(super) fn compare(
 
 fn change(declared: &DeclaredEntry, published: Option<&Descriptor>) -> EntryChange {
     match (&declared.descriptor, published) {
-        (None, published) => EntryChange::Pending { published: published.cloned() },
+        (None, published) => EntryChange::Pending { published: published.cloned(), why: Vec::new() },
         (Some(entry), None) => EntryChange::Add { entry: entry.clone() },
         (Some(entry), Some(from)) => {
             let why = differences(from, entry);

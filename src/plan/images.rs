@@ -3,7 +3,7 @@
 use super::entries::DeclaredEntry;
 use super::{ObservedImage, ObservedTarget, Problem, absent};
 use crate::config::{Image, Target};
-use crate::manifest::PlatformFields;
+use crate::manifest::{Descriptor, PlatformFields};
 use crate::platform::Platform;
 
 /// Why the images cannot be listed: those that are not there by name, in one problem, then each other one.
@@ -88,6 +88,11 @@ fn declared_entry(image: &Image, observed: &ObservedImage) -> DeclaredEntry {
     descriptor.platform = Some(PlatformFields::from(&platform.canonical()));
     descriptor.annotations = image.annotations.clone();
     DeclaredEntry { platform, descriptor: Some(descriptor) }
+}
+
+/// The entry that a declared image has in its list; `None` while it is not known what it is.
+pub fn entry(image: &Image, observed: &ObservedImage) -> Option<Descriptor> {
+    declared_entry(image, observed).descriptor
 }
 
 #[cfg(test)]

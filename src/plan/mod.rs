@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 pub use copies::{CopyPlan, CopyRole, CopyStage, Hanging, HangingManifest, Missing, ObservedCopy, missing};
 pub use entries::{EntryChange, EntryPlan};
-pub use images::disagreement;
+pub use images::{disagreement, entry};
 pub use newest::{Release, VERSION};
 pub use observed::{FoundImage, ObservedImage, ObservedPlace, ObservedTag, ObservedTarget, PublishedList};
 pub use pin::{Evidence, Pin, pin};
@@ -95,6 +95,18 @@ impl Problem {
 }
 
 impl TargetPlan {
+    /// Says of images that are still to be built why they are, by their position.
+    pub fn explain(&mut self, reasons: &BTreeMap<usize, String>) {
+        for (index, reason) in reasons {
+            let entries = self.places.iter_mut().filter_map(|place| place.entries.get_mut(*index));
+            for entry in entries {
+                if let EntryChange::Pending { why, .. } = &mut entry.change {
+                    *why = vec![reason.clone()];
+                }
+            }
+        }
+    }
+
     /// Whether applying would write to a registry, as far as is known now: a pending image counts.
     pub fn is_change(&self) -> bool {
         self.places.iter().any(PlacePlan::is_change)
@@ -216,7 +228,8 @@ fn plan_place(
 ) -> PlacePlan {
     let baseline = place.baseline(target);
     let declared = images::declared_entries(target, observed);
-    let entries = entries::compare(&declared, baseline.map(|published| &published.list), target.undeclared);
+    let published = baseline.map(|published| &published.list);
+    let entries = entries::compare(&declared, published, target.undeclared, &observed.known);
     problems.extend(undecided(target, place, &entries));
     let list_changes = list_changes(target, kind, baseline.map(|published| &published.list));
 

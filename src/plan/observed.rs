@@ -16,6 +16,8 @@ pub struct ObservedTarget {
     pub images: Vec<ObservedImage>,
     /// One for each declared repository, in declaration order.
     pub places: Vec<ObservedPlace>,
+    /// Images and attestations that were published from here before, as the lock has them.
+    pub known: BTreeSet<Digest>,
     /// What hangs on the images that are to be copied; nothing under `attestations = "drop"`.
     pub hanging: Hanging,
 }

@@ -27,7 +27,10 @@ pub enum TagAction {
         digest: Digest,
     },
     /// `+`: it does not exist yet.
-    Create,
+    Create {
+        /// The registry does not say so; `--first-publish` does.
+        unseen: bool,
+    },
     /// `~`: it serves another list.
     Replace {
         /// The digest served now.
@@ -60,7 +63,7 @@ pub enum TagAction {
 impl TagAction {
     /// Whether the tag is to be written.
     pub fn is_write(&self) -> bool {
-        matches!(self, Self::Create | Self::Replace { .. } | Self::ReplaceImage { .. })
+        matches!(self, Self::Create { .. } | Self::Replace { .. } | Self::ReplaceImage { .. })
     }
 
     /// The digest that the tag served when it was observed.
@@ -69,7 +72,7 @@ impl TagAction {
             Self::Unchanged { digest: from } | Self::Replace { from } | Self::ReplaceImage { from } => {
                 Some(from)
             }
-            Self::Create => None,
+            Self::Create { .. } => None,
             Self::Skipped { from, .. } | Self::Pending { from } | Self::Blocked { from } => from.as_ref(),
         }
     }
@@ -147,7 +150,7 @@ fn action(
         (None, _, from) => TagAction::Pending { from },
         (Some(_), ObservedTag::Image(_), Some(from)) => TagAction::ReplaceImage { from },
         (Some(_), _, Some(from)) => TagAction::Replace { from },
-        (Some(_), _, None) => TagAction::Create,
+        (Some(_), _, None) => TagAction::Create { unseen: matches!(observed, ObservedTag::Unreadable(_)) },
     })
 }
 

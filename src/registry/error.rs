@@ -24,6 +24,8 @@ struct Details {
     detail: Option<String>,
     /// In place of the kind's usual one.
     hint: Option<String>,
+    /// Whether the write was carried out is not known.
+    open: bool,
 }
 
 /// What kind of failure it is: what a caller may act on.
@@ -108,6 +110,7 @@ impl Task {
             credential: None,
             detail: Some(detail.into()),
             hint: None,
+            open: false,
         }))
     }
 
@@ -130,6 +133,7 @@ impl Task {
             credential: answer.credential.map(str::to_owned),
             detail: None,
             hint: None,
+            open: false,
         }))
     }
 }
@@ -337,6 +341,11 @@ impl RegistryError {
         Some(hint)
     }
 
+    /// Whether a write may have been carried out all the same: its answer was lost, and so was the look after it.
+    pub fn is_open(&self) -> bool {
+        self.0.open
+    }
+
     /// Whether the same request may succeed a moment later.
     pub(crate) fn is_temporary(&self) -> bool {
         matches!(
@@ -359,6 +368,11 @@ impl RegistryError {
             Kind::RateLimited { retry_after } | Kind::Unavailable { retry_after } => retry_after,
             _ => None,
         }
+    }
+
+    pub(crate) fn left_open(mut self, open: bool) -> Self {
+        self.0.open = open;
+        self
     }
 
     pub(crate) fn with_kind(mut self, kind: Kind) -> Self {

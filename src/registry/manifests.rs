@@ -1,6 +1,8 @@
 //! Manifests: HEAD, GET, PUT and DELETE (distribution-spec, "Pulling manifests", "Pushing Manifests", "Deleting
 //! Manifests").
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
@@ -179,7 +181,8 @@ impl Registry {
 
     /// Writes exactly `bytes` under `lookup`, a tag or their digest, and returns their digest.
     ///
-    /// A write whose answer was lost is looked up before it is sent again.
+    /// A write whose answer was lost is looked up before it is sent again. Where that fails, too, the error
+    /// [is open](RegistryError::is_open).
     ///
     /// # Errors
     ///
@@ -209,12 +212,15 @@ impl Registry {
         let body = Bytes::copy_from_slice(bytes);
         call.body = Some(body.clone());
         call.repeat = Repeat::WithoutEffect;
+        let open = AtomicBool::new(false);
         let put = || async {
             let reply = match host.call(&call).await {
                 Ok(reply) => reply,
                 // Perhaps it was carried out and only the answer is missing.
                 Err(lost) if lost.is_temporary() && !lost.is_without_effect() => {
-                    return match self.head_manifest(repository, lookup).await {
+                    let looked = self.head_manifest(repository, lookup).await;
+                    open.store(looked.is_err(), Ordering::Relaxed);
+                    return match looked {
                         Ok(Some(head)) if head.digest == digest => Ok(()),
                         _ => Err(lost),
                     };
@@ -227,15 +233,23 @@ impl Registry {
             // ECR and others leave the header out.
             match reply.header(DIGEST).map(str::parse::<Digest>) {
                 Some(Ok(stored)) if stored.algorithm() == digest.algorithm() && stored != digest => {
-                    let detail = format!("{digest} was sent, and the registry says it stored {stored}");
-                    Err(call.task.error(Kind::Corrupt, detail))
+                    // What it serves counts, not what it says of it.
+                    match self.head_manifest(repository, lookup).await? {
+                        Some(head) if head.digest == digest => Ok(()),
+                        _ => {
+                            let detail =
+                                format!("{digest} was sent, and the registry says it stored {stored}");
+                            Err(call.task.error(Kind::Corrupt, detail))
+                        }
+                    }
                 }
                 _ => Ok(()),
             }
         };
         // What could be repeated without a look was repeated below this.
         let may_repeat = |error: &RegistryError| error.is_temporary() && !error.is_without_effect();
-        self.retrying(may_repeat, put).await?;
+        let written = self.retrying(may_repeat, put).await;
+        written.map_err(|error| error.left_open(open.load(Ordering::Relaxed)))?;
         // The next run finds what this one wrote.
         self.keep(&digest, &body);
         self.keep_served(repository, lookup, &digest);

@@ -4,6 +4,7 @@ use std::io::SeekFrom;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -59,6 +60,9 @@ impl Source {
     }
 }
 
+/// Bytes in a second. Who sends less over a whole time of patience might as well be silent.
+const SLOWEST: f64 = 1024.0;
+
 /// A blob being read, taken up again where the connection broke.
 pub(crate) struct Download {
     registry: Registry,
@@ -71,6 +75,27 @@ pub(crate) struct Download {
     /// How often the connection broke since `offset` was at `failed_at`.
     failures: usize,
     failed_at: u64,
+    pace: Pace,
+}
+
+/// How fast bytes come, while somebody waits for them.
+#[derive(Default)]
+struct Pace {
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    /// Takes in some bytes. False when over the last time of patience hardly any came.
+    fn keeps_up(&mut self, waited: Duration, bytes: usize, patience: Duration) -> bool {
+        self.waited += waited;
+        self.bytes += bytes as u64;
+        if self.waited < patience {
+            return true;
+        }
+        let over = std::mem::take(self);
+        over.bytes as f64 >= over.waited.as_secs_f64() * SLOWEST
+    }
 }
 
 /// So many bytes more than at the last failure are progress, with which patience begins anew. It bounds how often a
@@ -99,6 +124,7 @@ impl Download {
             skip: 0,
             failures: 0,
             failed_at: offset,
+            pace: Pace::default(),
         }
     }
 
@@ -112,9 +138,16 @@ impl Download {
             }
             let host = self.registry.host(&self.call.task)?;
             let Some(response) = &mut self.response else { continue };
+            let asked = Instant::now();
             let chunk = host.wire.in_time(&self.call.task, response.chunk()).await;
             let chunk = chunk.and_then(|chunk| chunk.map_err(|e| self.call.task.broken(&Method::GET, &e)));
+            let patience = host.wire.setup.patience.silence;
             match chunk {
+                // What is sent on more slowly than it comes is not the sender's fault: only waiting for it counts.
+                Ok(Some(chunk)) if !self.pace.keeps_up(asked.elapsed(), chunk.len(), patience) => {
+                    let detail = format!("hardly anything came within {:.0} s", patience.as_secs_f32());
+                    self.pause(self.call.task.error(Kind::Timeout, detail)).await?;
+                }
                 Ok(Some(mut chunk)) => {
                     let over = usize::try_from(self.skip).unwrap_or(usize::MAX).min(chunk.len());
                     let _ = chunk.split_to(over);
@@ -138,6 +171,7 @@ impl Download {
     /// Waits before the blob is asked for again, or gives up.
     async fn pause(&mut self, error: RegistryError) -> Result<(), RegistryError> {
         self.response = None;
+        self.pace = Pace::default();
         let setup = self.registry.0.setup.clone();
         if self.offset >= self.failed_at + PROGRESS {
             self.failures = 0;

@@ -265,8 +265,8 @@ impl Host {
             permit: None,
             credential: grant.source.clone(),
         };
-        if !status.is_success() {
-            // The status is the news; an error's text that does not arrive is no reason to lose it.
+        if !status.is_success() || !call.reads() {
+            // The status is the news, of an error and of a write; a text that does not arrive is no reason to lose it.
             let body = self.wire.read(&call.task, &call.method, response, LONGEST_ERROR).await;
             reply.body = grant.hide(body.unwrap_or_default());
         } else if let Wanted::Body(limit) = call.answer {

@@ -39,10 +39,11 @@ fn entry_line(entry: &EntryPlan) -> Line {
             ('~', format!("{} → {}  ({})", of(from), of(entry), why.join("; ")))
         }
         EntryChange::Remove { entry } => ('-', format!("{}  (not declared)", of(entry))),
-        EntryChange::Pending { published: Some(entry) } => {
-            ('?', format!("{} → known after the build", of(entry)))
+        EntryChange::Pending { published, why } => {
+            let from = published.as_ref().map(|entry| format!("{} → ", of(entry))).unwrap_or_default();
+            let why = if why.is_empty() { String::new() } else { format!("  ({})", why.join("; ")) };
+            ('?', format!("{from}known after the build{why}"))
         }
-        EntryChange::Pending { published: None } => ('?', "known after the build".to_owned()),
         EntryChange::Undecided { entry } => {
             ('!', format!("{}  (not declared; `undeclared` decides)", of(entry)))
         }
@@ -55,7 +56,7 @@ fn tag_line(tag: &TagPlan, place: &PlacePlan) -> Line {
     let or_none = |digest: &Option<Digest>| digest.as_ref().map_or("none".to_owned(), Digest::short);
     let (sign, detail) = match &tag.action {
         TagAction::Unchanged { digest } => ('=', digest.short()),
-        TagAction::Create => ('+', format!("{to}  (new tag)")),
+        TagAction::Create { .. } => ('+', format!("{to}  (new tag)")),
         TagAction::Replace { from } => ('~', format!("{} → {to}", from.short())),
         TagAction::ReplaceImage { from } => ('~', format!("{} → {to}  (image → list)", from.short())),
         TagAction::Skipped { from, why } => ('=', format!("{}  (skipped: {why})", or_none(from))),
@@ -285,7 +286,7 @@ fn entry_json(plan: &EntryPlan) -> Value {
             EntryChange::Add { entry } => ("add", None, Some(entry), &[]),
             EntryChange::Replace { from, entry, why } => ("replace", Some(from), Some(entry), why),
             EntryChange::Remove { entry } => ("remove", Some(entry), None, &[]),
-            EntryChange::Pending { published } => ("pending", published.as_ref(), None, &[]),
+            EntryChange::Pending { published, why } => ("pending", published.as_ref(), None, why),
             EntryChange::Undecided { entry } => ("undecided", Some(entry), None, &[]),
         };
     json!({
@@ -300,7 +301,7 @@ fn entry_json(plan: &EntryPlan) -> Value {
 fn tag_json(tag: &TagPlan) -> Value {
     let (action, why) = match &tag.action {
         TagAction::Unchanged { .. } => ("unchanged", None),
-        TagAction::Create => ("create", None),
+        TagAction::Create { .. } => ("create", None),
         TagAction::Replace { .. } => ("replace", None),
         TagAction::ReplaceImage { .. } => ("replace", Some("it serves a plain image")),
         TagAction::Skipped { why, .. } => ("skipped", Some(why.as_str())),

@@ -4,6 +4,7 @@
 mod ci;
 mod example;
 mod host;
+mod transcript;
 
 use std::process::ExitCode;
 
@@ -13,6 +14,7 @@ fn main() -> ExitCode {
         Some("ci") => host::exit_code(ci::run()),
         Some("docs") => host::exit_code(docs()),
         Some("example") => host::exit_code(example::run()),
+        Some("transcript") => host::exit_code(transcript::run()),
         _ => manifests::cli::main(),
     }
 }

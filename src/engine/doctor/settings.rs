@@ -139,7 +139,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::config::{Attestations, Build, Format, Image, Target, Undeclared};
+    use crate::config::{Attestations, BinaryCheck, Build, Format, Image, Target, Undeclared};
     use crate::error::render;
     use crate::reference::Repository;
 
@@ -218,6 +218,7 @@ mod tests {
                 attestations: Attestations::Keep,
                 format: Format::Auto,
                 annotations: BTreeMap::new(),
+                binary_check: BinaryCheck::Error,
                 version: None,
             }],
             registries: registries

@@ -95,7 +95,8 @@ impl Archive {
         Ok((&self.file).take(length))
     }
 
-    fn place(&self, name: &str) -> Option<(u64, u64)> {
+    /// Where an entry's bytes are: position and length.
+    pub(super) fn place(&self, name: &str) -> Option<(u64, u64)> {
         let mut name = normal(Path::new(name));
         // A link to a link to itself would have no end.
         for _ in 0..=self.links.len() {

@@ -16,21 +16,21 @@ const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Saved {
-    config: String,
+pub(super) struct Saved {
+    pub(super) config: String,
     #[serde(default)]
-    layers: Option<Vec<String>>,
+    pub(super) layers: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
-struct Config {
-    rootfs: RootFs,
+pub(super) struct Config {
+    pub(super) rootfs: RootFs,
 }
 
 #[derive(Deserialize)]
-struct RootFs {
+pub(super) struct RootFs {
     #[serde(default)]
-    diff_ids: Option<Vec<Digest>>,
+    pub(super) diff_ids: Option<Vec<Digest>>,
 }
 
 pub(super) fn read(archive: &mut Archive, folder: &Path) -> Result<Exported> {

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use duct::cmd;
 
-use crate::{example, host};
+use crate::{example, host, transcript};
 
 /// Prepares the machine, then checks and tests this repository.
 ///
@@ -42,6 +42,7 @@ pub(crate) fn run() -> Result<()> {
     // The package is built from its own files alone.
     step("package", || cargo(&["package", "--package", "manifests", "--allow-dirty"]))?;
     step("example", example::check)?;
+    step("transcript", transcript::check)?;
     step("documentation tests", || cargo(&["test", "--workspace", "--doc"]))?;
     // Last and without a line of ours behind it: the output ends with the test runner's own summary.
     announce(&format!("tests, {:.1} s after the start", started.elapsed().as_secs_f64()));

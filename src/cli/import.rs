@@ -1,0 +1,136 @@
+//! `import`: what a registry serves already, or another tool's file describes, is declared.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use serde_json::json;
+
+use super::context::Context;
+use crate::config::Declaration;
+use crate::declared_file::DeclarationFile;
+use crate::edit::list::target_of;
+use crate::edit::{Change, NewTarget, free_name};
+use crate::error::{Exit, Failure};
+use crate::import::{self, Imported};
+use crate::lock;
+use crate::observe;
+use crate::plan::Options;
+use crate::publish::{From, prepare};
+use crate::reference::Reference;
+use crate::registry::Registry;
+
+#[derive(Debug, Args)]
+pub(super) struct Import {
+    /// A published list, e.g. docker.io/acme/app:1; or the file of a manifest-tool spec or of GoReleaser.
+    #[arg(value_name = "REF|FILE")]
+    source: String,
+}
+
+pub(super) async fn run(context: &Context, arguments: &Import) -> Result<Exit> {
+    let file = DeclarationFile::find(context.global.config.as_deref())?;
+    let declaration = file.read()?;
+    let registry = context.registry(Some(&declaration))?;
+    let from_file = file_of(&arguments.source);
+    let imported = match &from_file {
+        Some(path) => read(path)?,
+        None => look_up(&registry, &declaration, &arguments.source).await?,
+    };
+
+    let mut declared = Vec::new();
+    for target in &imported.targets {
+        let name = declare(&file, target)?;
+        let platforms: Vec<String> =
+            target.platforms.iter().map(|platform| platform.platform.to_string()).collect();
+        declared.push((name, platforms));
+    }
+    for note in &imported.notes {
+        context.progress.warn(note);
+    }
+    if from_file.is_none() {
+        let names: Vec<&String> = declared.iter().map(|(name, _)| name).collect();
+        would_change(context, &registry, &file.read()?, &names).await?;
+    }
+
+    let path = file.shown().display().to_string();
+    let lines = || {
+        declared
+            .iter()
+            .map(|(name, platforms)| format!("{path}: target {name} for {}\n", platforms.join(", ")))
+    };
+    context.print(
+        |_| lines().collect(),
+        || {
+            let targets: Vec<_> = declared
+                .iter()
+                .map(|(name, platforms)| json!({ "target": name, "platforms": platforms }))
+                .collect();
+            json!({ "version": 1, "file": path, "targets": targets, "notes": imported.notes })
+        },
+    )?;
+    Ok(Exit::Done)
+}
+
+/// The file that is meant, if it is one: it is there, or is called as YAML is.
+fn file_of(source: &str) -> Option<PathBuf> {
+    let path = Path::new(source);
+    let yaml = path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml");
+    (yaml || path.is_file()).then(|| path.to_owned())
+}
+
+fn read(path: &Path) -> Result<Imported> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("could not read {}", path.display()))?;
+    let imported = import::file(&text);
+    Ok(imported.map_err(|why| Failure::new(format!("could not import {}: {why}", path.display())))?)
+}
+
+async fn look_up(registry: &Registry, declaration: &Declaration, source: &str) -> Result<Imported> {
+    let reference: Reference = source.parse().map_err(|error| {
+        Failure::new("could not import").exit(Exit::Usage).because(anyhow::Error::new(error))
+    })?;
+    if let Some(target) = target_of(declaration, &reference) {
+        return Err(
+            Failure::new(format!("{reference} is declared already, by target {}", target.name)).into()
+        );
+    }
+    let inspected = observe::inspect(registry, &reference, false).await?.ok_or_else(|| {
+        Failure::new(format!("{reference} is not in the registry"))
+            .hint(format!("`tags {}` shows what is", reference.repository))
+    })?;
+    let imported = import::published(&inspected);
+    Ok(imported.map_err(|why| {
+        Failure::new(format!("could not import: {why}")).hint("`manifest create` declares a list of images")
+    })?)
+}
+
+/// Adds the target under a name that is free, and gives the name.
+fn declare(file: &DeclarationFile, target: &NewTarget) -> Result<String> {
+    let mut name = String::new();
+    file.change(|_, text| {
+        let tag = target.tags.first().map_or("", String::as_str).replace(['{', '}'], "");
+        name = free_name(text, &[&target.name, &format!("{}-{tag}", target.name)])?;
+        Ok(vec![Change::AddTarget(NewTarget { name: name.clone(), ..target.clone() })])
+    })?;
+    Ok(name)
+}
+
+/// Says what reconciling would change of what is published; there should be nothing.
+async fn would_change(
+    context: &Context,
+    registry: &Registry,
+    declaration: &Declaration,
+    names: &[&String],
+) -> Result<()> {
+    let mut only = declaration.clone();
+    only.targets.retain(|target| names.contains(&&target.name));
+    let lock = lock::read(&declaration.root.join(lock::FILE_NAME))?;
+    for planned in prepare(registry, &only, From::Registry, &lock, Options::default()).await? {
+        for problem in &planned.plan.problems {
+            context.progress.warn(&format!("`reconcile` would refuse: {}", problem.message));
+        }
+        if planned.plan.problems.is_empty() && planned.plan.is_change() {
+            context.progress.warn("`reconcile` would change the list; `plan` shows what");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! The lock at the end of a run: what was confirmed goes in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Result;
+
+use crate::apply::Event;
+use crate::config::Declaration;
+use crate::freshness::Place;
+use crate::lock::{self, Lock, Origin, Written};
+use crate::publish::Planned;
+
+/// What becomes of the lock.
+pub(super) struct Keeper<'a> {
+    pub(super) file: &'a Path,
+    pub(super) lock: &'a Lock,
+    pub(super) declaration: &'a Declaration,
+    /// Whether the run is about all targets: then others are declared no more.
+    pub(super) all: bool,
+}
+
+/// The targets that registries have confirmed, as they are told of.
+#[derive(Default)]
+pub(super) struct Confirmed(Mutex<BTreeSet<String>>);
+
+impl Confirmed {
+    /// Takes in what happened.
+    pub(super) fn hear(&self, event: &Event) {
+        if let Event::Confirmed(target) = event {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(target.clone());
+        }
+    }
+
+    fn has(&self, target: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(target)
+    }
+}
+
+impl Keeper<'_> {
+    fn next(&self, planned: &[Planned<'_>], origins: &BTreeMap<Place, Origin>) -> Lock {
+        let mut lock = self.lock.clone();
+        let declared = |name: &String| self.declaration.targets.iter().any(|target| target.name == *name);
+        lock.targets.retain(|name, _| !self.all || declared(name));
+        for planned in planned {
+            let name = &planned.target.name;
+            let of_target = origins.iter().filter(|((target, _), _)| target == name);
+            let of_target = of_target.map(|((_, index), origin)| (*index, origin.clone())).collect();
+            lock.published(planned.target, &planned.plan, &of_target, self.declaration.revision.as_deref());
+        }
+        lock
+    }
+
+    /// Why a release would not leave everything as it is.
+    pub(super) fn differs(&self, planned: &[Planned<'_>]) -> Option<String> {
+        if let Some(planned) = planned.iter().find(|planned| planned.to_build().next().is_some()) {
+            return Some(format!("{} has images that are not fresh", planned.target.name));
+        }
+        if let Some(planned) = planned.iter().find(|planned| planned.plan.is_change()) {
+            return Some(format!("the list of {} would change", planned.target.name));
+        }
+        let next = self.next(planned, &BTreeMap::new());
+        (next != *self.lock).then(|| format!("{} would change", shown(self.file)))
+    }
+
+    /// Takes in the targets that were confirmed.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock::write`].
+    pub(super) fn write(
+        &self,
+        settled: &[Planned<'_>],
+        confirmed: &Confirmed,
+        origins: &BTreeMap<Place, Origin>,
+    ) -> Result<Written> {
+        let settled: Vec<Planned<'_>> =
+            settled.iter().filter(|planned| confirmed.has(&planned.target.name)).cloned().collect();
+        if settled.is_empty() {
+            return Ok(Written::Unchanged);
+        }
+        lock::write(self.file, &self.next(&settled, origins))
+    }
+}
+
+/// `path` as seen from the current folder, if it is below it.
+pub(super) fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).display().to_string()
+}

@@ -1,0 +1,80 @@
+//! `manifest push`: reconciles the one target that publishes a list.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use super::args::Push;
+use crate::apply::Applied;
+use crate::cli::args::Targets;
+use crate::cli::context::Context;
+use crate::cli::keeper::{Confirmed, Keeper};
+use crate::config::Strictness;
+use crate::declared_file::DeclarationFile;
+use crate::edit::list;
+use crate::error::Exit;
+use crate::lock;
+use crate::plan::{EntryChange, Options, TargetPlan};
+use crate::publish::{From, announce, apply_all, prepare, stop_on_problems};
+use crate::registry::Access;
+use crate::report;
+
+pub(super) async fn run(context: &Context, arguments: &Push) -> Result<Exit> {
+    let list = &arguments.list;
+    let file = DeclarationFile::find(context.global.config.as_deref())?;
+    let declared = file.read()?;
+    let target = list::target_of(&declared, list).ok_or_else(|| list::no_such_list(&declared, list))?;
+    let target = Targets { targets: vec![target.name.clone()] };
+    let declaration = context.declaration(&target, Strictness::Release)?;
+    let registry = context.registry(Some(&declaration))?;
+    announce(&registry, &declaration, Access::Push)?;
+
+    let lock_file = declaration.root.join(lock::FILE_NAME);
+    let lock = lock::read(&lock_file)?;
+    let planned = prepare(&registry, &declaration, From::Registry, &lock, Options::default()).await?;
+    stop_on_problems(&planned)?;
+    let plans: Vec<TargetPlan> = planned.iter().map(|planned| planned.plan.clone()).collect();
+    let confirmed = Confirmed::default();
+    let applied = apply_all(&registry, &plans, &|event| {
+        confirmed.hear(&event);
+        context.keep_event(event);
+    })
+    .await?;
+    let keeper = Keeper { file: &lock_file, lock: &lock, declaration: &declaration, all: false };
+    keeper.write(&planned, &confirmed, &BTreeMap::new())?;
+
+    context.print(|_| lines(&plans, &applied), || report::summary::json(&applied))?;
+    if arguments.purge {
+        file.change(|declaration, _| Ok(vec![list::remove(declaration, list)?]))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// A line for each image that came into a repository, then the list's digest.
+fn lines(plans: &[TargetPlan], applied: &[Applied]) -> String {
+    let mut out = String::new();
+    let mut digests = Vec::new();
+    for (plan, applied) in plans.iter().zip(applied) {
+        for (plan, place) in plan.places.iter().zip(&applied.places) {
+            let images = plan.entries.iter().filter_map(|entry| match &entry.change {
+                EntryChange::Keep { entry }
+                | EntryChange::Add { entry }
+                | EntryChange::Replace { entry, .. } => Some(&entry.digest),
+                EntryChange::Remove { .. } | EntryChange::Pending { .. } | EntryChange::Undecided { .. } => {
+                    None
+                }
+            });
+            for digest in images.filter(|digest| place.copied.contains(digest)) {
+                out.push_str(&format!(
+                    "Pushed ref {} with digest: {digest}\n",
+                    place.repository.digest(digest)
+                ));
+            }
+            if !digests.contains(&&place.digest) {
+                digests.push(&place.digest);
+            }
+        }
+    }
+    out.extend(digests.iter().map(|digest| format!("{digest}\n")));
+    out
+}

@@ -1,0 +1,36 @@
+//! `promote`: what is locked goes to another registry, or a tag to what another one serves. Nothing is built.
+
+use anyhow::Result;
+
+use super::args::Promote;
+use super::context::Context;
+use super::verify::limited;
+use crate::config::Strictness;
+use crate::error::{Exit, Failure};
+use crate::lock;
+use crate::promote::{moved_tag, to_registry};
+use crate::publish::apply_all;
+use crate::report;
+
+pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<Exit> {
+    let declaration = context.declaration(&arguments.targets, Strictness::Check)?;
+    let _turn = context.take_turn(&declaration.root).await?;
+    let path = declaration.root.join(lock::FILE_NAME);
+    let lock = limited(lock::read(&path)?, &declaration, &arguments.targets.targets);
+    if lock.targets.is_empty() {
+        return Err(Failure::new(format!("{} has nothing to promote", path.display()))
+            .hint("`release` writes it")
+            .exit(Exit::Usage)
+            .into());
+    }
+    let registry = context.registry(Some(&declaration))?;
+    let plans = match (&arguments.to, &arguments.from, &arguments.tag) {
+        (Some(host), _, _) => to_registry(&registry, &lock, host).await?,
+        (None, Some(from), Some(tag)) => moved_tag(&registry, &lock, from, tag).await?,
+        _ => Vec::new(),
+    };
+    context.progress.line(report::plan::text(&plans, context.progress.style()).trim_end());
+    let applied = apply_all(&registry, &plans, &|event| context.on_event(event)).await?;
+    context.print(|style| report::summary::text(&applied, style), || report::summary::json(&applied))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,197 @@
+//! Variables in the words of a Dockerfile (BuildKit, `frontend/dockerfile/shell`).
+
+/// What is known of a variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Variable {
+    /// Its value.
+    Set(String),
+    /// Nothing sets it.
+    Unset,
+    /// A base image, or the machine that builds, may set it.
+    Unknown,
+}
+
+/// The name of a variable whose value cannot be told, or the form that is not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unknown(pub(super) String);
+
+/// `word` with variables filled in, and without quotes and escapes.
+pub(super) fn expand(
+    word: &str,
+    escape: char,
+    variable: &dyn Fn(&str) -> Variable,
+) -> Result<String, Unknown> {
+    let mut reader = Reader { rest: word, escape, variable };
+    reader.text(None)
+}
+
+struct Reader<'a> {
+    rest: &'a str,
+    escape: char,
+    variable: &'a dyn Fn(&str) -> Variable,
+}
+
+impl Reader<'_> {
+    /// Up to `end`, which is taken too, or to the end of the word.
+    fn text(&mut self, end: Option<char>) -> Result<String, Unknown> {
+        let mut text = String::new();
+        while let Some(c) = self.next() {
+            match c {
+                c if Some(c) == end => return Ok(text),
+                '\'' => {
+                    while let Some(c) = self.next().filter(|c| *c != '\'') {
+                        text.push(c);
+                    }
+                }
+                '"' => text.push_str(&self.double_quoted()?),
+                '$' => text.push_str(&self.variable()?),
+                c if c == self.escape => text.extend(self.next()),
+                c => text.push(c),
+            }
+        }
+        Ok(text)
+    }
+
+    fn double_quoted(&mut self) -> Result<String, Unknown> {
+        let mut text = String::new();
+        while let Some(c) = self.next() {
+            match c {
+                '"' => break,
+                '$' => text.push_str(&self.variable()?),
+                c if c == self.escape => match self.next() {
+                    Some(next) if next == '"' || next == '$' || next == self.escape => text.push(next),
+                    Some(next) => text.extend([c, next]),
+                    None => text.push(c),
+                },
+                c => text.push(c),
+            }
+        }
+        Ok(text)
+    }
+
+    /// After a `$`.
+    fn variable(&mut self) -> Result<String, Unknown> {
+        if !self.rest.starts_with('{') {
+            let name = self.name();
+            return match name.as_str() {
+                "" if self.rest.starts_with(['@', '*', '#', '?', '-', '$', '!']) => Err(self.form(&name)),
+                "" => Ok("$".to_owned()),
+                _ => self.value(&name).map(Option::unwrap_or_default),
+            };
+        }
+        self.next();
+        let name = self.name();
+        let colon = self.rest.starts_with(':');
+        if colon {
+            self.next();
+        }
+        let operator = self.next();
+        if name.is_empty() {
+            return Err(self.form(&name));
+        }
+        let value = |reader: &Self| {
+            let value = reader.value(&name)?;
+            Ok(value.filter(|value| !(colon && value.is_empty())))
+        };
+        match operator {
+            Some('}') if !colon => Ok(value(self)?.unwrap_or_default()),
+            // What is not taken may hold what is not known.
+            Some('-') => match value(self)? {
+                Some(value) => self.skip_word().map(|()| value),
+                None => self.text(Some('}')),
+            },
+            Some('+') => match value(self)? {
+                Some(_) => self.text(Some('}')),
+                None => self.skip_word().map(|()| String::new()),
+            },
+            Some('?') => match value(self)? {
+                Some(value) => self.skip_word().map(|()| value),
+                None => Err(Unknown(name)),
+            },
+            _ => Err(self.form(&name)),
+        }
+    }
+
+    fn skip_word(&mut self) -> Result<(), Unknown> {
+        let known = |_: &str| Variable::Unset;
+        let mut skipping = Reader { rest: self.rest, escape: self.escape, variable: &known };
+        skipping.text(Some('}'))?;
+        self.rest = &self.rest[self.rest.len() - skipping.rest.len()..];
+        Ok(())
+    }
+
+    fn value(&self, name: &str) -> Result<Option<String>, Unknown> {
+        match (self.variable)(name) {
+            Variable::Set(value) => Ok(Some(value)),
+            Variable::Unset => Ok(None),
+            Variable::Unknown => Err(Unknown(name.to_owned())),
+        }
+    }
+
+    /// A positional parameter has one digit.
+    fn name(&mut self) -> String {
+        let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let length = match self.rest.starts_with(|c: char| c.is_ascii_digit()) {
+            true => 1,
+            false => self.rest.find(|c| !part(c)).unwrap_or(self.rest.len()),
+        };
+        let (name, rest) = self.rest.split_at(length);
+        self.rest = rest;
+        name.to_owned()
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let c = self.rest.chars().next()?;
+        self.rest = &self.rest[c.len_utf8()..];
+        Some(c)
+    }
+
+    fn form(&self, name: &str) -> Unknown {
+        Unknown(format!("${{{name}…}}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(word: &str) -> Result<String, Unknown> {
+        expand(word, '\\', &|name| match name {
+            "A" => Variable::Set("1".to_owned()),
+            "E" => Variable::Set(String::new()),
+            "B" => Variable::Unknown,
+            _ => Variable::Unset,
+        })
+    }
+
+    #[test]
+    fn words_are_expanded_as_a_shell_does() {
+        for (word, expected) in [
+            ("plain", "plain"),
+            ("$A/${A}b", "1/1b"),
+            ("a$", "a$"),
+            ("\\$A", "$A"),
+            ("'$A'\"$A\"", "$A1"),
+            ("\"\\a\\$A\"", "\\a$A"),
+            ("$U-${U}", "-"),
+            ("${A:-x}${E:-x}${U:-x}", "1xx"),
+            ("${A-x}${E-x}${U-x}", "1x"),
+            ("${A:+x}${E:+x}${U:+x}", "x"),
+            ("${A+x}${E+x}${U+x}", "xx"),
+            ("${U:-$A}/${A:-$B}", "1/1"),
+            ("${U:-${E:-z}}", "z"),
+            ("${A?no}", "1"),
+        ] {
+            assert_eq!(expanded(word), Ok(expected.to_owned()), "{word}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_named() {
+        for (word, unknown) in
+            [("$B", "B"), ("${B:-x}", "B"), ("${U:?x}", "U"), ("${A#x}", "${A…}"), ("$@", "${…}")]
+        {
+            assert_eq!(expanded(word), Err(Unknown(unknown.to_owned())), "{word}");
+        }
+    }
+}

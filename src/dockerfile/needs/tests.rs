@@ -1,0 +1,147 @@
+use super::*;
+
+fn needs_of(text: &str, stage: Option<&str>, args: &[(&str, &str)], contexts: &[(&str, &str)]) -> Needs {
+    let map = |pairs: &[(&str, &str)]| {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect::<BTreeMap<_, _>>()
+    };
+    let platform = "linux/arm/v7".parse().unwrap();
+    let (args, contexts) = (map(args), map(contexts));
+    let asked = Asked { args: &args, stage, platform: &platform, contexts: &contexts };
+    Dockerfile::parse(text).unwrap().needs(asked)
+}
+
+fn needs(text: &str) -> Needs {
+    needs_of(text, None, &[], &[])
+}
+
+fn sources(text: &str) -> Vec<String> {
+    needs(text).sources.into_iter().collect()
+}
+
+fn images(needs: &Needs) -> Vec<String> {
+    needs.images.iter().map(Reference::familiar).collect()
+}
+
+#[test]
+fn what_is_copied_counts_after_expansion() {
+    for (text, expected) in [
+        ("FROM scratch\nCMD x", &[][..]),
+        ("FROM scratch\nCOPY a /b/./c/ ../d e/*.txt /", &["a", "b/c", "d", "e/*.txt"]),
+        ("FROM scratch\nCOPY [\"a b\", \"/\"]", &["a b"]),
+        ("FROM scratch\nADD a.tar /", &["a.tar"]),
+        ("FROM scratch\nCOPY . /", &[""]),
+        ("FROM scratch\nCOPY <<E a /\nx\nE", &["a"]),
+        (
+            "FROM x\nARG TARGETOS TARGETARCH\nARG TARGETVARIANT\nCOPY $TARGETOS-${TARGETARCH}$TARGETVARIANT /",
+            &["linux-armv7"],
+        ),
+        ("ARG A=1\nFROM x\nARG A\nARG B=2$A\nENV C=3${B} D=\"4 5\"\nCOPY $A $B $C /", &["1", "21", "321"]),
+        ("FROM x\nARG A=1\nENV A=2\nCOPY $A /", &["2"]),
+        ("FROM scratch\nENV A b c\nCOPY d$A /", &["db c"]),
+        // Nothing else may set them.
+        ("FROM scratch\nCOPY a$A /", &["a"]),
+        ("ARG A=1\nFROM scratch\nCOPY a$A /", &["a"]),
+        // The base may, or the builder.
+        ("FROM x\nCOPY a$A /", &[""]),
+        ("FROM scratch\nARG BUILDARCH\nCOPY $BUILDARCH /", &[""]),
+        ("FROM scratch\nENV A=${B/x/y}\nCOPY $A /", &[""]),
+        ("FROM scratch\nCOPY --parents **/a /", &[""]),
+        ("FROM x\nRUN --mount=target=/src make", &[""]),
+        ("FROM x\nRUN --mount=type=bind,source=a,target=/b --mount=type=cache,target=/c make", &["a"]),
+        ("FROM x\nRUN --mount=type=secret,id=a make", &[]),
+    ] {
+        assert_eq!(sources(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn only_stages_that_the_wanted_one_needs_count() {
+    let text = "ARG V=1\nFROM base:$V AS One\nCOPY one /\nFROM other AS two\nCOPY two /\nFROM scratch AS three\n\
+                COPY three /\nCOPY --from=one /x /\nFROM three AS four\nCOPY --from=1 /y /";
+    let of = |stage: Option<&str>| {
+        let needs = needs_of(text, stage, &[], &[]);
+        (needs.sources.iter().cloned().collect::<Vec<_>>().join(" "), images(&needs).join(" "))
+    };
+    let pair = |sources: &str, images: &str| (sources.to_owned(), images.to_owned());
+    assert_eq!(of(Some("one")), pair("one", "base:1"));
+    assert_eq!(of(Some("1")), pair("two", "other:latest"));
+    assert_eq!(of(Some("THREE")), pair("one three", "base:1"));
+    assert_eq!(of(None), pair("one three two", "base:1 other:latest"));
+    let three = needs_of(text, Some("three"), &[], &[]).instructions;
+    assert_eq!(
+        three,
+        [
+            "ARG V=1",
+            "FROM base:$V AS One",
+            "COPY one /",
+            "FROM scratch AS three",
+            "COPY three /",
+            "COPY --from=one /x /"
+        ]
+    );
+    let none = needs_of(text, Some("five"), &[], &[]).undecided;
+    assert_eq!(none, BTreeSet::from([Undecided::Stage("five".to_owned())]));
+}
+
+#[test]
+fn every_image_that_is_used_is_named() {
+    for (text, expected) in [
+        ("FROM scratch", ""),
+        (
+            "FROM --platform=$BUILDPLATFORM golang:1 AS a\nFROM alpine\nCOPY --from=a x /",
+            "alpine:latest golang:1",
+        ),
+        ("FROM scratch\nCOPY --from=busybox:1 /bin /", "busybox:1"),
+        ("FROM scratch\nRUN --mount=type=bind,from=tools:2,target=/t x", "tools:2"),
+        ("FROM scratch\nRUN --mount=type=cache,from=cache:2,target=/t x", "cache:2"),
+        ("# syntax=docker/dockerfile:1.7\nFROM scratch", "docker/dockerfile:1.7"),
+        ("FROM img-$TARGETARCH", "img-arm:latest"),
+        ("ARG B=a:1\nFROM ${B}", "a:1"),
+        ("FROM x AS a\nONBUILD COPY --from=late:1 y /\nFROM a", "late:1 x:latest"),
+    ] {
+        let needs = needs(text);
+        assert_eq!(images(&needs).join(" "), expected, "{text}");
+        assert!(needs.undecided.is_empty(), "{text}");
+    }
+    assert_eq!(images(&needs_of("ARG B=a:1\nFROM ${B}", None, &[("B", "b:2")], &[])), ["b:2"]);
+}
+
+#[test]
+fn named_contexts_take_the_place_of_stages_and_images() {
+    let text = "FROM alpine AS base\nFROM base\nCOPY --from=files a /";
+    let with = |contexts: &[(&str, &str)]| needs_of(text, None, &[], contexts);
+    let needs = with(&[("alpine", "docker-image://debian:12"), ("files", "../files")]);
+    assert_eq!(images(&needs), ["debian:12"]);
+    assert_eq!(needs.contexts, BTreeSet::from(["files".to_owned()]));
+    let needs = with(&[("base", "docker-image://debian:12"), ("files", "https://x/y.git")]);
+    assert_eq!(images(&needs), ["debian:12"]);
+    assert_eq!(needs.undecided, BTreeSet::from([Undecided::Remote("https://x/y.git".to_owned())]));
+}
+
+#[test]
+fn what_nobody_can_know_is_said() {
+    for (text, expected) in [
+        ("FROM x\nADD https://h/a.tgz /", "https://h/a.tgz is added without a checksum"),
+        ("FROM x\nADD git@h:a.git /", "git@h:a.git is added without a checksum"),
+        ("ARG BUILDARCH\nFROM x-$BUILDARCH", "`x-$BUILDARCH` names no image that is known before the build"),
+        ("ARG B\nFROM $B", "`` names no image that is known before the build"),
+        ("# syntax=me/mine\nFROM x", "the syntax docker.io/me/mine is not Docker's own"),
+        ("RUN x", "the Dockerfile has no stage ``"),
+    ] {
+        let undecided: Vec<String> = needs(text).undecided.iter().map(Undecided::to_string).collect();
+        assert_eq!(undecided, [expected.replace("docker.io/me", "me")], "{text}");
+    }
+    assert!(needs("FROM x\nADD --checksum=sha256:0 https://h/a.tgz /").undecided.is_empty());
+    // Of a stage that is not needed nothing counts.
+    assert!(needs("FROM x\nADD https://h/a.tgz /\nFROM y").undecided.is_empty());
+}
+
+#[test]
+fn triggers_act_where_the_stage_is_begun_with() {
+    let text = "FROM scratch AS a\nENV D=x\nONBUILD COPY $D /\nFROM a AS b\nFROM b";
+    assert_eq!(sources(text), ["x"]);
+    assert_eq!(needs_of(text, Some("a"), &[], &[]).sources.len(), 0);
+}

@@ -1,0 +1,38 @@
+//! Go's templates, as GoReleaser fills them in, as templates of ours.
+
+/// `text` as a template of ours; in words, what of it has none.
+pub(super) fn convert(text: &str, project: Option<&str>) -> Result<String, String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((literal, action)) = rest.split_once("{{") {
+        out.push_str(&literal_text(literal));
+        let (action, behind) =
+            action.split_once("}}").ok_or_else(|| format!("`{text}` has a `{{{{` that is never closed"))?;
+        let name = action.trim_matches(|c: char| c.is_whitespace() || c == '-');
+        match (name, name.strip_prefix(".Env.")) {
+            (".Version", _) => out.push_str("{version}"),
+            (".Tag", _) => out.push_str("{git.tag}"),
+            (".Major", _) => out.push_str("{major}"),
+            (".Minor", _) => out.push_str("{minor}"),
+            (".FullCommit" | ".Commit", _) => out.push_str("{git.sha}"),
+            (".ProjectName", _) => match project {
+                Some(project) => out.push_str(&literal_text(project)),
+                None => {
+                    return Err(format!("`{text}` takes the project's name, which the file does not say"));
+                }
+            },
+            (_, Some(variable)) if variable.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => {
+                out.push_str(&format!("{{env.{variable}}}"));
+            }
+            _ => return Err(format!("`{{{{ {name} }}}}` in `{text}` has no equivalent here")),
+        }
+        rest = behind;
+    }
+    out.push_str(&literal_text(rest));
+    Ok(out)
+}
+
+/// Text that stands for itself in a template.
+pub(super) fn literal_text(text: &str) -> String {
+    text.replace('{', "{{").replace('}', "}}")
+}

@@ -1,0 +1,119 @@
+//! The lock on disk. I/O.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use super::model::Lock;
+use super::text::LockError;
+use crate::error::{Exit, Failure};
+
+/// What became of a lock that was to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It says the same already.
+    Unchanged,
+    /// It is another now.
+    Changed,
+}
+
+/// The lock at `path`; a missing one is empty.
+///
+/// # Errors
+///
+/// It cannot be read, does not parse, or is of another version.
+pub fn read(path: &Path) -> Result<Lock> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Lock::default()),
+        Err(error) => return Err(error).with_context(|| format!("could not read {}", path.display())),
+    };
+    Lock::parse(&text).map_err(|error| {
+        let hint = match error {
+            LockError::Version(_) => "use the version of this program that wrote it, or a newer one",
+            LockError::Malformed(_) => {
+                "take it from version control again (after a merge, from either side), or remove it: then nothing is \
+                 taken for fresh"
+            }
+        };
+        Failure::new(format!("could not read {}", path.display()))
+            .because(error)
+            .hint(hint)
+            .exit(Exit::Usage)
+            .into()
+    })
+}
+
+/// Brings the file at `path` to what `lock` says, by rename: nobody reads half of it, and what says the same already is
+/// not touched.
+///
+/// # Errors
+///
+/// The file cannot be written, or what is there is not this program's to replace, as for [`read`].
+pub fn write(path: &Path, lock: &Lock) -> Result<Written> {
+    let what = || format!("could not write {}", path.display());
+    let before = read(path).with_context(what)?;
+    if before == *lock && path.exists() {
+        return Ok(Written::Unchanged);
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).with_context(what)?;
+    let mut file = tempfile::Builder::new();
+    let mut file = permissions(&mut file).tempfile_in(folder).with_context(what)?;
+    file.write_all(lock.to_text().as_bytes()).with_context(what)?;
+    file.as_file().sync_all().with_context(what)?;
+    file.persist(path).with_context(what)?;
+    Ok(Written::Changed)
+}
+
+/// A temporary file is private; the lock is as any file that one writes.
+#[cfg(unix)]
+fn permissions<'a, 'b>(builder: &'a mut tempfile::Builder<'b, 'b>) -> &'a mut tempfile::Builder<'b, 'b> {
+    use std::os::unix::fs::PermissionsExt as _;
+    builder.permissions(std::fs::Permissions::from_mode(0o666))
+}
+
+#[cfg(not(unix))]
+fn permissions<'a, 'b>(builder: &'a mut tempfile::Builder<'b, 'b>) -> &'a mut tempfile::Builder<'b, 'b> {
+    builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{exit_of, render};
+    use crate::lock::LockedTarget;
+
+    #[test]
+    fn a_lock_is_written_only_when_it_says_something_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("below/manifests.lock");
+        assert_eq!(read(&path).unwrap(), Lock::default());
+        let mut lock = Lock::default();
+        assert_eq!(write(&path, &lock).unwrap(), Written::Changed);
+        assert_eq!(write(&path, &lock).unwrap(), Written::Unchanged);
+        // Who formats it otherwise keeps that.
+        std::fs::write(&path, "version=1").unwrap();
+        assert_eq!(write(&path, &lock).unwrap(), Written::Unchanged);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "version=1");
+        lock.targets.insert("app".to_owned(), LockedTarget::default());
+        assert_eq!(write(&path, &lock).unwrap(), Written::Changed);
+        assert_eq!(read(&path).unwrap(), lock);
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing else is left");
+    }
+
+    #[test]
+    fn what_is_not_understood_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("manifests.lock");
+        for (text, hint) in [("version = 2\n", "a newer one"), ("<<<<<<<\n", "after a merge")] {
+            std::fs::write(&path, text).unwrap();
+            for error in [read(&path).unwrap_err(), write(&path, &Lock::default()).unwrap_err()] {
+                assert_eq!(exit_of(&error), Exit::Usage);
+                assert!(render(&error).contains(hint), "{}", render(&error));
+            }
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What a release makes of the lock. Pure.
+
+use std::collections::BTreeMap;
+
+use super::model::{Lock, LockedImage, LockedList, LockedTarget};
+use crate::config::Target;
+use crate::digest::Digest;
+use crate::manifest::{self, List, Manifest};
+use crate::plan::{PlacePlan, TagAction, TargetPlan};
+
+/// What an image was built from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Its fingerprint.
+    pub fingerprint: Digest,
+    /// The images that it was built from, by reference.
+    pub bases: BTreeMap<String, Digest>,
+}
+
+impl Lock {
+    /// Takes in that `plan` was carried out for `target`. `origins` are those of the images built in this run, by their
+    /// position; an image that is the same as before keeps what is locked of it.
+    pub fn published(
+        &mut self,
+        target: &Target,
+        plan: &TargetPlan,
+        origins: &BTreeMap<usize, Origin>,
+        revision: Option<&str>,
+    ) {
+        let before = self.targets.get(&target.name);
+        let Some(mut locked) = locked_target(target, plan, origins, before) else { return };
+        locked.revision = match before {
+            // A commit that changes nothing that is published is none to speak of: the lock would never come to rest.
+            Some(before) if (LockedTarget { revision: None, ..before.clone() }) == locked => {
+                before.revision.clone()
+            }
+            _ => revision.map(str::to_owned),
+        };
+        self.targets.insert(target.name.clone(), locked);
+    }
+}
+
+fn locked_target(
+    target: &Target,
+    plan: &TargetPlan,
+    origins: &BTreeMap<usize, Origin>,
+    before: Option<&LockedTarget>,
+) -> Option<LockedTarget> {
+    let mut locked = LockedTarget::default();
+    for place in &plan.places {
+        let list = place.list.as_ref()?;
+        let (media_type, size) = (list.kind.media_type().to_owned(), list.bytes.len() as u64);
+        locked.lists.insert(list.digest.clone(), LockedList { media_type, size });
+        let tags = place.tags.iter().filter(|tag| !matches!(tag.action, TagAction::Skipped { .. }));
+        let tags = tags.map(|tag| (tag.name.clone(), list.digest.clone())).collect();
+        locked.repositories.insert(place.repository.to_string(), tags);
+    }
+    let first = plan.places.first()?;
+    let list = published_list(first)?;
+    for (index, (image, entry)) in target.images.iter().zip(&first.entries).enumerate() {
+        let entry = entry.change.entry()?;
+        let same = before.and_then(|before| before.image(&image.platform));
+        let same = same.filter(|before| before.digest == entry.digest && image.build.is_some());
+        let origin = origins.get(&index).cloned().or_else(|| {
+            let same = same?;
+            Some(Origin { fingerprint: same.fingerprint.clone()?, bases: same.bases.clone() })
+        });
+        let (fingerprint, bases) = match origin {
+            Some(origin) => (Some(origin.fingerprint), origin.bases),
+            None => (None, BTreeMap::new()),
+        };
+        let attestations =
+            list.attestations_of(&entry.digest).into_iter().map(|entry| entry.digest).collect();
+        let (digest, size) = (entry.digest.clone(), entry.size);
+        let locked_image = LockedImage { digest, size, fingerprint, attestations, bases };
+        locked.images.insert(image.platform.to_string(), locked_image);
+    }
+    Some(locked)
+}
+
+fn published_list(place: &PlacePlan) -> Option<List> {
+    let list = place.list.as_ref()?;
+    match manifest::parse(&list.bytes, list.kind.media_type()) {
+        Ok(Manifest::List(list)) => Some(list),
+        _ => None,
+    }
+}

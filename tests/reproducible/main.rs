@@ -1,0 +1,12 @@
+//! Releases that are the same tomorrow and elsewhere: what decides an image, what a context gives, what is locked.
+
+#![allow(clippy::unwrap_used, reason = "what a test does not expect may panic")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cargo;
+mod context;
+mod engines;
+mod inputs;
+mod release;
