@@ -91,10 +91,22 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
     error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map_or(Exit::Failed, |f| f.exit)
 }
 
+/// The hints of the whole chain, each once, the outermost first.
+pub fn hints(error: &anyhow::Error) -> Vec<&str> {
+    let mut hints = Vec::new();
+    for cause in error.chain() {
+        if let Some(hint) = cause.downcast_ref::<Failure>().and_then(|failure| failure.hint.as_deref())
+            && !hints.contains(&hint)
+        {
+            hints.push(hint);
+        }
+    }
+    hints
+}
+
 /// `error` as shown on stderr, without colour: `error: …`, each cause indented, then every hint of the chain.
 pub fn render(error: &anyhow::Error) -> String {
     let mut text = String::new();
-    let mut hints = Vec::new();
     for (depth, cause) in error.chain().enumerate() {
         let label = if depth == 0 { "error: " } else { "  caused by: " };
         text.push_str(label);
@@ -104,13 +116,8 @@ pub fn render(error: &anyhow::Error) -> String {
         }
         text.push_str(&lines);
         text.push('\n');
-        if let Some(hint) = cause.downcast_ref::<Failure>().and_then(|f| f.hint.as_ref())
-            && !hints.contains(&hint)
-        {
-            hints.push(hint);
-        }
     }
-    for hint in hints {
+    for hint in hints(error) {
         text.push_str("hint: ");
         text.push_str(hint);
         text.push('\n');

@@ -11,7 +11,7 @@ use crate::cargo;
 use crate::config::Target;
 use crate::engine::BuildJob;
 use crate::pipeline::{all_failures, lines};
-use crate::report::progress::Progress;
+use crate::report::progress::{Progress, Subject};
 
 /// Runs what the images in `work`, given with their target and their position in it, declare; `jobs` at once.
 ///
@@ -45,7 +45,8 @@ pub async fn lay(root: &Path, work: &[(&Target, usize)], jobs: usize, progress: 
                 root: root.to_owned(),
                 build: (*build).clone(),
             };
-            let task = progress.task(&name);
+            let subject = Subject { target: target.name.clone(), platform: image.platform.to_string() };
+            let task = progress.task(&name, subject);
             let result = async {
                 let _permit = permits.acquire().await?;
                 if !build.before.is_empty() {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use futures_util::future::join_all;
+use serde_json::json;
 use tokio::sync::Semaphore;
 
 use crate::config::{BinaryCheck, Build, Image, Target, WithoutEmulator};
@@ -19,7 +20,7 @@ use crate::platform::Platform;
 use crate::programs::Programs;
 use crate::reference::Reference;
 use crate::registry::Registry;
-use crate::report::progress::{Progress, Task};
+use crate::report::progress::{Progress, Subject, Task};
 
 /// How far the pipelines go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +73,19 @@ pub struct Produced {
     pub pushed: bool,
 }
 
+impl Produced {
+    /// As events and the output of `build`, `smoke` and `push` have it.
+    pub fn to_json(&self) -> serde_json::Value {
+        json!({
+            "target": self.target,
+            "platform": self.platform.to_string(),
+            "reference": self.reference.to_string(),
+            "digest": self.digest,
+            "pushed": self.pushed,
+        })
+    }
+}
+
 impl Pipeline<'_> {
     /// Runs the pipelines of all images in `work`, given with their target and their position in it.
     ///
@@ -82,24 +96,32 @@ impl Pipeline<'_> {
         self.check_emulators(work)?;
         let permits = Semaphore::new(self.jobs.max(1));
         let several = work.iter().any(|(target, _)| target.name != work[0].0.name);
+        let overall = self.progress.overall(work.len(), "images");
+        let counted = &overall;
         let runs = join_all(work.iter().map(|(target, index)| {
             let image = &target.images[*index];
             let name = match several {
                 true => format!("{} {}", target.name, image.platform),
                 false => image.platform.to_string(),
             };
-            let task = self.progress.task(&name);
+            let subject = Subject { target: target.name.clone(), platform: image.platform.to_string() };
+            let task = self.progress.task(&name, subject);
             let permits = &permits;
             async move {
                 let result = self.run_one(target, *index, &task, permits).await;
                 match &result {
-                    Ok(produced) => task.done(&self.outcome(produced)),
+                    Ok(produced) => {
+                        task.done(&self.outcome(produced));
+                        self.progress.event("image", produced.to_json());
+                    }
                     Err(_) => task.failed(""),
                 }
+                counted.one_more();
                 result.map_err(|error| (name, error))
             }
         }))
         .await;
+        drop(overall);
 
         let mut produced = Vec::new();
         let mut failures = Vec::new();
@@ -164,13 +186,7 @@ impl Pipeline<'_> {
             pushed: false,
         };
         let Some(build) = &image.build else { return Ok(produced) };
-        let _permit = match permits.try_acquire() {
-            Ok(permit) => permit,
-            Err(_) => {
-                task.stage("waiting for another to end");
-                permits.acquire().await?
-            }
-        };
+        let _permit = permits.acquire().await?;
 
         task.stage("building");
         let job = BuildJob {

@@ -182,6 +182,18 @@ fn with_near_miss<'a>(message: String, found: &str, candidates: impl Iterator<It
     }
 }
 
+impl Platform {
+    /// The platform that was probably meant by what is none: `amd64`, `linux-arm64`, `linux/armv7`.
+    pub fn meant(text: &str) -> Option<Self> {
+        let slashes = text.replace(['-', '_'], "/").replace("x86/64", "amd64");
+        let variant = slashes.replace("armv", "arm/v");
+        let candidates =
+            [slashes.clone(), format!("linux/{slashes}"), variant.clone(), format!("linux/{variant}")];
+        let exists = |text: &String| text.parse().ok().filter(|platform: &Self| platform.problem().is_none());
+        candidates.iter().find_map(exists)
+    }
+}
+
 /// Why a text is no platform.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -303,5 +315,16 @@ mod tests {
             assert_eq!(platform(text).problem().as_deref(), Some(problem), "{text}");
         }
         assert_eq!(platform("linux/aarch64").problem(), None);
+        for (text, meant) in [
+            ("amd64", Some("linux/amd64")),
+            ("linux-arm64", Some("linux/arm64")),
+            ("linux/armv7", Some("linux/arm/v7")),
+            ("armv7", Some("linux/arm/v7")),
+            ("linux/x86-64", Some("linux/amd64")),
+            ("linux", None),
+            ("linux/arm46", None),
+        ] {
+            assert_eq!(Platform::meant(text).map(|meant| meant.to_string()).as_deref(), meant, "{text}");
+        }
     }
 }

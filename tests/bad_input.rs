@@ -187,7 +187,7 @@ fn two_releases_of_one_workspace_take_turns() {
         assert_eq!(*code, Some(0), "{stderr}");
     }
     let written = |(_, stdout, _): &(Option<i32>, String, String)| {
-        let account: serde_json::Value = serde_json::from_str(stdout).unwrap();
+        let account = support::last_json(stdout.as_bytes());
         account["targets"][0]["repositories"][0]["tags"][0]["written"].as_bool().unwrap()
     };
     assert_eq!(

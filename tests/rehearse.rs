@@ -37,7 +37,7 @@ fn the_second_rehearsal_writes_nothing() {
     let _guard = images(&workspace);
     let stderr = String::from_utf8_lossy(&first.stderr);
     assert!(first.status.success(), "{stderr}");
-    let summary: serde_json::Value = serde_json::from_slice(&first.stdout).unwrap();
+    let summary: serde_json::Value = support::last_json(&first.stdout);
     let place = &summary["targets"][0]["repositories"][0];
     assert!(place["digest"].as_str().unwrap().starts_with("sha256:"), "{summary}");
     assert_eq!(
@@ -50,7 +50,7 @@ fn the_second_rehearsal_writes_nothing() {
 
     let second = workspace.manifests(&["release", "--rehearse", "--format", "json"]).output().unwrap();
     assert!(second.status.success(), "{}", String::from_utf8_lossy(&second.stderr));
-    let again: serde_json::Value = serde_json::from_slice(&second.stdout).unwrap();
+    let again: serde_json::Value = support::last_json(&second.stdout);
     let place_again = &again["targets"][0]["repositories"][0];
     assert_eq!(place_again["digest"], place["digest"]);
     assert_eq!(place_again["tags"][0]["written"], false);
@@ -84,10 +84,8 @@ fn images_of_an_engine_that_cannot_reach_the_registry_are_pushed_from_here() {
     let second = workspace.manifests(&release).output().unwrap();
     assert!(second.status.success());
     assert_eq!(
-        serde_json::from_slice::<serde_json::Value>(&second.stdout).unwrap()["targets"][0]["repositories"][0]
-            ["digest"],
-        serde_json::from_slice::<serde_json::Value>(&first.stdout).unwrap()["targets"][0]["repositories"][0]
-            ["digest"],
+        support::last_json(&second.stdout)["targets"][0]["repositories"][0]["digest"],
+        support::last_json(&first.stdout)["targets"][0]["repositories"][0]["digest"],
     );
     let log = workspace.read("target/manifests/rehearsal/requests.log");
     assert!(log.lines().all(|line| line.starts_with("GET ") || line.starts_with("HEAD ")), "{log}");

@@ -56,7 +56,7 @@ impl Walkthrough {
     fn release(&self) -> (Option<i32>, Value, String) {
         let output =
             self.workspace.manifests(&["release", "--allow-dirty", "--format", "json"]).output().unwrap();
-        let account = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+        let account = support::last_json(&output.stdout);
         (output.status.code(), account, String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
@@ -219,6 +219,6 @@ fn killed_anywhere_nobody_sees_a_half_made_list_and_the_next_run_finishes() {
     let output =
         walk.workspace.manifests(&["release", "--allow-dirty", "--format", "json"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let account: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let account = support::last_json(&output.stdout);
     assert_eq!(digest(&account), digest(&finished), "{seen_none} kills came before any list was there");
 }

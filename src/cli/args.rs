@@ -3,23 +3,20 @@
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use super::manifest::args::ManifestCommand;
+use super::{complete, examples};
 use crate::platform::Platform;
 use crate::reference::{Reference, Repository};
-use crate::report::style::Style;
+use crate::report::style::{Screen, Style};
 
 /// Publish container images for several platforms from one declared, reviewed file.
 #[derive(Debug, Parser)]
 #[command(
     name = "manifests",
     version,
-    after_help = "Usual case:\n  manifests release --rehearse   everything, against a registry in this process\n  \
-                  manifests plan                 what a release would change\n  \
-                  manifests release              build, smoke run, push, publish\n\n\
-                  Exit codes: 0 done; 1 failed, nothing published; 2 wrong usage or declaration; 3 differs;\n\
-                  4 published in part, run again; 128+n on signal n",
+    help_template = "{about-with-newline}\n{usage-heading} {usage}{after-help}\n\n{all-args}",
     subcommand_required = true,
     arg_required_else_help = true,
     infer_long_args = false
@@ -31,8 +28,14 @@ pub(super) struct Arguments {
     pub(super) command: Command,
 }
 
+/// The grammar with what `--help` shows besides.
+pub(super) fn command() -> clap::Command {
+    examples::add(Arguments::command())
+}
+
 /// What every command takes.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
 pub(super) struct Global {
     /// The declaration; found upwards from here when not given.
     #[arg(long, global = true, value_name = "FILE")]
@@ -68,7 +71,11 @@ impl Global {
 
     /// How stdout is coloured.
     pub(super) fn stdout_style(&self) -> Style {
-        Style::new(self.colours(std::io::stdout().is_terminal()))
+        let stdout = std::io::stdout();
+        let size = stdout.is_terminal().then(|| terminal_size::terminal_size_of(&stdout)).flatten();
+        let screen =
+            size.map(|(width, height)| Screen { columns: usize::from(width.0), rows: usize::from(height.0) });
+        Style::new(self.colours(stdout.is_terminal())).on(screen)
     }
 
     /// `--color` decides; else `NO_COLOR` (no-color.org), `CLICOLOR_FORCE` (bixense.com/clicolors), the terminal.
@@ -137,10 +144,14 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: ManifestCommand,
     },
-    /// Write a first manifests.toml from the Dockerfile found here.
+    /// Write a first manifests.toml from what is here: Dockerfiles, Cargo packages, bake or GoReleaser files.
     Init(Init),
     /// Validate the declaration, offline: every problem at once, with line and column.
     Check(Check),
+    /// Print the JSON Schema of manifests.toml, for editors.
+    Schema(Schema),
+    /// Print the script that completes commands, targets and platforms in a shell.
+    Completions(Completions),
     /// Look whether this machine can release: engine, emulators, registries, credentials.
     Doctor(Doctor),
     /// The embedded registry by itself.
@@ -154,7 +165,7 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct Targets {
     /// Only these targets.
-    #[arg(value_name = "TARGET")]
+    #[arg(value_name = "TARGET", add = complete::targets())]
     pub(super) targets: Vec<String>,
 }
 
@@ -173,6 +184,9 @@ pub(super) struct Release {
     /// Do not run the images before they are pushed.
     #[arg(long)]
     pub(super) skip_smoke: bool,
+    /// Write the published digests into FILE, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(super) metadata_file: Option<PathBuf>,
     /// End with exit code 3, before anything is built, if an image is not fresh or the list would change.
     #[arg(long)]
     pub(super) locked: bool,
@@ -213,7 +227,7 @@ pub(super) struct Stage {
     #[command(flatten)]
     pub(super) targets: Targets,
     /// Only this platform; may be given several times.
-    #[arg(long, value_name = "PLATFORM")]
+    #[arg(long, value_name = "PLATFORM", add = complete::platforms())]
     pub(super) platform: Vec<Platform>,
 }
 
@@ -243,7 +257,7 @@ pub(super) struct Reconcile {
 #[derive(Debug, Args)]
 pub(super) struct Unpublish {
     /// What to unpublish.
-    #[arg(value_name = "TARGET")]
+    #[arg(value_name = "TARGET", add = complete::targets())]
     pub(super) target: String,
     /// Delete: it cannot be taken back.
     #[arg(long)]
@@ -294,10 +308,37 @@ pub(super) struct Init {
     /// The folder to write manifests.toml into.
     #[arg(default_value = ".", value_name = "FOLDER")]
     pub(super) folder: PathBuf,
+    /// Add `cargo xtask` to the Cargo workspace there as well.
+    #[arg(long)]
+    pub(super) xtask: bool,
+    /// Where the library is, for an xtask that does not take it from the package registry.
+    #[arg(long, requires = "xtask", value_name = "DIR")]
+    pub(super) path: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Check {}
+
+#[derive(Debug, Args)]
+pub(super) struct Schema {}
+
+#[derive(Debug, Args)]
+pub(super) struct Completions {
+    /// The shell.
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(super) shell: Shell,
+}
+
+/// A shell that is completed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Shell {
+    /// GNU bash.
+    Bash,
+    /// zsh.
+    Zsh,
+    /// fish.
+    Fish,
+}
 
 #[derive(Debug, Args)]
 pub(super) struct Doctor {

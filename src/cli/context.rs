@@ -2,19 +2,22 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use etcetera::BaseStrategy as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::args::{Format, Global, Targets};
+use super::ci;
 use crate::apply::Event;
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
 use crate::load::load;
 use crate::registry::{Credentials, Options, Registry};
+use crate::report::failure;
 use crate::report::progress::{Progress, Volume};
 use crate::report::style::Style;
 use crate::suggest::near_miss;
@@ -37,17 +40,24 @@ pub(super) struct Context {
     pub(super) global: Global,
     pub(super) progress: Progress,
     ledger: Ledger,
+    /// Whether JSON came out already: a program reads one value.
+    printed: AtomicBool,
 }
 
 impl Context {
-    pub(super) fn new(global: Global) -> Result<Self> {
+    /// `streams`: whether the command's JSON is a stream of events.
+    pub(super) fn new(global: Global, streams: bool) -> Result<Self> {
         let volume = match (global.quiet, global.verbose) {
             (true, _) => Volume::Quiet,
             (_, true) => Volume::Verbose,
             _ => Volume::Normal,
         };
         let progress = Progress::new(volume, global.stderr_style());
-        Ok(Self { progress, global, ledger: Ledger::default() })
+        let progress = match global.format {
+            Format::Json if streams => progress.with_events(),
+            _ => progress,
+        };
+        Ok(Self { progress, global, ledger: Ledger::default(), printed: AtomicBool::new(false) })
     }
 
     pub(super) fn ledger(&self) -> Ledger {
@@ -85,7 +95,12 @@ impl Context {
             insecure: self.global.insecure,
             credentials: Credentials::from_env(),
             cache: cache_folder(),
-            waits: Arc::new(move |wait| progress.line(&wait.to_string())),
+            waits: Arc::new(move |wait| {
+                progress.line(&wait.to_string());
+                let fields =
+                    json!({ "host": wait.host, "reason": wait.reason, "seconds": wait.delay.as_secs_f64() });
+                progress.event("retried", fields);
+            }),
             ..Options::default()
         };
         Ok(Registry::new(options)?)
@@ -128,10 +143,22 @@ impl Context {
     /// A step of applying: shown, and kept for an interrupted run's account.
     pub(super) fn on_event(&self, event: Event) {
         // What was confirmed is what the summary shows.
-        if matches!(event, Event::Confirmed(_)) {
-            return;
+        if !matches!(event, Event::Confirmed(_)) {
+            self.progress.line(&event.to_string());
         }
-        self.progress.line(&event.to_string());
+        match &event {
+            Event::Copied(reference) => {
+                self.progress.event("copied", json!({ "reference": reference.to_string() }));
+            }
+            Event::Staged(reference) => {
+                self.progress.event("staged", json!({ "reference": reference.to_string() }));
+            }
+            Event::Tagged(reference, digest) => {
+                let fields = json!({ "reference": reference.to_string(), "digest": digest });
+                self.progress.event("published", fields);
+            }
+            Event::Confirmed(target) => self.progress.event("confirmed", json!({ "target": target })),
+        }
         self.keep_event(event);
     }
 
@@ -156,10 +183,34 @@ impl Context {
     ) -> Result<()> {
         match self.global.format {
             Format::Text => self.print_raw(&text(self.stdout_style())),
-            Format::Json => self.print_raw(&format!("{:#}\n", json())),
+            Format::Json if self.progress.has_events() => {
+                self.progress.event("result", json());
+                Ok(())
+            }
+            Format::Json => {
+                self.printed.store(true, Ordering::Relaxed);
+                self.print_raw(&format!("{:#}\n", json()))
+            }
             Format::Markdown => {
                 Err(Failure::new("`--format markdown` is for `plan` only").exit(Exit::Usage).into())
             }
+        }
+    }
+
+    /// Tells machines of a failure: as the last event, as the only JSON, as annotations. People read it on stderr.
+    pub(super) fn report_failure(&self, error: &anyhow::Error) -> Result<()> {
+        if let Some(annotations) = ci::annotations(error) {
+            self.progress.raw(&annotations);
+        }
+        match self.global.format {
+            Format::Json if self.progress.has_events() => {
+                self.progress.event("failed", failure::json(error));
+                Ok(())
+            }
+            Format::Json if !self.printed.load(Ordering::Relaxed) => {
+                self.print_raw(&format!("{:#}\n", failure::json(error)))
+            }
+            _ => Ok(()),
         }
     }
 

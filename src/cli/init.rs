@@ -1,16 +1,80 @@
-//! `init`: a first declaration.
+//! `init`: a first declaration, and a task binary.
+
+use std::time::Duration;
 
 use anyhow::Result;
+use futures_util::future::join_all;
+use serde_json::json;
+use tokio::time::timeout;
 
 use super::args::Init;
 use super::context::Context;
 use crate::error::Exit;
+use crate::init::{self, Found, Written};
+use crate::load::FILE_NAME;
+use crate::manifest::Role;
+use crate::observe;
 
-pub(super) fn run(context: &Context, arguments: &Init) -> Result<Exit> {
-    let written = crate::init::init(&arguments.folder)?;
+/// How long a registry may take to say what is published already; it only saves somebody some typing.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+pub(super) async fn run(context: &Context, arguments: &Init) -> Result<Exit> {
+    let root = &arguments.folder;
+    let mut written = Written::default();
+    if arguments.xtask {
+        written = init::xtask::add(root, arguments.path.as_deref())?;
+    }
+    if arguments.xtask && root.join(FILE_NAME).exists() {
+        written.notes.push(format!("kept {FILE_NAME}, which is there already"));
+    } else {
+        let mut found = init::scan(root)?;
+        look_what_is_published(context, &mut found).await?;
+        let first = init::write(root, &found)?;
+        written.notes.extend(first.notes);
+        written.paths.splice(0..0, first.paths);
+    }
     for note in &written.notes {
         context.progress.line(note);
     }
-    context.print_raw(&format!("{}\n", written.path.display()))?;
+    context.print(
+        |_| written.paths.iter().map(|path| format!("{}\n", path.display())).collect(),
+        || json!({ "version": 1, "written": written.paths, "notes": written.notes }),
+    )?;
+    let command = if arguments.xtask { "cargo xtask" } else { "manifests" };
+    context
+        .progress
+        .line(&format!("Next: `{command} release --rehearse` tries it; nothing leaves the machine"));
     Ok(Exit::Done)
+}
+
+/// A list that is published already says for which platforms; where it cannot be read, nothing is known of it.
+async fn look_what_is_published(context: &Context, found: &mut Found) -> Result<()> {
+    let registry = context.registry(None)?;
+    let repositories = init::repositories(found);
+    let asked = repositories.iter().map(|repository| async {
+        let reference = repository.tag("latest");
+        let inspected = timeout(PATIENCE, observe::inspect(&registry, &reference, false)).await;
+        (repository.to_string(), inspected)
+    });
+    for (repository, inspected) in join_all(asked).await {
+        let list = match inspected {
+            Ok(Ok(Some(inspected))) => inspected.list,
+            Ok(Ok(None)) => continue,
+            Ok(Err(_)) | Err(_) => {
+                found
+                    .notes
+                    .push(format!("could not read what {repository} serves: nothing is assumed of it"));
+                continue;
+            }
+        };
+        let platforms = list.iter().flat_map(|list| &list.entries).filter_map(|entry| match entry.role() {
+            Role::Image(platform) => Some(platform.to_string()),
+            _ => None,
+        });
+        let platforms: Vec<String> = platforms.collect();
+        if !platforms.is_empty() {
+            found.published.insert(repository, platforms);
+        }
+    }
+    Ok(())
 }

@@ -2,8 +2,11 @@
 
 mod args;
 mod check;
+mod ci;
+mod complete;
 mod context;
 mod doctor;
+mod examples;
 mod import;
 mod init;
 mod inspect;
@@ -15,6 +18,7 @@ mod reconcile;
 #[cfg(feature = "embedded-registry")]
 mod registry;
 mod release;
+mod schema;
 mod signals;
 mod stages;
 mod unpublish;
@@ -22,7 +26,7 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::FromArgMatches as _;
 
 use crate::config::Problems;
 use crate::error::{Exit, exit_of, render};
@@ -34,8 +38,9 @@ use context::Context;
 ///
 /// This is all that an adopter's `xtask` calls.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
+    let arguments = match parse() {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => return ExitCode::SUCCESS,
         Err(error) => {
             // `--help` and `--version` are no errors; clap prints each where it belongs.
             let exit = match error.use_stderr() {
@@ -52,9 +57,14 @@ pub fn main() -> ExitCode {
         Err(error) => return fail(&anyhow::Error::from(error).context("could not start the runtime"), style),
     };
     let result = runtime.block_on(async {
-        let context = Context::new(arguments.global)?;
+        let streams = matches!(arguments.command, Command::Release(_));
+        let context = Context::new(arguments.global, streams)?;
         let ledger = context.ledger();
-        signals::until_ended(run(&context, arguments.command), &ledger).await
+        let result = signals::until_ended(run(&context, arguments.command), &ledger).await;
+        if let Err(error) = &result {
+            context.report_failure(error)?;
+        }
+        result
     });
     // A blocking read of a child's output must not keep an ended run alive.
     runtime.shutdown_background();
@@ -62,6 +72,14 @@ pub fn main() -> ExitCode {
         Ok(exit) => ExitCode::from(exit.code()),
         Err(error) => fail(&error, style),
     }
+}
+
+/// The arguments of this process; none, when a shell asked for candidates and has got them.
+fn parse() -> clap::error::Result<Option<Arguments>> {
+    if complete::answered(args::command)? {
+        return Ok(None);
+    }
+    Arguments::from_arg_matches(&args::command().try_get_matches()?).map(Some)
 }
 
 async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
@@ -79,8 +97,10 @@ async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Import(arguments) => import::run(context, &arguments).await,
         Command::Manifest { command } => manifest::run(context, command).await,
         Command::Tags(arguments) => inspect::tags(context, &arguments).await,
-        Command::Init(arguments) => init::run(context, &arguments),
+        Command::Init(arguments) => init::run(context, &arguments).await,
         Command::Check(arguments) => check::run(context, &arguments),
+        Command::Completions(arguments) => complete::run(context, &arguments),
+        Command::Schema(arguments) => schema::run(context, &arguments),
         Command::Doctor(arguments) => doctor::run(context, &arguments).await,
         #[cfg(feature = "embedded-registry")]
         Command::Registry { command } => registry::run(context, command).await,

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::args::{Format, Plan};
+use super::ci;
 use super::context::Context;
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
@@ -50,6 +51,7 @@ async fn show(
     let planned =
         prepare_release(&registry, &declaration, &unfinished.usable, &mut survey, &lock, options).await?;
     let plans: Vec<TargetPlan> = planned.into_iter().map(|planned| planned.plan).collect();
+    ci::summarise(context, &report::plan::markdown(&plans));
     match context.global.format {
         Format::Markdown => context.print_raw(&report::plan::markdown(&plans))?,
         _ => context.print(|style| report::plan::text(&plans, style), || report::plan::json(&plans))?,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 
 use super::args::Reconcile;
+use super::ci;
 use super::context::Context;
 use super::keeper::{Confirmed, Keeper, shown};
 use crate::config::{Declaration, Strictness};
@@ -51,6 +52,7 @@ pub(super) async fn run(context: &Context, arguments: &Reconcile) -> Result<Exit
         context.progress.stage("Locked", &shown(&lock_file));
     }
     let applied = applied?;
+    ci::summarise(context, &report::summary::markdown(&applied));
     context.print(|style| report::summary::text(&applied, style), || report::summary::json(&applied))?;
     Ok(Exit::Done)
 }

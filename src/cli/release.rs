@@ -1,11 +1,14 @@
 //! `release`: check → plan → build → smoke run → push → reconcile, and the same as a rehearsal.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
+use tempfile::NamedTempFile;
 
 use super::args::Release;
+use super::ci;
 use super::context::Context;
 use super::keeper::{Confirmed, Keeper, shown};
 use super::stages::{Readiness, ready};
@@ -47,6 +50,7 @@ async fn publish(
     lock_file: &Path,
 ) -> Result<Exit> {
     let progress = &context.progress;
+    let metadata = arguments.metadata_file.as_deref().map(open_metadata).transpose()?;
     let registry = context.registry(Some(declaration))?;
     announce(&registry, declaration, Access::Push)?;
     let options = Options { first_publish: arguments.first.first_publish };
@@ -72,7 +76,8 @@ async fn publish(
         prepare_release(&registry, declaration, &unfinished.usable, &mut survey, &lock, options).await?;
     put_aside(context, &journal, &lost(&planned))?;
     let plans = plans_of(&planned);
-    progress.line(report::plan::text(&plans, progress.style()).trim_end());
+    progress.line(plans_shown(context, &plans).trim_end());
+    progress.event("planned", report::plan::json(&plans));
     stop_on_problems(&planned)?;
     let keep =
         Keeper { file: lock_file, lock: &lock, declaration, all: arguments.targets.targets.is_empty() };
@@ -105,7 +110,8 @@ async fn publish(
     let settled_plans = plans_of(&settled);
     if settled_plans != plans {
         progress.stage("Planned", "with the images that were built");
-        progress.line(report::plan::text(&settled_plans, progress.style()).trim_end());
+        progress.line(plans_shown(context, &settled_plans).trim_end());
+        progress.event("planned", report::plan::json(&settled_plans));
     }
     stop_on_problems(&settled)?;
 
@@ -136,8 +142,32 @@ async fn publish(
     }
     survey.note(declaration, &origins.into_keys().collect(), folder)?;
     let applied = applied?;
+    if let (Some(file), Some(path)) = (metadata, &arguments.metadata_file) {
+        let text = format!("{:#}\n", report::metadata::json(&applied, &settled_plans));
+        write_metadata(file, path, &text).map_err(|error| error.exit(Exit::Partial))?;
+    }
+    ci::summarise(context, &report::summary::markdown(&applied));
     context.print(|style| report::summary::text(&applied, style), || report::summary::json(&applied))?;
     Ok(Exit::Done)
+}
+
+/// A file beside `path` that takes its place once it is whole. Made before anything is built, so that a release does not
+/// end with digests that it cannot hand over.
+fn open_metadata(path: &Path) -> Result<NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    NamedTempFile::new_in(folder).map_err(|error| {
+        let tried = format!("could not write the metadata file {}", path.display());
+        Failure::new(tried).exit(Exit::Usage).because(error).into()
+    })
+}
+
+fn write_metadata(mut file: NamedTempFile, path: &Path, text: &str) -> Result<(), Failure> {
+    let written = file.write_all(text.as_bytes()).and_then(|()| Ok(file.persist(path)?));
+    let failed = |error| {
+        let tried = format!("everything is published; could not write the metadata file {}", path.display());
+        Failure::new(tried).hint("run the same command again: it publishes nothing anew").because(error)
+    };
+    written.map(drop).map_err(failed)
 }
 
 /// The whole of it against the embedded registry.
@@ -163,6 +193,15 @@ async fn rehearse(context: &Context, arguments: &Release, declaration: Declarati
     }
     rehearsal.stop().await?;
     result
+}
+
+/// The plans for stderr: of many targets only those that change, unless all was asked for.
+fn plans_shown(context: &Context, plans: &[TargetPlan]) -> String {
+    let style = context.progress.style();
+    match context.progress.is_verbose() {
+        true => report::plan::text(plans, style),
+        false => report::plan::brief(plans, style),
+    }
 }
 
 fn plans_of(planned: &[Planned<'_>]) -> Vec<TargetPlan> {

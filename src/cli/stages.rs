@@ -68,7 +68,10 @@ async fn run(
     if let (Some(file), Some(survey)) = (metadata_file, survey) {
         write_metadata(file, &declaration, &registry, &survey, &produced).await?;
     }
-    context.print(|_| produced.iter().map(line).collect(), || produced.iter().map(to_json).collect())?;
+    context.print(
+        |_| produced.iter().map(line).collect(),
+        || json!({ "version": 1, "images": produced.iter().map(Produced::to_json).collect::<Vec<_>>() }),
+    )?;
     Ok(Exit::Done)
 }
 
@@ -106,16 +109,6 @@ fn line(produced: &Produced) -> String {
         Some(digest) => format!("{}: digest: {digest}\n", produced.reference),
         None => format!("{}\n", produced.reference),
     }
-}
-
-fn to_json(produced: &Produced) -> serde_json::Value {
-    json!({
-        "target": produced.target,
-        "platform": produced.platform.to_string(),
-        "reference": produced.reference.to_string(),
-        "digest": produced.digest,
-        "pushed": produced.pushed,
-    })
 }
 
 /// The images with a build, of the platforms asked for.

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use super::facts::Needs;
 use super::fields::Fields;
+use super::keys;
 use super::model::{
     Attestations, BinaryCheck, CargoTool, Format, Libc, TagPolicy, Undeclared, WithoutEmulator,
 };
 use super::problems::{Problem, Problems, Span};
-use super::tree::{self, Table, Text, Value};
+use super::tree::{self, Node, Table, Text, Value};
 
 /// A `manifests.toml` that is read but not yet resolved.
 #[derive(Clone, Debug)]
@@ -126,43 +127,6 @@ pub(super) struct RegistryTable {
 }
 
 const NO_TARGET: &str = "no target is declared";
-const TARGET_KEYS: &[&str] = &[
-    "repository",
-    "tags",
-    "image",
-    "platforms",
-    "build",
-    "smoke",
-    "platform",
-    "undeclared",
-    "attestations",
-    "format",
-    "annotations",
-    "package",
-    "binary-check",
-];
-const PLATFORM_KEYS: &[&str] = &["image", "build", "os-version", "os-features", "annotations", "smoke"];
-const BUILD_KEYS: &[&str] = &[
-    "context",
-    "dockerfile",
-    "args",
-    "stage",
-    "labels",
-    "secrets",
-    "ssh",
-    "cache-from",
-    "cache-to",
-    "no-cache",
-    "pull",
-    "before",
-    "extra-args",
-    "cargo",
-];
-const CARGO_KEYS: &[&str] = &["package", "bin", "profile", "features", "target-libc", "with"];
-const SMOKE_KEYS: &[&str] = &["command", "expect", "timeout", "without-emulator"];
-const REGISTRY_KEYS: &[&str] =
-    &["ca-file", "client-cert", "client-key", "insecure", "plain-http", "max-connections"];
-
 const POLICIES: &[(&str, TagPolicy)] =
     &[("moving", TagPolicy::Moving), ("immutable", TagPolicy::Immutable), ("newest", TagPolicy::Newest)];
 const UNDECLARED: &[(&str, Undeclared)] = &[
@@ -185,7 +149,7 @@ const WITHOUT_EMULATOR: &[(&str, WithoutEmulator)] =
 impl Document {
     fn of(path: &Path, text: &str, root: &Table) -> Self {
         let mut problems = Vec::new();
-        let mut fields = Fields::new(root, "the file", &["defaults", "target", "registry"], &mut problems);
+        let mut fields = Fields::new(root, &keys::ROOT, &mut problems);
         let none = Table::default();
         let defaults = fields.table("defaults", "a table").unwrap_or(&none);
         let targets = fields.table("target", "tables `[target.NAME]`").unwrap_or(&none);
@@ -208,6 +172,26 @@ impl Document {
             needs: Needs::of(root),
             problems,
         }
+    }
+
+    /// The targets' names, as a shell completes them.
+    pub fn target_names(&self) -> Vec<&str> {
+        self.targets.iter().map(|target| target.name.value.as_str()).collect()
+    }
+
+    /// The targets' platforms, each once, as a shell completes them.
+    pub fn platform_names(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        for target in &self.targets {
+            let listed = target.platforms.iter().flatten();
+            let own = target.tables.iter().filter(|table| table.own).map(|table| &table.key);
+            for name in listed.chain(own).map(|text| text.value.as_str()) {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        names
     }
 
     /// The same document, in which it is no problem that no target is declared, e.g. because the first is about to be.
@@ -233,10 +217,16 @@ fn each_table<'a>(
     for entry in &table.0 {
         match &entry.node.value {
             Value::Table(table) => tables.push((&entry.key, table)),
-            other => problems.push(
-                Problem::new(&entry.key.span, format!("`{name}.{}` is no table", entry.key.value))
-                    .label(format!("expected a table, found {}", other.kind())),
-            ),
+            other => {
+                let problem =
+                    Problem::new(&entry.key.span, format!("`{name}.{}` is no table", entry.key.value))
+                        .label(format!("expected a table, found {}", other.kind()));
+                // A key of the table itself, which then has no name of its own.
+                problems.push(match keys::TARGET.knows(&entry.key.value) && name == "target" {
+                    true => problem.help("a target has a name: `[target.NAME]`"),
+                    false => problem,
+                });
+            }
         }
     }
     tables.into_iter()
@@ -245,7 +235,7 @@ fn each_table<'a>(
 impl TargetTable {
     fn read(name: &Text, own: &Table, defaults: &Table, problems: &mut Vec<Problem>) -> Self {
         let table = defaults.under(own);
-        let mut fields = Fields::new(&table, "a target", TARGET_KEYS, problems);
+        let mut fields = Fields::new(&table, &keys::TARGET, problems);
         let repositories = fields.string_or_strings("repository");
         let tags = tags(&mut fields);
         let image = fields.string("image");
@@ -260,7 +250,15 @@ impl TargetTable {
         let annotations = fields.table_of_strings("annotations");
         let package = fields.string("package");
         let binary_check = fields.one_of("binary-check", BINARY_CHECK).unwrap_or(BinaryCheck::Error);
-        let tables = fields.table("platform", "tables `platform.\"OS/ARCH\"`");
+        let tables = match fields.node("platform") {
+            Some(Node { span, value: Value::Array(_) }) => {
+                let problem =
+                    Problem::new(span, "`platform` is for what differs, in tables `platform.\"OS/ARCH\"`");
+                fields.problems.push(problem.help("did you mean `platforms`?"));
+                None
+            }
+            _ => fields.table("platform", "tables `platform.\"OS/ARCH\"`"),
+        };
         for key in ["repository", "tags"] {
             if fields.lacks(key) {
                 let message = format!("target `{}` has no `{key}`", name.value);
@@ -314,9 +312,9 @@ fn tags(fields: &mut Fields<'_, '_>) -> Vec<TagEntry> {
                 tags.push(TagEntry { name, policy: None });
             }
             Value::Table(table) => {
-                let mut tag = Fields::new(table, "a tag", &["name", "policy"], fields.problems);
+                let mut tag = Fields::new(table, &keys::TAG, fields.problems);
                 let policy = tag.one_of("policy", POLICIES);
-                if tag.key("name").is_none() {
+                if tag.lacks("name") {
                     tag.problems.push(Problem::new(&node.span, "a tag has no `name`"));
                 }
                 tags.extend(tag.string("name").map(|name| TagEntry { name, policy }));
@@ -338,7 +336,7 @@ impl PlatformTable {
                 .collect(),
         );
         let table = below.under(table);
-        let mut fields = Fields::new(&table, "a platform", PLATFORM_KEYS, problems);
+        let mut fields = Fields::new(&table, &keys::PLATFORM, problems);
         Self {
             key: key.clone(),
             own,
@@ -357,7 +355,7 @@ impl BuildTable {
     fn of(fields: &mut Fields<'_, '_>) -> Option<Self> {
         let table = fields.table_or_false("build")??;
         let span = fields.key("build")?.clone();
-        let mut fields = Fields::new(table, "`build`", BUILD_KEYS, fields.problems);
+        let mut fields = Fields::new(table, &keys::BUILD, fields.problems);
         Some(Self {
             context: fields.string("context"),
             dockerfile: fields.string("dockerfile"),
@@ -382,7 +380,7 @@ impl CargoTable {
     /// `cargo` of `build`.
     fn of(fields: &mut Fields<'_, '_>) -> Option<Self> {
         let table = fields.table("cargo", "a table")?;
-        let mut fields = Fields::new(table, "`build.cargo`", CARGO_KEYS, fields.problems);
+        let mut fields = Fields::new(table, &keys::CARGO, fields.problems);
         Some(Self {
             package: fields.string("package"),
             bin: fields.string("bin"),
@@ -398,7 +396,7 @@ impl SmokeTable {
     /// `smoke` of a target or a platform.
     fn of(fields: &mut Fields<'_, '_>) -> Option<Self> {
         let table = fields.table_or_false("smoke")??;
-        let mut fields = Fields::new(table, "`smoke`", SMOKE_KEYS, fields.problems);
+        let mut fields = Fields::new(table, &keys::SMOKE, fields.problems);
         Some(Self {
             command: fields.strings("command"),
             expect: fields.string("expect"),
@@ -412,7 +410,7 @@ impl SmokeTable {
 
 impl RegistryTable {
     fn read(host: &Text, table: &Table, problems: &mut Vec<Problem>) -> Self {
-        let mut fields = Fields::new(table, "a registry", REGISTRY_KEYS, problems);
+        let mut fields = Fields::new(table, &keys::REGISTRY, problems);
         let plain_http = fields.boolean("plain-http");
         Self {
             host: host.clone(),

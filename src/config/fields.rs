@@ -1,6 +1,7 @@
 //! Small readers for the keys of a table. Each reports what does not fit and goes on, so that all problems come at
 //! once.
 
+use super::keys::Section;
 use super::problems::{Problem, Span};
 use super::tree::{Entry, Node, Table, Text, Value};
 use crate::suggest::near_miss;
@@ -8,33 +9,29 @@ use crate::suggest::near_miss;
 /// The keys of one table while they are read.
 pub(super) struct Fields<'a, 'p> {
     table: &'a Table,
-    known: &'a [&'a str],
+    section: &'static Section,
     pub(super) problems: &'p mut Vec<Problem>,
 }
 
 impl<'a, 'p> Fields<'a, 'p> {
-    /// Reports every key of `table` that is not among `known`; `owner` is what has the keys, e.g. "a target".
-    pub(super) fn new(
-        table: &'a Table,
-        owner: &str,
-        known: &'a [&'a str],
-        problems: &'p mut Vec<Problem>,
-    ) -> Self {
+    /// Reports every key of `table` that the section does not have.
+    pub(super) fn new(table: &'a Table, section: &'static Section, problems: &'p mut Vec<Problem>) -> Self {
         for entry in &table.0 {
             let key = &entry.key.value;
-            if !known.contains(&key.as_str()) {
-                let message = format!("unknown key `{key}` of {owner}");
-                problems.push(Problem::new(&entry.key.span, message).meant(key, known));
+            if !section.knows(key) {
+                let known: Vec<&str> = section.names().collect();
+                let message = format!("unknown key `{key}` of {}", section.owner);
+                problems.push(Problem::new(&entry.key.span, message).meant(key, &known));
             }
         }
-        Self { table, known, problems }
+        Self { table, section, problems }
     }
 
     /// Whether the key is not there, not even misspelt.
     pub(super) fn lacks(&self, key: &str) -> bool {
         let misspelt = |entry: &Entry| {
             let found = entry.key.value.as_str();
-            !self.known.contains(&found) && near_miss(found, self.known.iter().copied()) == Some(key)
+            !self.section.knows(found) && near_miss(found, self.section.names()) == Some(key)
         };
         self.key(key).is_none() && !self.table.0.iter().any(misspelt)
     }
@@ -148,6 +145,7 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     pub(super) fn node(&self, key: &str) -> Option<&'a Node> {
+        debug_assert!(self.section.knows(key), "`{key}` of {} is read and not described", self.section.owner);
         self.table.get(key).map(|entry| &entry.node)
     }
 

@@ -8,10 +8,14 @@ mod document;
 mod expand;
 mod facts;
 mod fields;
+mod keys;
 mod model;
 mod platforms;
 mod problems;
+#[cfg(test)]
+mod reference;
 mod resolve;
+mod schema;
 mod template;
 mod tree;
 mod validate;
@@ -25,3 +29,4 @@ pub use model::{
 };
 pub use problems::{Located, Problem, Problems, Span};
 pub use resolve::FileKind;
+pub use schema::schema;

@@ -80,9 +80,10 @@ fn platform(text: &Text, expander: &mut Expander<'_>) -> Option<Platform> {
     };
     // The near miss goes where all problems have theirs.
     let (message, help) = match problem.split_once("; ") {
-        Some((message, help)) => (message, Some(help)),
+        Some((message, help)) => (message, Some(help.to_owned())),
         None => (problem.as_str(), None),
     };
+    let help = Platform::meant(&text.value).map(|meant| format!("did you mean `{meant}`?")).or(help);
     let problem = Problem::new(&text.span, message);
     expander.problems.push(match help {
         Some(help) => problem.help(help),

@@ -122,13 +122,29 @@ impl Dockerfile {
         open
     }
 
+    /// What its stages are built on, but for other stages and `scratch`.
+    pub(super) fn bases(&self) -> Vec<String> {
+        let mut stages = Vec::new();
+        let mut bases = Vec::new();
+        for from in self.instructions("FROM") {
+            let words = from.words();
+            if let Some(base) = words.first().filter(|base| !stages.contains(*base) && **base != "scratch")
+                && !bases.contains(base)
+            {
+                bases.push(base.clone());
+            }
+            stages.extend(words.get(2).cloned());
+        }
+        bases
+    }
+
     /// Whether it says that it listens.
     pub(super) fn serves(&self) -> bool {
         !self.instructions("EXPOSE").is_empty()
     }
 
     /// What it copies from its context, without patterns and variables.
-    fn copied(&self) -> Vec<String> {
+    pub(super) fn copied(&self) -> Vec<String> {
         let mut instructions = self.instructions("COPY");
         instructions.extend(self.instructions("ADD"));
         let mut sources = Vec::new();

@@ -1,7 +1,9 @@
 //! Values → what people and machines read. Everything here takes data and gives text; only [`progress`] draws.
 
 pub mod docker;
+pub mod failure;
 pub mod inspect;
+pub mod metadata;
 pub mod plan;
 pub mod progress;
 pub mod style;

@@ -122,45 +122,87 @@ fn verdict(plan: &TargetPlan) -> String {
 
 /// The plans as text, ready for a terminal.
 pub fn text(plans: &[TargetPlan], style: Style) -> String {
+    plans.iter().map(|plan| target_text(plan, style)).collect()
+}
+
+/// How many targets are shown one by one; of more, only what is to be done fits a screen.
+const MANY: usize = 10;
+
+/// The plans as text that fits a screen however many targets there are: of many, those with something to do; of many of
+/// these, one line each.
+pub fn brief(plans: &[TargetPlan], style: Style) -> String {
+    if plans.len() <= MANY {
+        return text(plans, style);
+    }
+    let idle = |plan: &&TargetPlan| !plan.is_change() && !plan.is_pending() && plan.problems.is_empty();
+    let busy: Vec<&TargetPlan> = plans.iter().filter(|plan| !idle(plan)).collect();
     let mut out = String::new();
-    for plan in plans {
-        let _ = writeln!(out, "{}  {}", style.paint(Ink::Strong, &plan.target), verdict(plan));
-        for place in &plan.places {
-            let _ = writeln!(out, "  {}", place.repository);
-            let lines = lines(place);
-            let width = lines.iter().map(|line| line.name.chars().count()).max().unwrap_or_default();
-            for line in &lines {
-                let sign = style.paint(line.ink(), &line.sign.to_string());
-                let _ = writeln!(out, "    {sign} {:width$}  {}", line.name, line.detail);
-            }
+    if busy.len() <= MANY {
+        out.extend(busy.iter().map(|plan| target_text(plan, style)));
+    } else {
+        let width = busy.iter().map(|plan| plan.target.chars().count()).max().unwrap_or_default();
+        for plan in busy.iter().take(2 * MANY) {
+            let _ = writeln!(out, "{:width$}  {}", plan.target, verdict(plan));
         }
-        for note in &plan.notes {
-            let _ = writeln!(out, "  {} {note}", style.paint(Ink::Change, "note:"));
+        if busy.len() > 2 * MANY {
+            let _ = writeln!(out, "… and {} more, which `plan` shows", busy.len() - 2 * MANY);
         }
-        for problem in &plan.problems {
-            let _ = writeln!(out, "  {} {}", style.paint(Ink::Remove, "error:"), problem.message);
-            if let Some(hint) = &problem.hint {
-                let _ = writeln!(out, "    hint: {hint}");
-            }
+    }
+    if busy.len() < plans.len() {
+        let _ = writeln!(out, "{} of {} targets are up to date", plans.len() - busy.len(), plans.len());
+    }
+    out
+}
+
+fn target_text(plan: &TargetPlan, style: Style) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "{}  {}", style.paint(Ink::Strong, &plan.target), verdict(plan));
+    for place in &plan.places {
+        let _ = writeln!(out, "  {}", place.repository);
+        let lines = lines(place);
+        let width = lines.iter().map(|line| line.name.chars().count()).max().unwrap_or_default();
+        for line in &lines {
+            let sign = style.paint(line.ink(), &line.sign.to_string());
+            let _ = writeln!(out, "    {sign} {:width$}  {}", line.name, line.detail);
+        }
+    }
+    for note in &plan.notes {
+        let _ = writeln!(out, "  {} {note}", style.paint(Ink::Change, "note:"));
+    }
+    for problem in &plan.problems {
+        let _ = writeln!(out, "  {} {}", style.paint(Ink::Remove, "error:"), problem.message);
+        if let Some(hint) = &problem.hint {
+            let _ = writeln!(out, "    hint: {hint}");
         }
     }
     out
 }
 
-/// The plans as a pull-request comment.
+/// The first line of every comment, by which whoever posts it finds the one to replace.
+pub const MARKER: &str = "<!-- manifests plan -->";
+
+/// The plans as a pull-request comment: for each target a table of what changes, the rest folded. The same plan gives
+/// the same bytes.
 pub fn markdown(plans: &[TargetPlan]) -> String {
-    let cell = |text: &str| text.replace('|', "\\|");
-    let mut out = String::from("### What a release changes\n\n");
+    let mut out = format!("{MARKER}\n### What a release changes\n\n");
     for plan in plans {
-        let _ = writeln!(out, "**{}**: {}\n", plan.target, verdict(plan));
+        let _ = writeln!(out, "#### {}: {}\n", plan.target, verdict(plan));
+        let several = plan.places.len() > 1;
         for place in &plan.places {
-            let _ = writeln!(out, "<details><summary><code>{}</code></summary>\n", place.repository);
-            out.push_str("| | what | change |\n|---|---|---|\n");
-            for line in lines(place) {
-                let _ =
-                    writeln!(out, "| `{}` | `{}` | {} |", line.sign, cell(&line.name), cell(&line.detail));
+            let (same, changed): (Vec<Line>, Vec<Line>) =
+                lines(place).into_iter().partition(|line| line.sign == '=');
+            let what = if several { format!("`{}`", place.repository) } else { "what".to_owned() };
+            table(&mut out, &what, &changed);
+            if !same.is_empty() {
+                let _ = writeln!(
+                    out,
+                    "<details><summary>{} unchanged in <code>{}</code></summary>\n",
+                    same.len(),
+                    place.repository
+                );
+                table(&mut out, "what", &same);
+                out.push_str("</details>\n\n");
             }
-            out.push_str("\n</details>\n\n");
         }
         for note in &plan.notes {
             let _ = writeln!(out, "- note: {note}");
@@ -169,8 +211,24 @@ pub fn markdown(plans: &[TargetPlan]) -> String {
             let hint = problem.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
             let _ = writeln!(out, "- **error**: {}{hint}", problem.message);
         }
+        if !plan.notes.is_empty() || !plan.problems.is_empty() {
+            out.push('\n');
+        }
     }
     out
+}
+
+/// A table, unless there is nothing in it.
+fn table(out: &mut String, what: &str, lines: &[Line]) {
+    let cell = |text: &str| text.replace('|', "\\|");
+    if lines.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "| | {what} | change |\n|---|---|---|");
+    for line in lines {
+        let _ = writeln!(out, "| `{}` | `{}` | {} |", line.sign, cell(&line.name), cell(&line.detail));
+    }
+    out.push('\n');
 }
 
 /// The plans for machines.

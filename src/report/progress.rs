@@ -1,12 +1,14 @@
-//! What a person sees while work goes on: a line per image on a terminal, plain lines elsewhere. Always on stderr.
+//! What a person sees while work goes on: a line per image on a terminal, plain lines elsewhere. Always on stderr,
+//! but for events, which are data.
 //!
 //! One lock in `indicatif` serves all writers, so that lines of ten builds do not tear.
 
-use std::io::IsTerminal as _;
-use std::sync::Arc;
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
 
 use super::elapsed;
 use super::style::{Ink, Style};
@@ -28,6 +30,17 @@ pub struct Progress {
     bars: Option<MultiProgress>,
     volume: Volume,
     style: Style,
+    /// Whether what happens goes to stdout too, one JSON value a line.
+    events: bool,
+}
+
+/// What a piece of work is about, as events name it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// The target.
+    pub target: String,
+    /// The platform.
+    pub platform: String,
 }
 
 impl Progress {
@@ -37,7 +50,29 @@ impl Progress {
             std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let draw = terminal && volume == Volume::Normal;
         let bars = draw.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(12)));
-        Self { bars, volume, style }
+        Self { bars, volume, style, events: false }
+    }
+
+    /// The same, and what happens goes to stdout, one JSON value a line.
+    #[must_use]
+    pub fn with_events(self) -> Self {
+        Self { events: true, ..self }
+    }
+
+    /// Whether what happens goes to stdout.
+    pub fn has_events(&self) -> bool {
+        self.events
+    }
+
+    /// Something happened that programs may want to know; `fields` says more about it.
+    pub fn event(&self, event: &str, mut fields: Value) {
+        if !self.events {
+            return;
+        }
+        fields["version"] = 1.into();
+        fields["event"] = event.into();
+        // One write for a line, so that no two of them mix. A reader that has gone is no error.
+        let _ = std::io::stdout().lock().write_all(format!("{fields}\n").as_bytes());
     }
 
     /// How text is coloured on stderr.
@@ -67,6 +102,11 @@ impl Progress {
         self.write(&format!("{} {text}", self.style.paint(Ink::Change, "warning:")));
     }
 
+    /// Text that is meant for whatever runs this, as it is.
+    pub fn raw(&self, text: &str) {
+        self.write(text.trim_end());
+    }
+
     #[expect(clippy::print_stderr, reason = "the one place where lines reach stderr")]
     fn write(&self, text: &str) {
         match &self.bars {
@@ -75,19 +115,60 @@ impl Progress {
         }
     }
 
-    /// Starts the line of one piece of work, e.g. a platform's image.
-    pub fn task(&self, name: &str) -> Task {
-        let bar = self.bars.as_ref().map(|bars| {
-            let bar = bars.add(ProgressBar::new_spinner());
-            let template = "{spinner} {prefix}  {elapsed:>4}  {wide_msg}";
-            bar.set_style(
-                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()),
-            );
-            bar.set_prefix(name.to_owned());
-            bar.enable_steady_tick(Duration::from_millis(120));
+    /// Starts one piece of work, e.g. a platform's image. Its line comes with its first stage: what only waits for its
+    /// turn takes no room.
+    pub fn task(&self, name: &str, subject: Subject) -> Task {
+        let (progress, name) = (self.clone(), name.to_owned());
+        let state = Mutex::new(State { bar: None, stage: None });
+        Task(Arc::new(Inner { progress, name, subject, started: Instant::now(), state }))
+    }
+
+    /// Starts the line below all others that says how much of the work is done.
+    pub fn overall(&self, length: usize, what: &'static str) -> Overall {
+        // One piece of work needs no sum.
+        let bars = self.bars.as_ref().filter(|_| length > 1);
+        Overall(bars.map(|bars| {
+            let bar = bars.add(ProgressBar::new(length as u64));
+            bar.set_style(style("  {pos} of {len} {msg} done, {elapsed}"));
+            bar.set_message(what);
+            bar.enable_steady_tick(Duration::from_secs(1));
             bar
-        });
-        Task(Arc::new(Inner { progress: self.clone(), name: name.to_owned(), bar, started: Instant::now() }))
+        }))
+    }
+
+    /// The line of a piece of work at a stage, above the sum.
+    fn bar(&self, name: &str) -> Option<ProgressBar> {
+        let bars = self.bars.as_ref()?;
+        let bar = bars.insert(0, ProgressBar::new_spinner());
+        bar.set_style(style("{spinner} {prefix}  {elapsed:>4}  {wide_msg}"));
+        bar.set_prefix(name.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Some(bar)
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+/// How much of the work is done.
+#[derive(Debug)]
+pub struct Overall(Option<ProgressBar>);
+
+impl Overall {
+    /// One more piece is.
+    pub fn one_more(&self) {
+        if let Some(bar) = &self.0 {
+            bar.inc(1);
+        }
+    }
+}
+
+impl Drop for Overall {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
     }
 }
 
@@ -99,14 +180,29 @@ pub struct Task(Arc<Inner>);
 struct Inner {
     progress: Progress,
     name: String,
-    bar: Option<ProgressBar>,
+    subject: Subject,
     started: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    bar: Option<ProgressBar>,
+    /// The stage that it is at, and since when.
+    stage: Option<(String, Instant)>,
 }
 
 impl Task {
     /// The work enters a stage: `building`, `smoke run`, `pushing`.
     pub fn stage(&self, text: &str) {
-        match &self.0.bar {
+        self.end_stage("finished");
+        self.0.progress.event("started", self.fields(text));
+        let Ok(mut state) = self.0.state.lock() else { return };
+        state.stage = Some((text.to_owned(), Instant::now()));
+        if state.bar.is_none() {
+            state.bar = self.0.progress.bar(&self.0.name);
+        }
+        match &state.bar {
             Some(bar) => bar.set_message(text.to_owned()),
             None => self.0.progress.line(&format!("{}: {text}", self.0.name)),
         }
@@ -118,7 +214,8 @@ impl Task {
         if line.is_empty() {
             return;
         }
-        match &self.0.bar {
+        let Ok(state) = self.0.state.lock() else { return };
+        match &state.bar {
             Some(bar) => bar.set_message(format!("{stage}: {line}")),
             None if self.0.progress.is_verbose() => {
                 self.0.progress.line(&format!("{} | {line}", self.0.name))
@@ -129,28 +226,52 @@ impl Task {
 
     /// The work is done; `text` says what came out.
     pub fn done(&self, text: &str) {
+        self.end_stage("finished");
         self.end(Ink::Add, "ok", text);
     }
 
     /// The work failed; the error itself is reported elsewhere.
     pub fn failed(&self, text: &str) {
+        self.end_stage("stopped");
         self.end(Ink::Remove, "failed", text);
     }
 
     fn end(&self, ink: Ink, word: &str, text: &str) {
-        if let Some(bar) = &self.0.bar {
-            bar.finish_and_clear();
-        }
+        self.0.clear();
         let word = self.0.progress.style.paint(ink, word);
         let time = elapsed(self.0.started.elapsed());
-        self.0.progress.line(&format!("{}: {word} {text} ({time})", self.0.name));
+        let text = if text.is_empty() { String::new() } else { format!(" {text}") };
+        self.0.progress.line(&format!("{}: {word}{text} ({time})", self.0.name));
+    }
+
+    /// Tells how the stage ended that it is at.
+    fn end_stage(&self, event: &str) {
+        let ended = self.0.state.lock().ok().and_then(|mut state| state.stage.take());
+        if let Some((stage, since)) = ended {
+            let mut fields = self.fields(&stage);
+            fields["seconds"] = (since.elapsed().as_millis() as f64 / 1000.0).into();
+            self.0.progress.event(event, fields);
+        }
+    }
+
+    fn fields(&self, stage: &str) -> Value {
+        let Subject { target, platform } = &self.0.subject;
+        json!({ "target": target, "platform": platform, "stage": stage })
+    }
+}
+
+impl Inner {
+    fn clear(&self) {
+        if let Ok(mut state) = self.state.lock()
+            && let Some(bar) = state.bar.take()
+        {
+            bar.finish_and_clear();
+        }
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        self.clear();
     }
 }

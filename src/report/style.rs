@@ -1,9 +1,19 @@
 //! Colour, when it is wanted. What is coloured reads the same without.
 
-/// Writes text with or without colour.
+/// Writes text with or without colour, for a terminal or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
     colour: bool,
+    screen: Option<Screen>,
+}
+
+/// How much a terminal shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Screen {
+    /// Characters in a line.
+    pub columns: usize,
+    /// Lines.
+    pub rows: usize,
 }
 
 /// What a piece of text means; the colours are of the terminal's own palette, readable on light and dark.
@@ -24,7 +34,18 @@ pub enum Ink {
 impl Style {
     /// With colour or without.
     pub fn new(colour: bool) -> Self {
-        Self { colour }
+        Self { colour, screen: None }
+    }
+
+    /// For a terminal of this size; without one, text has no end.
+    #[must_use]
+    pub fn on(self, screen: Option<Screen>) -> Self {
+        Self { screen, ..self }
+    }
+
+    /// The terminal that is written to.
+    pub fn screen(self) -> Option<Screen> {
+        self.screen
     }
 
     /// Whether it colours.

@@ -17,5 +17,11 @@ pub use hands::{Hands, OCI_CONFIG, OCI_IMAGE, OCI_INDEX};
 pub use registry::{DebianRegistry, free_port};
 pub use workspace::Workspace;
 
+/// The last of the values that a command wrote, one a line or one in all: what it came to.
+pub fn last_json(stdout: &[u8]) -> serde_json::Value {
+    let values = serde_json::Deserializer::from_slice(stdout).into_iter();
+    values.last().map_or(serde_json::Value::Null, |value| value.expect("stdout is JSON"))
+}
+
 /// What every failure for a missing part says.
 const HINT: &str = "hint: `cargo xtask ci` installs and prepares what the tests need";

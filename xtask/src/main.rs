@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("bench") => host::exit_code(bench()),
         Some("ci") => host::exit_code(ci::run()),
+        Some("docs") => host::exit_code(docs()),
         Some("example") => host::exit_code(example::run()),
         Some("transcript") => host::exit_code(transcript::run()),
         _ => manifests::cli::main(),
@@ -27,4 +28,12 @@ fn bench() -> anyhow::Result<()> {
     let ended = duct::cmd(program, std::env::args().skip(2)).unchecked().run()?;
     anyhow::ensure!(ended.status.success(), "the benchmark failed: {}", ended.status);
     Ok(())
+}
+
+/// Writes anew what is generated: the schema and the references. The tests that check them can write them too.
+fn docs() -> anyhow::Result<()> {
+    let tests = duct::cmd!("cargo", "test", "--quiet", "--package", "manifests", "--lib", "generated_files")
+        .dir(host::root())
+        .env("SNAPSHOTS", "overwrite");
+    host::finish(tests, "cargo test generated_files")
 }

@@ -39,6 +39,8 @@ pub(crate) fn run() -> Result<()> {
         cargo(&[&["clippy"], &library[..], &["--", "-D", "warnings"]].concat())
     })?;
     step("documentation", || cargo(&["doc", "--workspace", "--no-deps"]))?;
+    // The package is built from its own files alone.
+    step("package", || cargo(&["package", "--package", "manifests", "--allow-dirty"]))?;
     step("example", example::check)?;
     step("transcript", transcript::check)?;
     step("documentation tests", || cargo(&["test", "--workspace", "--doc"]))?;

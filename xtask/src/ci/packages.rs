@@ -12,7 +12,7 @@ struct Package {
     program: &'static str,
 }
 
-const PACKAGES: [Package; 13] = [
+const PACKAGES: &[Package] = &[
     // The fixtures' repositories.
     package("git", "git"),
     // Networks of engines that tests start for themselves.
@@ -24,6 +24,9 @@ const PACKAGES: [Package; 13] = [
     package("docker-registry", DOCKER_REGISTRY),
     package("skopeo", "skopeo"),
     package("buildah", "buildah"),
+    // The shells that are completed in, besides bash.
+    package("fish", "fish"),
+    package("zsh", "zsh"),
     // What builds the example's programs again.
     package("binutils-x86-64-linux-gnu", "x86_64-linux-gnu-as"),
     package("binutils-aarch64-linux-gnu", "aarch64-linux-gnu-as"),

@@ -1,0 +1,149 @@
+//! What a bake file (`docker-bake.hcl`, `docker-bake.json`) publishes. Pure.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::service::{Service, joined, literal};
+
+/// A file as data: its targets, with the defaults of its variables filled in.
+#[derive(Debug, Default)]
+struct Bake {
+    targets: Vec<(String, Map<String, Value>)>,
+    variables: BTreeMap<String, String>,
+    notes: Vec<String>,
+}
+
+/// The services in `text`, the content of `file`. What cannot be read is in the notes.
+pub(super) fn services(file: &str, text: &str) -> Result<Vec<Service>, String> {
+    let bake = if file.ends_with(".json") { from_json(text)? } else { from_hcl(text)? };
+    let names: Vec<&String> = bake.targets.iter().map(|(name, _)| name).collect();
+    let services = names.into_iter().filter_map(|name| service(&bake, file, name));
+    Ok(services.collect())
+}
+
+fn from_json(text: &str) -> Result<Bake, String> {
+    let root: Map<String, Value> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let object = |value: &Value| value.as_object().cloned().unwrap_or_default();
+    let mut bake = Bake::default();
+    for (name, variable) in root.get("variable").map(object).unwrap_or_default() {
+        bake.variables.insert(name, variable["default"].as_str().unwrap_or_default().to_owned());
+    }
+    for (name, target) in root.get("target").map(object).unwrap_or_default() {
+        let mut target = Value::Object(object(&target));
+        fill_in(&mut target, &bake.variables);
+        bake.targets.push((name, object(&target)));
+    }
+    Ok(bake)
+}
+
+/// Replaces `${NAME}` in every string.
+fn fill_in(value: &mut Value, variables: &BTreeMap<String, String>) {
+    match value {
+        Value::String(text) => {
+            for (name, default) in variables {
+                *text = text.replace(&format!("${{{name}}}"), default);
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| fill_in(value, variables)),
+        Value::Object(values) => values.values_mut().for_each(|value| fill_in(value, variables)),
+        _ => {}
+    }
+}
+
+#[cfg(not(feature = "bake"))]
+fn from_hcl(_: &str) -> Result<Bake, String> {
+    Err("this build reads no HCL (feature `bake`); `docker buildx bake --print > docker-bake.json` gives JSON".into())
+}
+
+#[cfg(feature = "bake")]
+fn from_hcl(text: &str) -> Result<Bake, String> {
+    use hcl::eval::{Context, Evaluate as _};
+
+    let body = hcl::parse(text).map_err(|error| error.to_string())?;
+    let label = |block: &hcl::Block| block.labels.first().map(|label| label.as_str().to_owned());
+    let mut bake = Bake::default();
+    let mut context = Context::new();
+    for block in body.blocks().filter(|block| block.identifier() == "variable") {
+        let default = block.body.attributes().find(|attribute| attribute.key() == "default");
+        let value = default.and_then(|default| default.expr.evaluate(&context).ok());
+        if let (Some(name), Some(value)) = (label(block), value) {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            bake.variables.insert(name.clone(), text);
+            context.declare_var(name, value);
+        }
+    }
+    for block in body.blocks().filter(|block| block.identifier() == "target") {
+        let Some(name) = label(block) else { continue };
+        let mut target = Map::new();
+        for attribute in block.body.attributes() {
+            let key = attribute.key();
+            match attribute.expr.evaluate(&context).map(|value| serde_json::to_value(value)) {
+                Ok(Ok(value)) => drop(target.insert(key.to_owned(), value)),
+                Ok(Err(_)) | Err(_) => bake.notes.push(format!("{name}: `{key}` could not be read")),
+            }
+        }
+        bake.targets.push((name, target));
+    }
+    Ok(bake)
+}
+
+/// A target with what it inherits; none, when it is not published under any name.
+fn service(bake: &Bake, file: &str, name: &str) -> Option<Service> {
+    let target = inherited(bake, name, 0);
+    let strings = |key: &str| match target.get(key) {
+        Some(Value::String(text)) => vec![text.clone()],
+        Some(Value::Array(values)) => values.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    };
+    let text = |key: &str| target.get(key).and_then(Value::as_str);
+    let mut service = Service { name: name.to_owned(), file: file.to_owned(), ..Service::default() };
+    for tag in strings("tags") {
+        service.publishes(&literal(&tag));
+    }
+    if service.repositories.is_empty() {
+        return None;
+    }
+    service.platforms = strings("platforms").iter().map(|platform| literal(platform)).collect();
+    service.context = literal(text("context").unwrap_or("."));
+    service.dockerfile = text("dockerfile").map(|path| joined(&service.context, &literal(path)));
+    service.stage = text("target").map(literal);
+    if let Some(Value::Object(args)) = target.get("args") {
+        let string = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let given = args.iter().filter(|(_, value)| !value.is_null());
+        service.args = given.map(|(name, value)| (name.clone(), literal(&string(value)))).collect();
+    }
+    let known = ["tags", "platforms", "context", "dockerfile", "target", "args", "inherits", "output"];
+    for key in target.keys().filter(|key| !known.contains(&key.as_str())) {
+        service.notes.push(format!("`{key}` of {file} is not taken over"));
+    }
+    service.notes.extend(bake.notes.iter().filter(|note| note.starts_with(&format!("{name}: "))).cloned());
+    for (variable, default) in &bake.variables {
+        if !default.is_empty() {
+            let note =
+                format!("{variable} is {default}, its default in {file}; `{{env.{variable}}}` reads it");
+            service.notes.push(note);
+        }
+    }
+    Some(service)
+}
+
+/// Its own keys over those of the targets that it inherits from, later ones first.
+fn inherited(bake: &Bake, name: &str, depth: usize) -> Map<String, Value> {
+    let Some((_, own)) = bake.targets.iter().find(|(known, _)| known == name) else { return Map::new() };
+    let mut merged = Map::new();
+    // A cycle is an error of the file; it ends somewhere.
+    if depth < 8 {
+        let parents = own.get("inherits").and_then(Value::as_array).into_iter().flatten();
+        for parent in parents.filter_map(Value::as_str) {
+            merged.extend(inherited(bake, parent, depth + 1));
+        }
+    }
+    for (key, value) in own {
+        match (merged.get_mut(key), value) {
+            (Some(Value::Object(below)), Value::Object(over)) => below.extend(over.clone()),
+            _ => drop(merged.insert(key.clone(), value.clone())),
+        }
+    }
+    merged
+}
