@@ -45,7 +45,7 @@ fn a_good_declaration_is_accepted() {
 /// Every message names file, line and column, and what was expected: beside the caret, in its own words or as help.
 fn assert_leads_to_the_mistake(case: &Path, said: &str) {
     let messages: Vec<&str> = said.split("\n\n").filter(|message| message.starts_with("error: ")).collect();
-    let (last, messages) = messages.split_last().unwrap();
+    let (last, messages) = messages.split_last().expect("a message");
     assert!(last.contains(&format!("has {} problem", messages.len())), "{}: {said}", case.display());
     for message in messages {
         assert!(

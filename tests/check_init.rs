@@ -133,10 +133,10 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 /// What is proposed for a folder, the notes first; it has to pass `check`.
 fn proposed(files: &[(&str, &str)]) -> String {
     let folder = folder(files);
-    let found = init::scan(folder.path()).unwrap();
+    let found = init::scan(folder.path()).expect("a scan");
     let proposal = init::propose(&found);
-    let written = init::write(folder.path(), &found).unwrap();
-    load(Some(&written.paths[0]), Strictness::Check).unwrap();
+    let written = init::write(folder.path(), &found).expect("written files");
+    load(Some(&written.paths[0]), Strictness::Check).expect("a good declaration");
     let (_, text) = proposal.text.split_once("\n[").expect("a target");
     let ignores = proposal.ignores.iter().map(|(path, text)| format!("\n--- {path}\n{text}"));
     format!("{}\n\n[{text}{}", proposal.notes.join("\n"), ignores.collect::<String>())

@@ -78,7 +78,7 @@ fn from_hcl(text: &str) -> Result<Bake, String> {
         let mut target = Map::new();
         for attribute in block.body.attributes() {
             let key = attribute.key();
-            match attribute.expr.evaluate(&context).map(|value| serde_json::to_value(value)) {
+            match attribute.expr.evaluate(&context).map(serde_json::to_value) {
                 Ok(Ok(value)) => drop(target.insert(key.to_owned(), value)),
                 Ok(Err(_)) | Err(_) => bake.notes.push(format!("{name}: `{key}` could not be read")),
             }
