@@ -1,4 +1,4 @@
-//! `manifests.lock`: what was published. The model and its text are pure; [`read`] and [`write`] are the edge.
+//! `manifests.lock`: what was published. The model and its text are pure; [`read`] and [`write()`] are the edge.
 //!
 //! An output: a missing one only means that nothing is known to be fresh. It is written for review: sorted, one fact a
 //! line, the same for the same facts.
