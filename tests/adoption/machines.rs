@@ -1,6 +1,6 @@
 //! What programs read: JSON by its reference, events, the metadata file, annotations and the summary of a CI step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Output;
 
 use serde_json::Value;
@@ -131,8 +131,15 @@ fn a_release_tells_what_happens_and_leaves_its_digests_in_a_file() {
         assert_documented(&event, &sections);
     }
     let named = |name: &str| events.iter().filter(|event| event["event"] == name).count();
-    let (started, ended) = (named("started"), named("finished"));
-    assert_eq!((named("planned"), started, ended, named("image")), (2, 4, 4, 2), "{stdout}");
+    let stages = |event: &str| -> BTreeMap<&str, usize> {
+        events.iter().filter(|value| value["event"] == event).fold(BTreeMap::new(), |mut stages, value| {
+            *stages.entry(value["stage"].as_str().unwrap()).or_default() += 1;
+            stages
+        })
+    };
+    let each_platform = BTreeMap::from([("building", 2), ("looking at programs", 2), ("pushing", 2)]);
+    assert_eq!((stages("started"), stages("finished")), (each_platform.clone(), each_platform), "{stdout}");
+    assert_eq!((named("planned"), named("image")), (2, 2), "{stdout}");
     assert_eq!((named("published"), named("confirmed"), named("result")), (2, 1, 1), "{stdout}");
     let last = events.last().unwrap();
     assert_eq!(last["event"], "result");

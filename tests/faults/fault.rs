@@ -76,7 +76,9 @@ const BROKEN: &[&str] = &[
     "unexpected EOF",
 ];
 const SILENCE: &[&str] = &["no answer within"];
-const SLOW: &[&str] = &["no answer within", "hardly anything came", "with the digest", "have the digest"];
+/// A body in dribbles: given up, or ended by what it says of itself, its digest or its size.
+const SLOW: &[&str] =
+    &["no answer within", "hardly anything came", "longer than", "with the digest", "have the digest"];
 /// A tag that is not what it was, or does not say so.
 const OVERTAKEN: &[&str] = &["was moved by somebody else", "was overtaken", MAY_NOT_MOVE];
 /// A tag that was somebody else's before the run looked.
