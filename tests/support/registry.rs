@@ -32,7 +32,7 @@ impl DebianRegistry {
     ///
     /// When docker-registry is not installed or does not start.
     pub fn start() -> Self {
-        Self::start_with("delete: {enabled: true}}")
+        Self::start_with(true, None)
     }
 
     /// A registry where nothing may be deleted.
@@ -41,26 +41,22 @@ impl DebianRegistry {
     ///
     /// As [`Self::start`].
     pub fn start_without_delete() -> Self {
-        Self::start_with("delete: {enabled: false}}")
+        Self::start_with(false, None)
     }
 
-    /// A registry where only somebody with a password may do anything; `line` is that of an htpasswd file, by bcrypt.
+    /// A registry where only who is in `htpasswd`, the text of such a file with bcrypt's hashes, may do anything.
     ///
     /// # Panics
     ///
     /// As [`Self::start`].
-    pub fn start_with_password(line: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let file = folder.path().join("htpasswd");
-        fs::write(&file, line).expect("the registry's passwords are written");
-        // Read before the registry answers anybody.
-        Self::start_with(&format!("delete: {{enabled: true}}}}\nauth: {{htpasswd: {{realm: tests, path: {file:?}}}}}"))
+    pub fn start_with_password(htpasswd: &str) -> Self {
+        Self::start_with(true, Some(htpasswd))
     }
 
-    fn start_with(settings: &str) -> Self {
+    fn start_with(delete: bool, htpasswd: Option<&str>) -> Self {
         let mut problem = String::new();
         for _ in 0..5 {
-            match Self::start_at(free_port(), settings) {
+            match Self::start_at(free_port(), delete, htpasswd) {
                 Ok(registry) => return registry,
                 Err(log) => problem = log,
             }
@@ -73,16 +69,21 @@ impl DebianRegistry {
         format!("127.0.0.1:{}", self.port)
     }
 
-    fn start_at(port: u16, settings: &str) -> Result<Self, String> {
+    fn start_at(port: u16, delete: bool, htpasswd: Option<&str>) -> Result<Self, String> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = folder.path().join("config.yml");
         let storage = folder.path().join("storage");
-        let text = format!(
+        let mut text = format!(
             "version: 0.1\n\
              log: {{level: warn}}\n\
-             storage: {{filesystem: {{rootdirectory: {storage:?}}}, {settings}\n\
+             storage: {{filesystem: {{rootdirectory: {storage:?}}}, delete: {{enabled: {delete}}}}}\n\
              http: {{addr: '127.0.0.1:{port}'}}\n"
         );
+        if let Some(htpasswd) = htpasswd {
+            let file = folder.path().join("htpasswd");
+            fs::write(&file, htpasswd).expect("the registry's passwords are written");
+            text.push_str(&format!("auth: {{htpasswd: {{realm: tests, path: {file:?}}}}}\n"));
+        }
         fs::write(&config, text).expect("the registry's configuration is written");
         let log = File::create(folder.path().join("log")).expect("the registry's log is created");
         let process = Command::new(PROGRAM)
