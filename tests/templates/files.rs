@@ -26,7 +26,7 @@ fn scripts(value: &Value, found: &mut Vec<String>) {
 #[test]
 fn every_script_in_yaml_passes_shellcheck() {
     for (file, expected) in
-        [("action.yml", 6), ("ci/github.yml", 2), ("ci/gitlab.yml", 7), (".github/workflows/release.yml", 6)]
+        [("action.yml", 6), ("ci/github.yml", 3), ("ci/gitlab.yml", 7), (".github/workflows/release.yml", 6)]
     {
         let mut found = Vec::new();
         scripts(&yaml(&std::fs::read_to_string(here(file)).unwrap()), &mut found);

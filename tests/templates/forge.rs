@@ -142,7 +142,9 @@ fn api(
     let query: BTreeMap<&str, String> = query
         .split('&')
         .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (name, value.replace("%3A", ":").replace("%2F", "/")))
+        // Versions of curl differ in the case.
+        .map(|(name, value)| (name, value.replace("%3A", ":").replace("%3a", ":")))
+        .map(|(name, value)| (name, value.replace("%2F", "/").replace("%2f", "/")))
         .collect();
     let number = |name: &str| query.get(name).map_or(1, |value| value.parse().unwrap());
     let may = |contents: &Contents, what: &str| {
