@@ -2,7 +2,7 @@
 # The API of GitHub or GitLab, whichever runs this; sourced by what writes there. The token in MANIFESTS_TOKEN is never
 # an argument of a program: those can be seen by all that runs on the machine.
 # shellcheck disable=SC2034 # api is for those who source this
-: "${MANIFESTS_TOKEN:?is a token of the API; see docs/ci.md for what it has to be allowed}"
+: "${MANIFESTS_TOKEN:?is a token of the API; see README.md beside this for what it has to be allowed}"
 
 if [ "${GITHUB_ACTIONS:-}" = true ]; then
   api=$GITHUB_API_URL/repos/$GITHUB_REPOSITORY
