@@ -9,4 +9,6 @@ mod cargo;
 mod context;
 mod engines;
 mod inputs;
+mod project;
 mod release;
+mod time;

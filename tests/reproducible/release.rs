@@ -1,78 +1,8 @@
 //! Releases that do only what is needed, and what the lock is good for afterwards.
 
-use std::process::Output;
-
-use serde_json::Value;
-
 use crate::engines::OwnEngine;
-use crate::support::{DebianRegistry, ImageGuard, Workspace, busybox_base, busybox_program, docker_ok};
-
-const PLATFORMS: [&str; 2] = ["linux/amd64", "linux/arm64"];
-
-/// A project with one program per platform, and where its images go.
-struct Project {
-    workspace: Workspace,
-    registry: DebianRegistry,
-    _images: ImageGuard,
-}
-
-impl Project {
-    /// `name` keeps the engine's images of tests apart that run side by side.
-    fn new(name: &str, dockerfile: &str) -> Self {
-        let registry = DebianRegistry::start();
-        let host = registry.host();
-        let declaration = format!(
-            "[target.{name}]\nrepository = \"{host}/{name}\"\ntags = [\"1\", \"latest\"]\n\
-             image = \"{host}/{name}-{{arch}}:1\"\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\nbuild = {{}}\n"
-        );
-        let dockerfile = dockerfile.replace("HOST", &host);
-        let workspace = Workspace::new(&[("manifests.toml", &declaration), ("Dockerfile", &dockerfile)]);
-        for (platform, arch) in PLATFORMS.iter().zip(["amd64", "arm64"]) {
-            workspace.write(&format!("text/{arch}"), arch);
-            let program = workspace.path().join("bin").join(arch);
-            std::fs::create_dir_all(program.parent().unwrap()).unwrap();
-            std::fs::write(&program, busybox_program(platform)).unwrap();
-            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-            std::fs::set_permissions(&program, mode).unwrap();
-        }
-        let mut images = ImageGuard::default();
-        for arch in ["amd64", "arm64"] {
-            images.add(format!("{host}/{name}-{arch}:1"));
-        }
-        let project = Self { workspace, registry, _images: images };
-        project.commit();
-        project
-    }
-
-    fn commit(&self) {
-        self.workspace.git(&["add", "."]);
-        self.workspace.git(&["commit", "--quiet", "--allow-empty", "--message=Next"]);
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.workspace.manifests(arguments).output().unwrap()
-    }
-
-    /// What a run that succeeds says on stderr.
-    fn said(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{arguments:?}: {stderr}");
-        stderr
-    }
-
-    fn lock(&self) -> String {
-        self.workspace.read("manifests.lock")
-    }
-
-    /// The digest of the list behind a tag.
-    fn served(&self, registry: &DebianRegistry, name: &str) -> String {
-        let reference = format!("{}/{name}", registry.host());
-        let output = self.run(&["inspect", &reference, "--format", "json"]);
-        let inspected: Value = serde_json::from_slice(&output.stdout).unwrap();
-        inspected["digest"].as_str().unwrap().to_owned()
-    }
-}
+use crate::project::{PLATFORMS, Project};
+use crate::support::{DebianRegistry, ImageGuard, Workspace, busybox_base, docker_ok};
 
 const COPIES: &str = "FROM scratch\nARG TARGETARCH\nCOPY text/$TARGETARCH /text\n";
 
