@@ -32,7 +32,7 @@ impl DebianRegistry {
     ///
     /// When docker-registry is not installed or does not start.
     pub fn start() -> Self {
-        Self::start_where_delete_is(true)
+        Self::start_with(true, None)
     }
 
     /// A registry where nothing may be deleted.
@@ -41,13 +41,22 @@ impl DebianRegistry {
     ///
     /// As [`Self::start`].
     pub fn start_without_delete() -> Self {
-        Self::start_where_delete_is(false)
+        Self::start_with(false, None)
     }
 
-    fn start_where_delete_is(enabled: bool) -> Self {
+    /// A registry where only who is in `htpasswd`, the text of such a file with bcrypt's hashes, may do anything.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::start`].
+    pub fn start_with_password(htpasswd: &str) -> Self {
+        Self::start_with(true, Some(htpasswd))
+    }
+
+    fn start_with(delete: bool, htpasswd: Option<&str>) -> Self {
         let mut problem = String::new();
         for _ in 0..5 {
-            match Self::start_at(free_port(), enabled) {
+            match Self::start_at(free_port(), delete, htpasswd) {
                 Ok(registry) => return registry,
                 Err(log) => problem = log,
             }
@@ -60,16 +69,21 @@ impl DebianRegistry {
         format!("127.0.0.1:{}", self.port)
     }
 
-    fn start_at(port: u16, delete: bool) -> Result<Self, String> {
+    fn start_at(port: u16, delete: bool, htpasswd: Option<&str>) -> Result<Self, String> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = folder.path().join("config.yml");
         let storage = folder.path().join("storage");
-        let text = format!(
+        let mut text = format!(
             "version: 0.1\n\
              log: {{level: warn}}\n\
              storage: {{filesystem: {{rootdirectory: {storage:?}}}, delete: {{enabled: {delete}}}}}\n\
              http: {{addr: '127.0.0.1:{port}'}}\n"
         );
+        if let Some(htpasswd) = htpasswd {
+            let file = folder.path().join("htpasswd");
+            fs::write(&file, htpasswd).expect("the registry's passwords are written");
+            text.push_str(&format!("auth: {{htpasswd: {{realm: tests, path: {file:?}}}}}\n"));
+        }
         fs::write(&config, text).expect("the registry's configuration is written");
         let log = File::create(folder.path().join("log")).expect("the registry's log is created");
         let process = Command::new(PROGRAM)
@@ -101,7 +115,9 @@ impl DebianRegistry {
         let mut start = [0; 12];
         let asked = stream.set_read_timeout(Some(Duration::from_secs(2))).is_ok()
             && stream.write_all(b"GET /v2/ HTTP/1.0\r\n\r\n").is_ok();
-        asked && stream.read_exact(&mut start).is_ok() && start.ends_with(b" 200")
+        let answered = asked && stream.read_exact(&mut start).is_ok();
+        // 401 where a password is needed.
+        answered && (start.ends_with(b" 200") || start.ends_with(b" 401"))
     }
 }
 

@@ -5,6 +5,7 @@
 mod busybox;
 mod emulators;
 mod packages;
+mod workflows;
 
 use std::time::Instant;
 
@@ -33,6 +34,7 @@ pub(crate) fn run() -> Result<()> {
     step("emulators", emulators::register)?;
     step("busybox bases", busybox::fetch)?;
     step("format", || cargo(&["fmt", "--all", "--check"]))?;
+    step("workflows", workflows::lint)?;
     step("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     step("clippy without default features", || {
         let library = ["--package", "manifests", "--lib", "--bins", "--no-default-features"];

@@ -27,6 +27,11 @@ const PACKAGES: &[Package] = &[
     // The shells that are completed in, besides bash.
     package("fish", "fish"),
     package("zsh", "zsh"),
+    // What the scripts for other projects' CI run, and what checks them and their workflows.
+    package("curl", "curl"),
+    package("jq", "jq"),
+    package("shellcheck", "shellcheck"),
+    package("virtualenv", "virtualenv"),
     // What builds the example's programs again.
     package("binutils-x86-64-linux-gnu", "x86_64-linux-gnu-as"),
     package("binutils-aarch64-linux-gnu", "aarch64-linux-gnu-as"),
