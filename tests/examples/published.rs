@@ -119,10 +119,15 @@ fn a_private_registry_with_its_own_authority() {
     // The example's authority is not this registry's.
     let (code, said) = example.fails("manifests reconcile");
     assert!(code == Some(1) && said.contains("certificate"), "{code:?} {said}");
+    assert_eq!(example.fails("manifests doctor").0, Some(1));
 
     let authority = std::fs::read_to_string(registry.authority()).unwrap();
     example.workspace.write("certs/corp.pem", &authority);
     example.workspace.git(&["commit", "--quiet", "--all", "--message=Our authority"]);
+    let ran = example.run("manifests doctor");
+    let checks = ran.result()["checks"].as_array().unwrap();
+    let registry = checks.iter().find(|check| check["check"] == format!("registry {host}"));
+    assert_eq!(registry.unwrap()["state"], "ok", "{checks:?}");
     let ran = example.run("manifests release");
     assert_eq!(ran.went_through("pushing").len(), 2);
     let list = example.inspect(&format!("{host}/team/greet:latest"));

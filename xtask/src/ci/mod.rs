@@ -17,10 +17,9 @@ use crate::{example, host, transcript};
 
 /// Prepares the machine, then checks and tests this repository.
 ///
-/// On Debian, as root or with sudo, it installs what is missing; elsewhere it says what to install. Rust targets come from
-/// rustup. The container
-/// engine has to run already. The licenses and sources of the dependencies are not checked here but by
-/// `cargo deny check`, after deny.toml.
+/// On Debian, as root or with sudo, it installs what is missing; elsewhere it says what to install. Rust targets come
+/// from rustup. The container engine has to run already. The licenses and sources of the dependencies are not checked
+/// here but by `cargo deny check`, after deny.toml.
 #[derive(Parser)]
 #[command(name = "ci", bin_name = "cargo xtask ci")]
 struct Args {}
