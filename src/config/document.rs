@@ -235,7 +235,7 @@ fn each_table<'a>(
 impl TargetTable {
     fn read(name: &Text, own: &Table, defaults: &Table, problems: &mut Vec<Problem>) -> Self {
         let table = defaults.under(own);
-        let mut fields = Fields::new(&table, &keys::TARGET, problems);
+        let mut fields = Fields::named(name, &table, &keys::TARGET, problems);
         let repositories = fields.string_or_strings("repository");
         let tags = tags(&mut fields);
         let image = fields.string("image");
@@ -259,13 +259,20 @@ impl TargetTable {
             }
             _ => fields.table("platform", "tables `platform.\"OS/ARCH\"`"),
         };
-        for key in ["repository", "tags"] {
+        // A name that was cut at its dot has said nothing yet: `[target.my.app]`.
+        let is_cut = !own.0.is_empty()
+            && own.0.iter().all(|entry| {
+                matches!(entry.node.value, Value::Table(_)) && !keys::TARGET.knows(&entry.key.value)
+            });
+        for key in ["repository", "tags"].into_iter().filter(|_| !is_cut) {
             if fields.lacks(key) {
                 let message = format!("target `{}` has no `{key}`", name.value);
-                fields.problems.push(Problem::new(&name.span, message));
+                let help = fields.example(key);
+                fields.problems.push(Problem::new(&name.span, message).help(help));
             }
         }
-        if fields.lacks("platforms")
+        if !is_cut
+            && fields.lacks("platforms")
             && (fields.lacks("platform") || tables.is_some_and(|tables| tables.0.is_empty()))
         {
             let message = format!("target `{}` has no platforms", name.value);
@@ -315,7 +322,8 @@ fn tags(fields: &mut Fields<'_, '_>) -> Vec<TagEntry> {
                 let mut tag = Fields::new(table, &keys::TAG, fields.problems);
                 let policy = tag.one_of("policy", POLICIES);
                 if tag.lacks("name") {
-                    tag.problems.push(Problem::new(&node.span, "a tag has no `name`"));
+                    let help = "write `{ name = \"latest\", policy = \"newest\" }`";
+                    tag.problems.push(Problem::new(&node.span, "a tag has no `name`").help(help));
                 }
                 tags.extend(tag.string("name").map(|name| TagEntry { name, policy }));
             }
@@ -336,7 +344,7 @@ impl PlatformTable {
                 .collect(),
         );
         let table = below.under(table);
-        let mut fields = Fields::new(&table, &keys::PLATFORM, problems);
+        let mut fields = Fields::named(key, &table, &keys::PLATFORM, problems);
         Self {
             key: key.clone(),
             own,
@@ -410,7 +418,7 @@ impl SmokeTable {
 
 impl RegistryTable {
     fn read(host: &Text, table: &Table, problems: &mut Vec<Problem>) -> Self {
-        let mut fields = Fields::new(table, &keys::REGISTRY, problems);
+        let mut fields = Fields::named(host, table, &keys::REGISTRY, problems);
         let plain_http = fields.boolean("plain-http");
         Self {
             host: host.clone(),

@@ -66,8 +66,13 @@ impl Problem {
         self
     }
 
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+    pub(super) fn help(self, help: impl Into<String>) -> Self {
+        self.maybe_help(Some(help.into()))
+    }
+
+    /// The way out, where one is known.
+    pub(super) fn maybe_help(mut self, help: Option<String>) -> Self {
+        self.help = help;
         self
     }
 
