@@ -32,7 +32,7 @@ fn said(text: &str) -> String {
         .and_then(|document| document.resolve_with(&facts(), Strictness::Release, &exists));
     match checked {
         Ok(_) => "ok\n".to_owned(),
-        Err(problems) => format!("{}\nerror: {}\n", problems.render(false), problems.summary()),
+        Err(problems) => format!("{}\nerror: {}\n", problems.render(false, None), problems.summary()),
     }
 }
 

@@ -54,7 +54,8 @@ async fn show(
     ci::summarise(context, &report::plan::markdown(&plans));
     match context.global.format {
         Format::Markdown => context.print_raw(&report::plan::markdown(&plans))?,
-        _ => context.print(|style| report::plan::text(&plans, style), || report::plan::json(&plans))?,
+        _ => context
+            .print(|style| style.fold(&report::plan::text(&plans, style)), || report::plan::json(&plans))?,
     }
     if plans.iter().any(|plan| !plan.problems.is_empty()) {
         return Err(Failure::new("a release would stop at the problems above").into());

@@ -18,6 +18,7 @@ mod reference;
 mod resolve;
 mod schema;
 mod syntax;
+mod tables;
 mod template;
 mod tree;
 mod validate;

@@ -1,8 +1,8 @@
 //! Which platforms a target declares: `platforms`, the tables `platform."…"`, or both.
 
-use super::document::{PlatformTable, TargetTable};
 use super::expand::{Expander, Scope};
 use super::problems::{Problem, Span};
+use super::tables::{PlatformTable, TargetTable};
 use super::tree::Text;
 use crate::platform::Platform;
 

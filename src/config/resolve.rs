@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::document::{Document, PlatformTable, RegistryTable, TagEntry, TargetTable};
+use super::document::Document;
 use super::expand::{Expander, NoPackage, Scope, Strictness, TargetScope};
 use super::facts::{Facts, Package};
 use super::helps;
 use super::model::{Declaration, Image, RegistrySettings, Tag, TagPolicy, Target};
 use super::platforms::{self, Declared};
 use super::problems::{Problem, Problems, Span};
+use super::tables::{PlatformTable, RegistryTable, TagEntry, TargetTable};
 use super::template::{Form, Template};
 use super::tree::Text;
 use super::validate;
