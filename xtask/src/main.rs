@@ -1,6 +1,7 @@
 //! This repository's own tasks; every other command is the library's, as in any project that adopts it.
 #![allow(clippy::print_stderr, reason = "a task tells on stderr what it does")]
 
+mod book;
 mod ci;
 mod example;
 mod host;
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("bench") => host::exit_code(bench()),
+        Some("book") => host::exit_code(book::run()),
         Some("ci") => host::exit_code(ci::run()),
         Some("docs") => host::exit_code(docs()),
         Some("example") => host::exit_code(example::run()),

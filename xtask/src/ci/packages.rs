@@ -27,6 +27,8 @@ const PACKAGES: &[Package] = &[
     // The shells that are completed in, besides bash.
     package("fish", "fish"),
     package("zsh", "zsh"),
+    // A browser, to open the pages of the book in.
+    package("chromium", "chromium"),
     // What builds the example's programs again.
     package("binutils-x86-64-linux-gnu", "x86_64-linux-gnu-as"),
     package("binutils-aarch64-linux-gnu", "aarch64-linux-gnu-as"),
