@@ -102,7 +102,8 @@ impl Project {
             }
             ["docker", rest @ ..] => {
                 let mut process = Process::new(docker());
-                process.args(rest).current_dir(self.workspace.path());
+                process.args(rest).current_dir(self.workspace.path()).env("DOCKER_BUILDKIT", "1");
+                process.env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1");
                 process
             }
             _ => return Err(format!("nobody runs `{line}` here: say why, with `<!-- not run: … -->`")),
