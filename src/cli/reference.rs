@@ -42,8 +42,9 @@ fn below(command: &Command, out: &mut String) {
 }
 
 fn table<'a>(arguments: impl Iterator<Item = &'a Arg>, out: &mut String) {
-    let arguments: Vec<&Arg> =
-        arguments.filter(|arg| !arg.is_hide_set() && !matches!(arg.get_id().as_str(), "help" | "version")).collect();
+    let arguments: Vec<&Arg> = arguments
+        .filter(|arg| !arg.is_hide_set() && !matches!(arg.get_id().as_str(), "help" | "version"))
+        .collect();
     if arguments.is_empty() {
         return;
     }
@@ -75,7 +76,8 @@ fn meaning(argument: &Arg) -> String {
         let help = value.get_help().map(|help| format!(": {help}")).unwrap_or_default();
         let _ = write!(text, "<br>`{}`{}", value.get_name(), help.trim_end_matches('.'));
     }
-    let quoted = |values: &[String]| values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ");
+    let quoted =
+        |values: &[String]| values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ");
     let defaults = argument.get_default_values().iter().map(|value| value.to_string_lossy().into_owned());
     let defaults: Vec<String> = defaults.collect();
     if argument.get_action().takes_values() && !defaults.is_empty() {
@@ -96,8 +98,15 @@ fn exit_codes() -> String {
     let mut out = String::from(
         "<!-- Written by `cargo xtask docs` from src/cli/reference.rs. -->\n\n# Exit codes\n\n| exit code | means |\n|---|---|\n",
     );
-    let all =
-        [Exit::Done, Exit::Failed, Exit::Usage, Exit::Differs, Exit::Partial, Exit::UnknownOption, Exit::Signal(0)];
+    let all = [
+        Exit::Done,
+        Exit::Failed,
+        Exit::Usage,
+        Exit::Differs,
+        Exit::Partial,
+        Exit::UnknownOption,
+        Exit::Signal(0),
+    ];
     for exit in all {
         let code = match exit {
             Exit::Signal(_) => "128+n".to_owned(),

@@ -77,6 +77,27 @@ fn every_page_is_tested_and_in_the_book() {
     }
 }
 
+/// The page on performance quotes rows of the benchmark. `SNAPSHOTS=overwrite` writes them anew, which is what
+/// `cargo xtask docs` does.
+#[test]
+fn generated_files_quote_the_benchmark_as_it_is() {
+    let page = docs().join("explanation/performance.md");
+    let quoting = std::fs::read_to_string(&page).unwrap();
+    let measured = std::fs::read_to_string(docs().join("benchmark/benchmark.md")).unwrap();
+    // What was measured, in the first four cells.
+    let what = |row: &str| row.split('|').take(5).collect::<Vec<_>>().join("|");
+    let current = quoting.lines().map(|line| match line.strip_prefix("| ") {
+        None => line,
+        Some(_) => measured
+            .lines()
+            .find(|row| what(row) == what(line))
+            .unwrap_or_else(|| panic!("the benchmark has no row for {line}")),
+    });
+    let current: String = current.map(|line| format!("{line}\n")).collect();
+    let kept = snapbox::Data::read_from(&page, Some(snapbox::data::DataFormat::Text)).raw();
+    snapbox::Assert::new().action_env("SNAPSHOTS").eq(current, kept);
+}
+
 /// Goes through a page from top to bottom.
 fn works(path: &str) {
     let page = Page::read(&docs().join(path)).unwrap_or_else(|why| panic!("{path}: {why}"));

@@ -48,7 +48,8 @@ impl Page {
             };
             let indent = line.len() - line.trim_start().len();
             let body = lines.by_ref().take_while(|line| !line.trim_start().starts_with("```"));
-            let body: String = body.map(|line| format!("{}\n", line.get(indent..).unwrap_or_default())).collect();
+            let body: String =
+                body.map(|line| format!("{}\n", line.get(indent..).unwrap_or_default())).collect();
             blocks.push(block(language, body, std::mem::take(&mut said))?);
         }
         Ok(Self { blocks, text })

@@ -12,7 +12,8 @@ use crate::shown;
 use crate::support::{Workspace, docker};
 
 /// Names of registries in pages, and which of ours each is.
-const NAMES: [(&str, usize); 4] = [("ghcr.io", 0), ("127.0.0.1:5000", 0), ("localhost:5000", 0), ("quay.io", 1)];
+const NAMES: [(&str, usize); 4] =
+    [("ghcr.io", 0), ("127.0.0.1:5000", 0), ("localhost:5000", 0), ("quay.io", 1)];
 
 const CARGO: &str = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2024\"\n";
 
@@ -36,7 +37,8 @@ impl Project {
         ]);
         std::fs::create_dir(workspace.path().join("bin")).unwrap();
         for program in ["linux-amd64", "linux-arm64"] {
-            std::fs::copy(example.join("bin").join(program), workspace.path().join("bin").join(program)).unwrap();
+            std::fs::copy(example.join("bin").join(program), workspace.path().join("bin").join(program))
+                .unwrap();
         }
         let runtime = Runtime::new().unwrap();
         let registries = std::array::from_fn(|_| {
@@ -48,7 +50,11 @@ impl Project {
         let names = named.map(|(name, which): &(&str, usize)| {
             let (server, _): &(Server, TempDir) = &registries[*which];
             let address = server.addr().to_string();
-            let ours = if name.starts_with("localhost") { address.replace("127.0.0.1", "localhost") } else { address };
+            let ours = if name.starts_with("localhost") {
+                address.replace("127.0.0.1", "localhost")
+            } else {
+                address
+            };
             ((*name).to_owned(), ours)
         });
         let names = names.collect();
@@ -68,7 +74,11 @@ impl Project {
             Block::Made { by, text } => {
                 self.run(&Command { line: by.clone(), prints: String::new() })?;
                 let made = self.as_shown(&self.workspace.read("manifests.toml"));
-                if made == *text { Ok(()) } else { Err(format!("`{by}` does not make what is shown, but\n{made}")) }
+                if made == *text {
+                    Ok(())
+                } else {
+                    Err(format!("`{by}` does not make what is shown, but\n{made}"))
+                }
             }
             Block::Declaration { text, needs } => self.check(text, needs),
             Block::Console(commands) => commands.iter().try_for_each(|command| self.run(command)),
@@ -109,7 +119,8 @@ impl Project {
             _ => return Err(format!("nobody runs `{line}` here: say why, with `<!-- not run: … -->`")),
         };
         let ended = process.stdin(Stdio::null()).output().map_err(|error| format!("`{line}`: {error}"))?;
-        let (stdout, stderr) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+        let (stdout, stderr) =
+            (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
         let mut printed = self.as_shown(&stdout);
         if !ended.status.success() {
             let error = stderr.find("error:").map_or("", |at| &stderr[at..]);
@@ -153,7 +164,8 @@ impl Drop for Project {
         let list = ["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"];
         let Ok(listed) = Process::new(docker()).args(list).output() else { return };
         let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-        let ours = listed.lines().filter(|image| hosts.iter().any(|host| image.starts_with(&format!("{host}/"))));
+        let ours =
+            listed.lines().filter(|image| hosts.iter().any(|host| image.starts_with(&format!("{host}/"))));
         for image in ours {
             // One that is gone already is as well.
             let _ = Process::new(docker()).args(["image", "rm", "--force", image]).output();

@@ -48,7 +48,9 @@ fn line_fits(shown: &str, printed: &str) -> bool {
 fn dots_stand_for_what_varies_and_nothing_else() {
     assert!(fits("a …c\n…\nz\n", "a bc\n1\n2\nz\n"));
     assert!(fits("…\nz\n", "z\n"));
-    for (shown, printed) in [("a\n", ""), ("", "a\n"), ("a…b\n", "ac\n"), ("…\nz\n", "z\ny\n"), ("a\nb\n", "b\na\n")] {
+    for (shown, printed) in
+        [("a\n", ""), ("", "a\n"), ("a…b\n", "ac\n"), ("…\nz\n", "z\ny\n"), ("a\nb\n", "b\na\n")]
+    {
         assert!(!fits(shown, printed), "{shown:?} {printed:?}");
     }
     assert_eq!(words("git commit  -m 'two words' \"\""), ["git", "commit", "-m", "two words", ""]);

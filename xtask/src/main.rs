@@ -32,10 +32,9 @@ fn bench() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes anew what is generated: the schema and the references. The tests that check them can write them too.
+/// Writes anew what is generated: the schema, the references, and what a page quotes of the benchmark. The tests that check them can write them too.
 fn docs() -> anyhow::Result<()> {
-    let tests = duct::cmd!("cargo", "test", "--quiet", "--package", "manifests", "--lib", "generated_files")
-        .dir(host::root())
-        .env("SNAPSHOTS", "overwrite");
+    let tests = ["test", "--quiet", "--package", "manifests", "--lib", "--test", "book", "generated_files"];
+    let tests = duct::cmd("cargo", tests).dir(host::root()).env("SNAPSHOTS", "overwrite");
     host::finish(tests, "cargo test generated_files")
 }

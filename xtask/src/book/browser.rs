@@ -53,7 +53,8 @@ struct Browser {
 impl Browser {
     fn start() -> Result<Self> {
         let hint = "hint: install chromium, on Debian the package of that name";
-        let program = ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(host::find_program);
+        let program =
+            ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(host::find_program);
         let program = program.with_context(|| format!("no chromium on PATH\n{hint}"))?;
         let profile = tempfile::tempdir()?;
         // Chromium reads the protocol's pipe as file 3 and writes it as file 4.
@@ -111,7 +112,9 @@ impl Browser {
         if !self.session.is_empty() {
             command["sessionId"] = self.session.clone().into();
         }
-        write!(self.commands, "{command}\0").and_then(|()| self.commands.flush()).context("chromium has ended")?;
+        write!(self.commands, "{command}\0")
+            .and_then(|()| self.commands.flush())
+            .context("chromium has ended")?;
         loop {
             let mut message = self.next()?;
             if message["id"] != self.last {
@@ -125,7 +128,9 @@ impl Browser {
     }
 
     fn next(&self) -> Result<Value> {
-        self.messages.recv_timeout(PATIENCE).with_context(|| format!("Chromium said nothing for {PATIENCE:?}"))
+        self.messages
+            .recv_timeout(PATIENCE)
+            .with_context(|| format!("Chromium said nothing for {PATIENCE:?}"))
     }
 }
 
@@ -164,7 +169,11 @@ impl Seen {
                 }
             }
             "Network.loadingFailed" => {
-                self.problems.push(format!("could not load a {}: {}", text(&params["type"]), text(&params["errorText"])));
+                self.problems.push(format!(
+                    "could not load a {}: {}",
+                    text(&params["type"]),
+                    text(&params["errorText"])
+                ));
             }
             "Network.responseReceived" if params["response"]["status"].as_u64() >= Some(400) => {
                 self.problems.push(format!("no {}", text(&params["response"]["url"])));

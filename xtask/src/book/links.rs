@@ -117,7 +117,8 @@ mod tests {
             fs::write(&one, text).expect("a page");
             check(folder.path(), &[one.clone(), two.clone()]).map_err(|error| error.to_string())
         };
-        let good = "<a class=\"x\" href=\"two.html#there\"><a href=\"https://example.com\"><img src=\"two.html\">";
+        let good =
+            "<a class=\"x\" href=\"two.html#there\"><a href=\"https://example.com\"><img src=\"two.html\">";
         assert_eq!(checked(good), Ok(()));
         for (text, why) in [
             ("<a href=\"three.html\">", "one.html: three.html: there is no such file"),
