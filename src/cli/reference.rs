@@ -19,6 +19,7 @@ fn commands() -> String {
     below(&top, &mut out);
     out.push_str("## Everywhere\n\nThese go with every command.\n\n");
     table(top.get_arguments().filter(|arg| arg.is_global_set()), &mut out);
+    out.truncate(out.trim_end().len() + 1);
     out
 }
 
@@ -33,10 +34,11 @@ fn below(command: &Command, out: &mut String) {
         let usage = usage.trim_start_matches("Usage: ");
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
-        let _ = writeln!(out, "## `{name}`\n\n{about}.\n\n```text\n{usage}\n```\n");
+        let _ = writeln!(out, "## `{name}`\n\n{about}.\n\n```text\n{usage}");
         if let Some(examples) = command.get_after_help() {
-            let _ = writeln!(out, "```text\n{}\n```\n", examples.to_string().trim_end());
+            let _ = writeln!(out, "\n{}", examples.to_string().trim_end());
         }
+        out.push_str("```\n\n");
         table(command.get_arguments().filter(|arg| !arg.is_global_set()), out);
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! - `<!-- file: PATH -->`: the block is that file; it is written, and committed.
 //! - `<!-- made by: COMMAND -->`: it is run, and the block is what `manifests.toml` holds then.
-//! - `<!-- needs: PATH… -->`: these Dockerfiles are there, which the page does not show.
+//! - `<!-- needs: PATH… -->`: these files are there, which the page does not show.
 //! - `<!-- not run: WHY -->`: the commands are only parsed, by a unit test of the command line.
 //!
 //! A block of TOML that declares a target is checked, other TOML, YAML and JSON parsed. Of a command's stdout, and of
@@ -38,10 +38,10 @@ macro_rules! pages {
 }
 
 pages! {
+    introduction: "introduction.md",
     a_first_release: "tutorial.md",
     configuration: "configuration.md",
     docker_manifest: "docker-manifest.md",
-    reproducible: "reproducible.md",
     several_registries: "howto/several-registries.md",
     native_runners: "howto/native-runners.md",
     existing_images: "howto/existing-images.md",
@@ -52,10 +52,12 @@ pages! {
     signing: "howto/sign.md",
     continuous_integration: "howto/ci.md",
     own_workspace: "howto/workspace.md",
+    migration: "howto/migrate/index.md",
     migration_from_docker_manifest: "howto/migrate/docker-manifest.md",
     migration_from_bake: "howto/migrate/bake.md",
     migration_from_goreleaser: "howto/migrate/goreleaser.md",
     migration_from_manifest_tool: "howto/migrate/manifest-tool.md",
+    reproducible: "explanation/reproducible.md",
     reconciling: "explanation/reconciling.md",
     promises: "explanation/promises.md",
     security: "explanation/security.md",

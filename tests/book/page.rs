@@ -16,7 +16,7 @@ pub(crate) enum Block {
     Text,
     /// It has to parse.
     Data { language: String, text: String },
-    /// A whole declaration, with Dockerfiles that are there.
+    /// A whole declaration, with files that are there.
     Declaration { text: String, needs: Vec<String> },
     /// A file to write.
     File { path: String, text: String },

@@ -192,3 +192,31 @@ impl Seen {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_wrong_in_a_page_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let page = folder.path().join("page.html");
+        let mut browser = Browser::start().expect("chromium starts");
+        let mut opened = |body: &str| {
+            std::fs::write(&page, body).expect("a page");
+            browser.open(&format!("file://{}", page.display())).expect("chromium answers").problems.join("; ")
+        };
+        assert_eq!(opened("<p>Nothing<script>console.log('fine')</script>"), "");
+        for (body, why) in [
+            ("<script>console.error('no good')</script>", "no good"),
+            ("<script>nothing()</script>", "nothing is not defined"),
+            ("<script>Promise.reject('later')</script>", "exception"),
+            ("<img src='none.png'>", "ERR_FILE_NOT_FOUND"),
+            ("<img src='http://registry.example/x.png'>", "asks for http://registry.example/x.png"),
+        ] {
+            let problems = opened(body);
+            assert!(problems.contains(why), "{body}: {problems}");
+        }
+        assert_eq!(opened("<p>As if nothing had been"), "");
+    }
+}
