@@ -29,6 +29,7 @@ mod keyed;
 pub mod load;
 pub mod lock;
 pub mod manifest;
+mod many;
 pub mod media;
 pub mod metadata;
 pub mod observe;

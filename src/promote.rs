@@ -11,6 +11,7 @@ use crate::digest::Digest;
 use crate::error::{Exit, Failure};
 use crate::lock::{Lock, LockedTarget};
 use crate::manifest::{self, Manifest};
+use crate::many;
 use crate::observe::observe_copy;
 use crate::plan::{CopyPlan, EntryChange, EntryPlan, PlacePlan, PlannedList, TagAction, TagPlan, TargetPlan};
 use crate::reference::Repository;
@@ -22,7 +23,7 @@ use crate::registry::{Access, Registry};
 ///
 /// A list is not where the lock says, or a registry does not answer.
 pub async fn to_registry(registry: &Registry, lock: &Lock, host: &str) -> Result<Vec<TargetPlan>> {
-    try_join_all(lock.targets.iter().map(|(name, target)| async move {
+    many::try_each(lock.targets.iter().map(|(name, target)| async move {
         let (from, tags) = first(name, target)?;
         let to: Repository = format!("{host}/{}", from.path).parse()?;
         if to == from {
@@ -51,7 +52,7 @@ pub async fn to_registry(registry: &Registry, lock: &Lock, host: &str) -> Result
 ///
 /// A repository has no such list, or does not answer.
 pub async fn moved_tag(registry: &Registry, lock: &Lock, from: &str, tag: &str) -> Result<Vec<TargetPlan>> {
-    try_join_all(lock.targets.iter().map(|(name, target)| async move {
+    many::try_each(lock.targets.iter().map(|(name, target)| async move {
         let places = try_join_all(target.repositories.keys().map(|repository| async move {
             let repository: Repository = repository.parse()?;
             registry.announce(&repository, Access::Push)?;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
-use futures_util::future::{join_all, try_join, try_join_all};
+use futures_util::future::try_join;
 
 use crate::apply::{Applied, Event, apply};
 use crate::config::{Declaration, Image, Target};
@@ -13,6 +13,7 @@ use crate::error::{Exit, Failure, exit_of};
 use crate::freshness::{Place, Survey};
 use crate::journal::{Entry, Inputs, Pushed};
 use crate::lock::{Lock, LockedTarget};
+use crate::many;
 use crate::observe::{Source, observe};
 use crate::pipeline::{Pipeline, Produced};
 use crate::plan::{Evidence, FoundImage, ObservedImage, ObservedTarget, Options, Pin, TargetPlan, pin, plan};
@@ -43,6 +44,12 @@ pub enum Interrupted {
     Finished,
     /// They cannot be taken; the text says why.
     Lost(String),
+}
+
+impl AsRef<TargetPlan> for Planned<'_> {
+    fn as_ref(&self) -> &TargetPlan {
+        &self.plan
+    }
 }
 
 impl Planned<'_> {
@@ -163,7 +170,7 @@ pub async fn prepare<'a>(
     options: Options,
 ) -> Result<Vec<Planned<'a>>> {
     let revision = declaration.revision.as_deref();
-    try_join_all(declaration.targets.iter().map(|target| {
+    many::try_each(declaration.targets.iter().map(|target| {
         let locked = lock.targets.get(&target.name);
         prepare_target(registry, target, from, locked, revision, options)
     }))
@@ -334,7 +341,7 @@ pub async fn produce<'a>(
         Some(pipeline) if !work.is_empty() => pipeline.run(&work).await?,
         _ => Vec::new(),
     };
-    try_join_all(planned.into_iter().map(|mut planned| {
+    many::try_each(planned.into_iter().map(|mut planned| {
         let produced = &produced;
         async move {
             if planned.to_build().next().is_none() {
@@ -362,10 +369,11 @@ pub async fn produce<'a>(
 /// Exit code 4 when anything was tagged, else that of the first failure.
 pub async fn apply_all(
     registry: &Registry,
-    plans: &[TargetPlan],
+    plans: &[impl AsRef<TargetPlan>],
     on_event: &(dyn Fn(Event) + Sync),
 ) -> Result<Vec<Applied>> {
-    let results = join_all(plans.iter().map(|plan| apply(registry, plan, on_event))).await;
+    let plans: Vec<&TargetPlan> = plans.iter().map(AsRef::as_ref).collect();
+    let results = many::each(plans.iter().map(|plan| apply(registry, plan, on_event))).await;
     let mut applied = Vec::new();
     let mut failures = Vec::new();
     for (plan, result) in plans.iter().zip(results) {

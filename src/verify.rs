@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::digest::Digest;
 use crate::lock::{Lock, LockedTarget};
 use crate::manifest::{self, Manifest};
+use crate::many;
 use crate::reference::{Reference, Repository};
 use crate::registry::Registry;
 
@@ -91,7 +92,7 @@ pub async fn verify(registry: &Registry, lock: &Lock) -> Result<Vec<Drift>> {
         let (tags, lists) = try_join(try_join_all(tags), try_join_all(lists)).await?;
         anyhow::Ok(tags.into_iter().flatten().chain(lists.into_iter().flatten()).collect::<Vec<_>>())
     });
-    let mut drift: Vec<Drift> = try_join_all(drift).await?.into_iter().flatten().collect();
+    let mut drift: Vec<Drift> = many::try_each(drift).await?.into_iter().flatten().collect();
     drift.sort();
     Ok(drift)
 }

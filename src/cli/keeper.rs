@@ -40,7 +40,11 @@ impl Confirmed {
 }
 
 impl Keeper<'_> {
-    fn next(&self, planned: &[Planned<'_>], origins: &BTreeMap<Place, Origin>) -> Lock {
+    fn next<'a>(
+        &self,
+        planned: impl IntoIterator<Item = &'a Planned<'a>>,
+        origins: &BTreeMap<Place, Origin>,
+    ) -> Lock {
         let mut lock = self.lock.clone();
         let declared = |name: &String| self.declaration.targets.iter().any(|target| target.name == *name);
         lock.targets.retain(|name, _| !self.all || declared(name));
@@ -76,12 +80,11 @@ impl Keeper<'_> {
         confirmed: &Confirmed,
         origins: &BTreeMap<Place, Origin>,
     ) -> Result<Written> {
-        let settled: Vec<Planned<'_>> =
-            settled.iter().filter(|planned| confirmed.has(&planned.target.name)).cloned().collect();
-        if settled.is_empty() {
+        let mut settled = settled.iter().filter(|planned| confirmed.has(&planned.target.name)).peekable();
+        if settled.peek().is_none() {
             return Ok(Written::Unchanged);
         }
-        lock::write(self.file, &self.next(&settled, origins))
+        lock::write(self.file, &self.next(settled, origins))
     }
 }
 

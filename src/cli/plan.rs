@@ -12,7 +12,7 @@ use crate::error::{Exit, Failure};
 use crate::freshness::{Survey, Trust};
 use crate::journal::{self, Inputs, Journal};
 use crate::lock;
-use crate::plan::{Options, TargetPlan};
+use crate::plan::Options;
 use crate::publish::{announce, prepare_release};
 use crate::registry::Access;
 use crate::report;
@@ -50,15 +50,14 @@ async fn show(
     let mut survey = Survey::of(&declaration, &lock, folder, Trust::LockAlone).await?;
     let planned =
         prepare_release(&registry, &declaration, &unfinished.usable, &mut survey, &lock, options).await?;
-    let plans: Vec<TargetPlan> = planned.into_iter().map(|planned| planned.plan).collect();
-    ci::summarise(context, &report::plan::markdown(&plans));
+    ci::summarise(context, &report::plan::markdown(&planned));
     match context.global.format {
-        Format::Markdown => context.print_raw(&report::plan::markdown(&plans))?,
-        _ => context.print(|style| report::plan::text(&plans, style), || report::plan::json(&plans))?,
+        Format::Markdown => context.print_raw(&report::plan::markdown(&planned))?,
+        _ => context.print(|style| report::plan::text(&planned, style), || report::plan::json(&planned))?,
     }
-    if plans.iter().any(|plan| !plan.problems.is_empty()) {
+    if planned.iter().any(|planned| !planned.plan.problems.is_empty()) {
         return Err(Failure::new("a release would stop at the problems above").into());
     }
-    let differs = arguments.exit_code && plans.iter().any(TargetPlan::is_change);
+    let differs = arguments.exit_code && planned.iter().any(|planned| planned.plan.is_change());
     Ok(if differs { Exit::Differs } else { Exit::Done })
 }

@@ -14,7 +14,7 @@ use crate::error::{Exit, Failure};
 use crate::freshness::Place;
 use crate::lock::{self, Origin, Written};
 use crate::metadata::{Metadata, PushedImage, together};
-use crate::plan::{Options, TargetPlan};
+use crate::plan::Options;
 use crate::publish::{From, announce, apply_all, prepare, stop_on_problems};
 use crate::reference::Reference;
 use crate::registry::Access;
@@ -33,11 +33,10 @@ pub(super) async fn run(context: &Context, arguments: &Reconcile) -> Result<Exit
     let from = if arguments.images.is_empty() { From::Registry } else { From::Pushed(&references) };
     let planned = prepare(&registry, &declaration, from, &lock, options).await?;
     stop_on_problems(&planned)?;
-    let plans: Vec<TargetPlan> = planned.iter().map(|planned| planned.plan.clone()).collect();
-    context.progress.line(&report::plan::text(&plans, context.progress.style()));
+    context.progress.line(&report::plan::text(&planned, context.progress.style()));
 
     let confirmed = Confirmed::default();
-    let applied = apply_all(&registry, &plans, &|event| {
+    let applied = apply_all(&registry, &planned, &|event| {
         confirmed.hear(&event);
         context.on_event(event);
     })

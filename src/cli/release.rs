@@ -21,7 +21,7 @@ use crate::groundwork;
 use crate::journal::{self, Inputs, Journal};
 use crate::lock::{self, Written};
 use crate::pipeline::{Pipeline, Until};
-use crate::plan::{Options, TargetPlan};
+use crate::plan::Options;
 use crate::publish::{Interrupted, Planned, announce, apply_all, prepare_release, produce, stop_on_problems};
 use crate::registry::Access;
 use crate::report;
@@ -75,9 +75,8 @@ async fn publish(
     let planned =
         prepare_release(&registry, declaration, &unfinished.usable, &mut survey, &lock, options).await?;
     put_aside(context, &journal, &lost(&planned))?;
-    let plans = plans_of(&planned);
-    progress.line(plans_shown(context, &plans).trim_end());
-    progress.event("planned", report::plan::json(&plans));
+    progress.line(plans_shown(context, &planned).trim_end());
+    progress.event("planned", report::plan::json(&planned));
     stop_on_problems(&planned)?;
     let keep =
         Keeper { file: lock_file, lock: &lock, declaration, all: arguments.targets.targets.is_empty() };
@@ -93,7 +92,7 @@ async fn publish(
         .collect();
 
     // 3. Build, smoke run, push: only what is pending needs an engine at all.
-    let pending = plans.iter().any(TargetPlan::is_pending);
+    let pending = planned.iter().any(|planned| planned.plan.is_pending());
     let readiness = if pending { Some(ready(context, declaration).await?) } else { None };
     let pipeline = readiness.as_ref().map(|ready: &Readiness| Pipeline {
         engine: &ready.engine,
@@ -107,11 +106,10 @@ async fn publish(
         progress,
     });
     let settled = produce(&registry, pipeline.as_ref(), planned, &lock, options).await?;
-    let settled_plans = plans_of(&settled);
-    if settled_plans != plans {
+    if pending {
         progress.stage("Planned", "with the images that were built");
-        progress.line(plans_shown(context, &settled_plans).trim_end());
-        progress.event("planned", report::plan::json(&settled_plans));
+        progress.line(plans_shown(context, &settled).trim_end());
+        progress.event("planned", report::plan::json(&settled));
     }
     stop_on_problems(&settled)?;
 
@@ -126,7 +124,7 @@ async fn publish(
     });
     journal.keep(entries.collect())?;
     let confirmed = Confirmed::default();
-    let applied = apply_all(&registry, &settled_plans, &|event| {
+    let applied = apply_all(&registry, &settled, &|event| {
         confirmed.hear(&event);
         if let Event::Confirmed(target) = &event {
             forget(context, &journal, target);
@@ -143,7 +141,7 @@ async fn publish(
     survey.note(declaration, &origins.into_keys().collect(), folder)?;
     let applied = applied?;
     if let (Some(file), Some(path)) = (metadata, &arguments.metadata_file) {
-        let text = format!("{:#}\n", report::metadata::json(&applied, &settled_plans));
+        let text = format!("{:#}\n", report::metadata::json(&applied, &settled));
         write_metadata(file, path, &text).map_err(|error| error.exit(Exit::Partial))?;
     }
     ci::summarise(context, &report::summary::markdown(&applied));
@@ -196,16 +194,12 @@ async fn rehearse(context: &Context, arguments: &Release, declaration: Declarati
 }
 
 /// The plans for stderr: of many targets only those that change, unless all was asked for.
-fn plans_shown(context: &Context, plans: &[TargetPlan]) -> String {
+fn plans_shown(context: &Context, plans: &[Planned<'_>]) -> String {
     let style = context.progress.style();
     match context.progress.is_verbose() {
         true => report::plan::text(plans, style),
         false => report::plan::brief(plans, style),
     }
-}
-
-fn plans_of(planned: &[Planned<'_>]) -> Vec<TargetPlan> {
-    planned.iter().map(|planned| planned.plan.clone()).collect()
 }
 
 /// The interrupted runs whose images are no longer there, by target.

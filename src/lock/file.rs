@@ -53,15 +53,18 @@ pub fn read(path: &Path) -> Result<Lock> {
 /// The file cannot be written, or what is there is not this program's to replace, as for [`read`].
 pub fn write(path: &Path, lock: &Lock) -> Result<Written> {
     let what = || format!("could not write {}", path.display());
-    let before = read(path).with_context(what)?;
-    if before == *lock && path.exists() {
+    let text = lock.to_text();
+    // Most often it says this word for word: there is nothing to understand then.
+    if std::fs::read(path).is_ok_and(|there| there == text.as_bytes())
+        || (read(path).with_context(what)? == *lock && path.exists())
+    {
         return Ok(Written::Unchanged);
     }
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).with_context(what)?;
     let mut file = tempfile::Builder::new();
     let mut file = permissions(&mut file).tempfile_in(folder).with_context(what)?;
-    file.write_all(lock.to_text().as_bytes()).with_context(what)?;
+    file.write_all(text.as_bytes()).with_context(what)?;
     file.as_file().sync_all().with_context(what)?;
     file.persist(path).with_context(what)?;
     Ok(Written::Changed)

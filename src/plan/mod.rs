@@ -94,6 +94,12 @@ impl Problem {
     }
 }
 
+impl AsRef<Self> for TargetPlan {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 impl TargetPlan {
     /// Says of images that are still to be built why they are, by their position.
     pub fn explain(&mut self, reasons: &BTreeMap<usize, String>) {

@@ -7,11 +7,11 @@ use crate::apply::Applied;
 use crate::plan::{PlannedList, TargetPlan};
 
 /// What was published, whether this run wrote it or found it there. `plans` are those that were carried out.
-pub fn json(applied: &[Applied], plans: &[TargetPlan]) -> Value {
+pub fn json(applied: &[Applied], plans: &[impl AsRef<TargetPlan>]) -> Value {
     let targets: Map<String, Value> = applied
         .iter()
         .map(|target| {
-            let plan = plans.iter().find(|plan| plan.target == target.target);
+            let plan = plans.iter().map(AsRef::as_ref).find(|plan| plan.target == target.target);
             (target.target.clone(), target_json(target, plan))
         })
         .collect();

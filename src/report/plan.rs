@@ -121,8 +121,8 @@ fn verdict(plan: &TargetPlan) -> String {
 }
 
 /// The plans as text, ready for a terminal.
-pub fn text(plans: &[TargetPlan], style: Style) -> String {
-    plans.iter().map(|plan| target_text(plan, style)).collect()
+pub fn text(plans: &[impl AsRef<TargetPlan>], style: Style) -> String {
+    plans.iter().map(|plan| target_text(plan.as_ref(), style)).collect()
 }
 
 /// How many targets are shown one by one; of more, only what is to be done fits a screen.
@@ -130,12 +130,12 @@ const MANY: usize = 10;
 
 /// The plans as text that fits a screen however many targets there are: of many, those with something to do; of many of
 /// these, one line each.
-pub fn brief(plans: &[TargetPlan], style: Style) -> String {
+pub fn brief(plans: &[impl AsRef<TargetPlan>], style: Style) -> String {
     if plans.len() <= MANY {
         return text(plans, style);
     }
     let idle = |plan: &&TargetPlan| !plan.is_change() && !plan.is_pending() && plan.problems.is_empty();
-    let busy: Vec<&TargetPlan> = plans.iter().filter(|plan| !idle(plan)).collect();
+    let busy: Vec<&TargetPlan> = plans.iter().map(AsRef::as_ref).filter(|plan| !idle(plan)).collect();
     let mut out = String::new();
     if busy.len() <= MANY {
         out.extend(busy.iter().map(|plan| target_text(plan, style)));
@@ -183,9 +183,9 @@ pub const MARKER: &str = "<!-- manifests plan -->";
 
 /// The plans as a pull-request comment: for each target a table of what changes, the rest folded. The same plan gives
 /// the same bytes.
-pub fn markdown(plans: &[TargetPlan]) -> String {
+pub fn markdown(plans: &[impl AsRef<TargetPlan>]) -> String {
     let mut out = format!("{MARKER}\n### What a release changes\n\n");
-    for plan in plans {
+    for plan in plans.iter().map(AsRef::as_ref) {
         let _ = writeln!(out, "#### {}: {}\n", plan.target, verdict(plan));
         let several = plan.places.len() > 1;
         for place in &plan.places {
@@ -232,8 +232,8 @@ fn table(out: &mut String, what: &str, lines: &[Line]) {
 }
 
 /// The plans for machines.
-pub fn json(plans: &[TargetPlan]) -> Value {
-    json!({ "version": 1, "targets": plans.iter().map(target_json).collect::<Vec<_>>() })
+pub fn json(plans: &[impl AsRef<TargetPlan>]) -> Value {
+    json!({ "version": 1, "targets": plans.iter().map(|plan| target_json(plan.as_ref())).collect::<Vec<_>>() })
 }
 
 fn target_json(plan: &TargetPlan) -> Value {

@@ -69,6 +69,19 @@ pages! {
 const CHECKED_ELSEWHERE: &[&str] = &["SUMMARY.md", "walkthrough.md", "reference/", "benchmark/"];
 
 #[test]
+fn examples_that_pages_name_are_there() {
+    let mut named = 0;
+    for page in page::below(&docs()) {
+        let text = std::fs::read_to_string(docs().join(&page)).unwrap();
+        for name in text.split("`examples/").skip(1).filter_map(|rest| rest.split('`').next()) {
+            named += 1;
+            assert!(docs().join("../examples").join(name).is_dir(), "{page}: there is no examples/{name}");
+        }
+    }
+    assert!(named > 3, "only {named} examples are named");
+}
+
+#[test]
 fn every_page_is_tested_and_in_the_book() {
     let summary = std::fs::read_to_string(docs().join("SUMMARY.md")).unwrap();
     for path in page::below(&docs()) {

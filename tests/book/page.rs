@@ -50,6 +50,14 @@ impl Page {
             let body = lines.by_ref().take_while(|line| !line.trim_start().starts_with("```"));
             let body: String =
                 body.map(|line| format!("{}\n", line.get(indent..).unwrap_or_default())).collect();
+            let included = body.trim().strip_prefix("{{#include ").and_then(|rest| rest.strip_suffix("}}"));
+            if let Some(file) = included {
+                // A file of the repository, which has tests of its own.
+                let there = path.parent().is_some_and(|folder| folder.join(file).is_file());
+                said = "";
+                blocks.push(if there { Block::Text } else { return Err(format!("there is no {file}")) });
+                continue;
+            }
             blocks.push(block(language, body, std::mem::take(&mut said))?);
         }
         Ok(Self { blocks, text })

@@ -14,9 +14,9 @@ use manifests::registry::{Options, Registry};
 use serde_json::{Value, json};
 
 use crate::auth::{BASIC, PASSWORD, guarded};
-use crate::debian::{Debian, certificates, signed_token};
+use crate::debian::{Debian, signed_token};
 use crate::scripted::{Reply, Server, entry, options};
-use crate::support::{ImageGuard, Workspace, docker};
+use crate::support::{ImageGuard, Workspace, certificates, docker};
 
 const OCI_IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 

@@ -15,6 +15,7 @@ use manifests::registry::{Copied, Credentials, Kind, Options, Registry};
 use tempfile::TempDir;
 
 use crate::scripted::{LIST, OCI_INDEX, Reply, Seen, Server, entry, options, registry};
+use crate::support::{certificates, openssl};
 
 const OCI_IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -207,34 +208,6 @@ async fn with_a_password_file() {
     assert_eq!((error.kind(), error.credential_source()), (Kind::Unauthorized, None));
     let ping = nobody.ping(&debian.host()).await.unwrap();
     assert_eq!((ping.authentication.as_str(), ping.accepted), ("basic", false));
-}
-
-fn openssl(folder: &Path, arguments: &str) {
-    let output = Command::new("openssl").current_dir(folder).args(arguments.split(' ')).output().unwrap();
-    assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// An authority, a server's certificate for every name that a test reaches it by, and a client's, all in `folder`.
-pub(crate) fn certificates(folder: &Path) {
-    openssl(
-        folder,
-        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=authority -days 2",
-    );
-    fs::write(folder.join("server.ext"), "subjectAltName=IP:127.0.0.1,IP:0.0.0.0,DNS:registry.invalid\n")
-        .unwrap();
-    fs::write(folder.join("client.ext"), "extendedKeyUsage=clientAuth\n").unwrap();
-    for name in ["server", "client"] {
-        openssl(
-            folder,
-            &format!("req -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}"),
-        );
-        openssl(
-            folder,
-            &format!(
-                "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -days 2 -extfile {name}.ext"
-            ),
-        );
-    }
 }
 
 /// The bearer token that distribution takes: a JWT signed with the key of a certificate that it was given

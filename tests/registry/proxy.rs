@@ -6,9 +6,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::commands::{declaration, log_in, ok, put_images};
-use crate::debian::{Debian, certificates};
+use crate::debian::Debian;
 use crate::scripted::{Server, registry};
-use crate::support::Workspace;
+use crate::support::{Workspace, certificates};
 
 /// A proxy that leads every host to one server and keeps the first line of each connection.
 async fn proxy(to: std::net::SocketAddr) -> (String, Arc<Mutex<Vec<String>>>) {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::commands::{
     WRITES, count, declaration, docker_pulls, fails, log_in, ok, put_images, reconciled, skopeo_reads,
 };
-use crate::debian::{Debian, certificates};
-use crate::support::Workspace;
+use crate::debian::Debian;
+use crate::support::{Workspace, certificates};
 
 /// The registry under an address that docker, too, takes for another machine's: for loopback it reads no certificates.
 fn elsewhere(debian: &Debian) -> String {

@@ -6,12 +6,14 @@
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses a part")]
 
 mod busybox;
+mod certificates;
 mod engine;
 mod hands;
 mod registry;
 mod workspace;
 
 pub use busybox::{busybox_base, busybox_program};
+pub use certificates::{certificates, openssl};
 pub use engine::{ImageGuard, docker, docker_ok, docker_run};
 pub use hands::{Hands, OCI_CONFIG, OCI_IMAGE, OCI_INDEX};
 pub use registry::{DebianRegistry, free_port};

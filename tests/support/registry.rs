@@ -3,11 +3,14 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use super::certificates;
 
 const PROGRAM: &str = "docker-registry";
 
@@ -25,6 +28,16 @@ pub struct DebianRegistry {
     folder: TempDir,
 }
 
+/// How a registry is run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind<'a> {
+    Plain,
+    WithoutDelete,
+    /// For those in this `htpasswd`.
+    Password(&'a str),
+    Tls,
+}
+
 impl DebianRegistry {
     /// Starts a registry and waits until it answers.
     ///
@@ -32,7 +45,7 @@ impl DebianRegistry {
     ///
     /// When docker-registry is not installed or does not start.
     pub fn start() -> Self {
-        Self::start_where_delete_is(true)
+        Self::start_as(Kind::Plain)
     }
 
     /// A registry where nothing may be deleted.
@@ -41,13 +54,31 @@ impl DebianRegistry {
     ///
     /// As [`Self::start`].
     pub fn start_without_delete() -> Self {
-        Self::start_where_delete_is(false)
+        Self::start_as(Kind::WithoutDelete)
     }
 
-    fn start_where_delete_is(enabled: bool) -> Self {
+    /// A registry where only who is in `htpasswd`, the text of such a file with bcrypt's hashes, may do anything.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::start`].
+    pub fn start_with_password(htpasswd: &str) -> Self {
+        Self::start_as(Kind::Password(htpasswd))
+    }
+
+    /// A registry that speaks TLS, with a certificate of an [authority](Self::authority) that nobody knows.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::start`], and when openssl is missing.
+    pub fn start_with_tls() -> Self {
+        Self::start_as(Kind::Tls)
+    }
+
+    fn start_as(kind: Kind<'_>) -> Self {
         let mut problem = String::new();
         for _ in 0..5 {
-            match Self::start_at(free_port(), enabled) {
+            match Self::start_at(free_port(), kind) {
                 Ok(registry) => return registry,
                 Err(log) => problem = log,
             }
@@ -60,16 +91,35 @@ impl DebianRegistry {
         format!("127.0.0.1:{}", self.port)
     }
 
-    fn start_at(port: u16, delete: bool) -> Result<Self, String> {
+    /// The authority of a registry that speaks TLS, a PEM file.
+    pub fn authority(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    fn start_at(port: u16, kind: Kind<'_>) -> Result<Self, String> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = folder.path().join("config.yml");
         let storage = folder.path().join("storage");
-        let text = format!(
+        let delete = kind != Kind::WithoutDelete;
+        let tls = match kind {
+            Kind::Tls => {
+                certificates(folder.path());
+                let [certificate, key] = ["server.pem", "server.key"].map(|name| folder.path().join(name));
+                format!(", tls: {{certificate: {certificate:?}, key: {key:?}}}")
+            }
+            Kind::Plain | Kind::WithoutDelete | Kind::Password(_) => String::new(),
+        };
+        let mut text = format!(
             "version: 0.1\n\
              log: {{level: warn}}\n\
              storage: {{filesystem: {{rootdirectory: {storage:?}}}, delete: {{enabled: {delete}}}}}\n\
-             http: {{addr: '127.0.0.1:{port}'}}\n"
+             http: {{addr: '127.0.0.1:{port}'{tls}}}\n"
         );
+        if let Kind::Password(htpasswd) = kind {
+            let file = folder.path().join("htpasswd");
+            fs::write(&file, htpasswd).expect("the registry's passwords are written");
+            text.push_str(&format!("auth: {{htpasswd: {{realm: tests, path: {file:?}}}}}\n"));
+        }
         fs::write(&config, text).expect("the registry's configuration is written");
         let log = File::create(folder.path().join("log")).expect("the registry's log is created");
         let process = Command::new(PROGRAM)
@@ -85,7 +135,7 @@ impl DebianRegistry {
         let deadline = Instant::now() + Duration::from_secs(20);
         // A process that ended left the port to somebody else, whose answer would not be ours.
         while registry.process.try_wait().expect("the registry's state").is_none() {
-            if registry.answers() {
+            if registry.answers(kind) {
                 return Ok(registry);
             }
             if Instant::now() > deadline {
@@ -96,12 +146,18 @@ impl DebianRegistry {
         Err(fs::read_to_string(registry.folder.path().join("log")).unwrap_or_default())
     }
 
-    fn answers(&self) -> bool {
+    fn answers(&self, kind: Kind<'_>) -> bool {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
         let mut start = [0; 12];
+        let expected = match kind {
+            Kind::Plain | Kind::WithoutDelete => b" 200",
+            // What it says to somebody who speaks no TLS.
+            Kind::Tls => b" 400",
+            Kind::Password(_) => b" 401",
+        };
         let asked = stream.set_read_timeout(Some(Duration::from_secs(2))).is_ok()
             && stream.write_all(b"GET /v2/ HTTP/1.0\r\n\r\n").is_ok();
-        asked && stream.read_exact(&mut start).is_ok() && start.ends_with(b" 200")
+        asked && stream.read_exact(&mut start).is_ok() && start.ends_with(expected)
     }
 }
 

@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Some("ci") => host::exit_code(ci::run()),
         Some("docs") => host::exit_code(docs()),
         Some("example") => host::exit_code(example::run()),
+        Some("screens") => host::exit_code(screens()),
         Some("transcript") => host::exit_code(transcript::run()),
         _ => manifests::cli::main(),
     }
@@ -37,4 +38,18 @@ fn docs() -> anyhow::Result<()> {
     let tests = ["test", "--quiet", "--package", "manifests", "--lib", "--test", "book", "generated_files"];
     let tests = duct::cmd("cargo", tests).dir(host::root()).env("SNAPSHOTS", "overwrite");
     host::finish(tests, "cargo test generated_files")
+}
+
+/// Makes the terminal pictures of the documentation anew; with `--check` it only compares them with what runs show, as
+/// the tests of the workspace do too.
+fn screens() -> anyhow::Result<()> {
+    let wish = match std::env::args().nth(2).as_deref() {
+        None => "overwrite",
+        Some("--check") => "verify",
+        Some(other) => anyhow::bail!("`cargo xtask screens` takes `--check` or nothing, not `{other}`"),
+    };
+    let tests = duct::cmd!("cargo", "test", "--quiet", "--package", "xtask", "--test", "screens")
+        .dir(host::root())
+        .env("SNAPSHOTS", wish);
+    host::finish(tests, "cargo test --test screens")
 }

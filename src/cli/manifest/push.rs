@@ -14,8 +14,8 @@ use crate::declared_file::DeclarationFile;
 use crate::edit::list;
 use crate::error::Exit;
 use crate::lock;
-use crate::plan::{EntryChange, Options, TargetPlan};
-use crate::publish::{From, announce, apply_all, prepare, stop_on_problems};
+use crate::plan::{EntryChange, Options};
+use crate::publish::{From, Planned, announce, apply_all, prepare, stop_on_problems};
 use crate::registry::Access;
 use crate::report;
 
@@ -33,9 +33,8 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> Result<Exit> {
     let lock = lock::read(&lock_file)?;
     let planned = prepare(&registry, &declaration, From::Registry, &lock, Options::default()).await?;
     stop_on_problems(&planned)?;
-    let plans: Vec<TargetPlan> = planned.iter().map(|planned| planned.plan.clone()).collect();
     let confirmed = Confirmed::default();
-    let applied = apply_all(&registry, &plans, &|event| {
+    let applied = apply_all(&registry, &planned, &|event| {
         confirmed.hear(&event);
         context.keep_event(event);
     })
@@ -43,7 +42,7 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> Result<Exit> {
     let keeper = Keeper { file: &lock_file, lock: &lock, declaration: &declaration, all: false };
     keeper.write(&planned, &confirmed, &BTreeMap::new())?;
 
-    context.print(|_| lines(&plans, &applied), || report::summary::json(&applied))?;
+    context.print(|_| lines(&planned, &applied), || report::summary::json(&applied))?;
     if arguments.purge {
         file.change(|declaration, _| Ok(vec![list::remove(declaration, list)?]))?;
         forget_undeclared(&file)?;
@@ -52,11 +51,11 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> Result<Exit> {
 }
 
 /// A line for each image that came into a repository, then the list's digest.
-fn lines(plans: &[TargetPlan], applied: &[Applied]) -> String {
+fn lines(planned: &[Planned<'_>], applied: &[Applied]) -> String {
     let mut out = String::new();
     let mut digests = Vec::new();
-    for (plan, applied) in plans.iter().zip(applied) {
-        for (plan, place) in plan.places.iter().zip(&applied.places) {
+    for (planned, applied) in planned.iter().zip(applied) {
+        for (plan, place) in planned.plan.places.iter().zip(&applied.places) {
             let images = plan.entries.iter().filter_map(|entry| match &entry.change {
                 EntryChange::Keep { entry }
                 | EntryChange::Add { entry }

@@ -5,6 +5,8 @@
 mod busybox;
 mod emulators;
 mod packages;
+mod targets;
+mod workflows;
 
 use std::time::Instant;
 
@@ -16,9 +18,9 @@ use crate::{book, example, host, transcript};
 
 /// Prepares the machine, then checks and tests this repository.
 ///
-/// On Debian, as root or with sudo, it installs what is missing; elsewhere it says what to install. The container
-/// engine has to run already. The licenses and sources of the dependencies are not checked here but by
-/// `cargo deny check`, after deny.toml.
+/// On Debian, as root or with sudo, it installs what is missing; elsewhere it says what to install. Rust targets come
+/// from rustup. The container engine has to run already. The licenses and sources of the dependencies are not checked
+/// here but by `cargo deny check`, after deny.toml.
 #[derive(Parser)]
 #[command(name = "ci", bin_name = "cargo xtask ci")]
 struct Args {}
@@ -31,8 +33,10 @@ pub(crate) fn run() -> Result<()> {
     step("engine", engine)?;
     step("packages", packages::install)?;
     step("emulators", emulators::register)?;
+    step("Rust targets", targets::install)?;
     step("busybox bases", busybox::fetch)?;
     step("format", || cargo(&["fmt", "--all", "--check"]))?;
+    step("workflows", workflows::lint)?;
     step("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     step("clippy without default features", || {
         let library = ["--package", "manifests", "--lib", "--bins", "--no-default-features"];

@@ -29,6 +29,11 @@ const PACKAGES: &[Package] = &[
     package("zsh", "zsh"),
     // A browser, to open the pages of the book in.
     package("chromium", "chromium"),
+    // What the scripts for other projects' CI run, and what checks them and their workflows.
+    package("curl", "curl"),
+    package("jq", "jq"),
+    package("shellcheck", "shellcheck"),
+    package("virtualenv", "virtualenv"),
     // What builds the example's programs again.
     package("binutils-x86-64-linux-gnu", "x86_64-linux-gnu-as"),
     package("binutils-aarch64-linux-gnu", "aarch64-linux-gnu-as"),

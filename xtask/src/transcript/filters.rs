@@ -15,8 +15,12 @@ impl Filters {
     }
 
     pub(super) fn stable(&mut self, printed: &str) -> String {
-        let text = self.digests(&printed.replace(&self.host, HOST));
-        text.lines().map(|line| format!("{}\n", numbers(&raw(line)))).collect()
+        self.names(printed).lines().map(|line| format!("{}\n", numbers(&raw(line)))).collect()
+    }
+
+    /// Only what things are called: the registry and digests.
+    pub(super) fn names(&mut self, printed: &str) -> String {
+        self.digests(&printed.replace(&self.host, HOST))
     }
 
     /// Digests become those of the first, second … that was seen: `1111…`, `2222…`.
@@ -26,11 +30,15 @@ impl Filters {
         while let Some((before, behind)) = rest.split_once("sha256:") {
             let length = behind.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(behind.len());
             let (digest, behind) = behind.split_at(length);
-            let known = self.digests.iter().position(|known| known.starts_with(digest));
-            let number = known.unwrap_or_else(|| {
-                self.digests.push(digest.to_owned());
-                self.digests.len() - 1
-            });
+            let same = |known: &String| known.starts_with(digest) || digest.starts_with(known.as_str());
+            let known = self.digests.iter().position(same);
+            let number = known.unwrap_or(self.digests.len());
+            match self.digests.get_mut(number) {
+                None => self.digests.push(digest.to_owned()),
+                // It was cut short before.
+                Some(known) if known.len() < length => digest.clone_into(known),
+                Some(_) => {}
+            }
             let digit = char::from_digit(number as u32 % 15 + 1, 16).unwrap_or('0');
             out.push_str(before);
             out.push_str("sha256:");

@@ -1,0 +1,1 @@
+echo "accounts on $(uname -m), log level $LOG"

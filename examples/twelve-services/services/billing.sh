@@ -1,0 +1,1 @@
+echo "billing on $(uname -m), log level $LOG"

@@ -1,0 +1,1 @@
+echo "catalogue on $(uname -m), log level $LOG"

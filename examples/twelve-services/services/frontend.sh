@@ -1,0 +1,1 @@
+echo "frontend on $(uname -m), log level $LOG"

@@ -1,0 +1,1 @@
+echo "gateway on $(uname -m), log level $LOG"

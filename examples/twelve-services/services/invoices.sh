@@ -1,0 +1,1 @@
+echo "invoices on $(uname -m), log level $LOG"

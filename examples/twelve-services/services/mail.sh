@@ -1,0 +1,1 @@
+echo "mail on $(uname -m), log level $LOG"

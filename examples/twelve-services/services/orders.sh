@@ -1,0 +1,1 @@
+echo "orders on $(uname -m), log level $LOG"

@@ -1,0 +1,1 @@
+echo "reports on $(uname -m), log level $LOG"

@@ -1,0 +1,1 @@
+echo "search on $(uname -m), log level $LOG"

@@ -1,0 +1,1 @@
+echo "stock on $(uname -m), log level $LOG"

@@ -1,0 +1,1 @@
+echo "users on $(uname -m), log level $LOG"

@@ -1,0 +1,3 @@
+fn main() {
+    println!("tool {}", env!("CARGO_PKG_VERSION"));
+}

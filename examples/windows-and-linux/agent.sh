@@ -1,0 +1,1 @@
+echo "agent on $(uname -m)"
