@@ -13,8 +13,32 @@ pub struct Digest(String);
 
 /// Why a text is no digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a digest: expected sha256: and 64, or sha512: and 128 lower-case hexadecimal digits")]
-pub struct DigestError(String);
+#[error("`{text}` is not a digest: {reason}")]
+pub struct DigestError {
+    text: String,
+    reason: String,
+}
+
+impl DigestError {
+    fn new(text: &str) -> Self {
+        let reason = match text.split_once(':') {
+            Some((algorithm @ ("sha256" | "sha512"), digits)) => {
+                let length = if algorithm == "sha256" { 64 } else { 128 };
+                match digits.chars().find(|c| !matches!(c, '0'..='9' | 'a'..='f')) {
+                    Some(wrong) => format!("a digest's digits are lower-case hexadecimal, found {wrong:?}"),
+                    None => format!("a {algorithm} digest has {length} digits, this one {}", digits.len()),
+                }
+            }
+            _ => "a digest starts with `sha256:` or `sha512:`".to_owned(),
+        };
+        Self { text: text.to_owned(), reason }
+    }
+
+    /// The reason alone, for messages that show the text by other means.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
 
 impl Digest {
     /// The sha256 digest of `bytes`.
@@ -73,7 +97,7 @@ impl FromStr for Digest {
             };
             digits.len() == length && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
         });
-        if valid { Ok(Self(text.to_owned())) } else { Err(DigestError(text.to_owned())) }
+        if valid { Ok(Self(text.to_owned())) } else { Err(DigestError::new(text)) }
     }
 }
 

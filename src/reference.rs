@@ -105,7 +105,7 @@ impl FromStr for Reference {
             None => (text, None),
         };
         let digest = digest
-            .map(|digest| digest.parse::<Digest>().map_err(|error| wrong(&error.to_string())))
+            .map(|digest| digest.parse::<Digest>().map_err(|error| wrong(error.reason())))
             .transpose()?;
         // A colon in an earlier part is that of a port.
         let tag_at = named.rfind('/').map_or(0, |slash| slash + 1);
@@ -210,7 +210,7 @@ fn explain(text: &str) -> Option<String> {
         return Some("a repository's name is lower-case".to_owned());
     }
     if let Some((_, digest)) = text.split_once('@') {
-        return digest.parse::<Digest>().err().map(|error| error.to_string());
+        return digest.parse::<Digest>().err().map(|error| error.reason().to_owned());
     }
     if let Some((_, tag)) = name.rsplit('/').next().and_then(|last| last.split_once(':'))
         && let Some(reason) = tag_problem(tag)

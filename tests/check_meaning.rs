@@ -294,7 +294,7 @@ proptest! {
         for strictness in [Strictness::Check, Strictness::Release] {
             if let Err(problems) = resolve(&text, &facts(), strictness) {
                 prop_assert!(!problems.list().is_empty());
-                prop_assert!(problems.render(true).contains("manifests.toml"));
+                prop_assert!(problems.render(true, Some(60)).contains("manifests.toml"));
                 prop_assert_eq!(problems.located().count(), problems.list().len());
             }
         }

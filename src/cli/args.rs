@@ -1,6 +1,7 @@
 //! The grammar of the command line.
 
-use std::io::IsTerminal as _;
+use std::io::IsTerminal;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
@@ -66,16 +67,19 @@ pub(super) struct Global {
 impl Global {
     /// How stderr is coloured.
     pub(super) fn stderr_style(&self) -> Style {
-        Style::new(self.colours(std::io::stderr().is_terminal()))
+        self.style(&std::io::stderr())
     }
 
     /// How stdout is coloured.
     pub(super) fn stdout_style(&self) -> Style {
-        let stdout = std::io::stdout();
-        let size = stdout.is_terminal().then(|| terminal_size::terminal_size_of(&stdout)).flatten();
+        self.style(&std::io::stdout())
+    }
+
+    fn style(&self, stream: &(impl IsTerminal + AsFd)) -> Style {
+        let size = stream.is_terminal().then(|| terminal_size::terminal_size_of(stream)).flatten();
         let screen =
             size.map(|(width, height)| Screen { columns: usize::from(width.0), rows: usize::from(height.0) });
-        Style::new(self.colours(stdout.is_terminal())).on(screen)
+        Style::new(self.colours(stream.is_terminal())).on(screen)
     }
 
     /// `--color` decides; else `NO_COLOR` (no-color.org), `CLICOLOR_FORCE` (bixense.com/clicolors), the terminal.

@@ -11,7 +11,7 @@ use crate::error::Exit;
 pub(super) fn run(context: &Context, _: &Check) -> Result<Exit> {
     let declaration = context.declaration(&Targets { targets: Vec::new() }, Strictness::Check)?;
     context.print(
-        |_| text(&declaration),
+        |style| style.fold(&text(&declaration)),
         || {
             json!({
                 "version": 1,

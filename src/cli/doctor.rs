@@ -100,6 +100,8 @@ async fn fix(context: &Context, found: &[Check]) -> Result<bool> {
 
 fn text(found: &[Check], style: Style) -> String {
     let width = found.iter().map(|check| check.name.chars().count()).max().unwrap_or_default();
+    // On a narrow screen a hint has the room of the names as well.
+    let column = style.screen().filter(|screen| screen.columns < 100).map_or(width + 2, |_| 0);
     let mut out = String::new();
     for check in found {
         let (ink, word) = match check.state {
@@ -107,9 +109,12 @@ fn text(found: &[Check], style: Style) -> String {
             State::Doubtful => (Ink::Change, "note "),
             State::Wrong => (Ink::Remove, "wrong"),
         };
-        out.push_str(&format!("{} {:width$}  {}\n", style.paint(ink, word), check.name, check.found));
+        let line = format!("{} {:width$}  {}\n", style.paint(ink, word), check.name, check.found);
+        out.push_str(&style.fold(&line));
         if let (Some(fix), true) = (&check.fix, check.state != State::Fine) {
-            out.push_str(&format!("      {:width$}  hint: {}\n", "", fix.shown()));
+            let hint = format!("      {:column$}hint: {}\n", "", fix.shown());
+            // A command is copied, and stays in one line.
+            out.push_str(&if matches!(fix, Fix::Run(_)) { hint } else { style.fold(&hint) });
         }
     }
     out

@@ -20,7 +20,10 @@ pub(super) async fn inspect(context: &Context, arguments: &Inspect) -> Result<Ex
             Failure::new(format!("{reference} is not in the registry"))
                 .hint(format!("`tags {}` shows what is", reference.repository))
         })?;
-    context.print(|style| report::inspect::text(&inspected, style), || report::inspect::json(&inspected))?;
+    context.print(
+        |style| style.fold(&report::inspect::text(&inspected, style)),
+        || report::inspect::json(&inspected),
+    )?;
     Ok(Exit::Done)
 }
 

@@ -81,7 +81,8 @@ fn parse() -> clap::error::Result<Option<Arguments>> {
     if complete::answered(args::command)? {
         return Ok(None);
     }
-    Arguments::from_arg_matches(&args::command().try_get_matches()?).map(Some)
+    let arguments = manifest::args::with_plain_booleans(std::env::args_os());
+    Arguments::from_arg_matches(&args::command().try_get_matches_from(arguments)?).map(Some)
 }
 
 async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
@@ -113,11 +114,12 @@ async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
 fn fail(error: &anyhow::Error, style: Style) -> ExitCode {
     if let Some(problems) = error.chain().find_map(|cause| cause.downcast_ref::<Problems>()) {
         // The carets first: what a person acts on. The last line says how many there are.
-        eprintln!("{}", problems.render(style.is_coloured()));
+        let columns = style.screen().map(|screen| screen.columns);
+        eprintln!("{}", style.fold(&problems.render(style.is_coloured(), columns)));
         eprintln!("{} {error}", style.paint(Ink::Remove, "error:"));
         return ExitCode::from(exit_of(error).code());
     }
-    let text = render(error);
+    let text = style.fold(&render(error));
     let text = match text.strip_prefix("error:") {
         Some(rest) => format!("{}{rest}", style.paint(Ink::Remove, "error:")),
         None => text,

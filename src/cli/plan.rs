@@ -53,7 +53,10 @@ async fn show(
     ci::summarise(context, &report::plan::markdown(&planned));
     match context.global.format {
         Format::Markdown => context.print_raw(&report::plan::markdown(&planned))?,
-        _ => context.print(|style| report::plan::text(&planned, style), || report::plan::json(&planned))?,
+        _ => context.print(
+            |style| style.fold(&report::plan::text(&planned, style)),
+            || report::plan::json(&planned),
+        )?,
     }
     if planned.iter().any(|planned| !planned.plan.problems.is_empty()) {
         return Err(Failure::new("a release would stop at the problems above").into());

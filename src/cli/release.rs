@@ -253,7 +253,7 @@ fn show_how_to_run(context: &Context, mapped: &Declaration) {
         let platform = image.platform.for_engine();
         context
             .progress
-            .line(&format!("  docker run --rm --pull always --platform {platform} {repository}:{tag}"));
+            .command(&format!("docker run --rm --pull always --platform {platform} {repository}:{tag}"));
     }
 }
 

@@ -23,13 +23,13 @@ pub(super) async fn run(context: &Context, arguments: &Unpublish) -> Result<Exit
     let read = target.repositories.iter().map(|repository| contents(&registry, repository, target));
     let plan = plan::unpublish(target, &try_join_all(read).await?);
     if !arguments.yes {
-        context.print(|style| report::plan_text(&plan, style), || report::plan_json(&plan))?;
+        context.print(|style| style.fold(&report::plan_text(&plan, style)), || report::plan_json(&plan))?;
         return Err(not_asked_for(target));
     }
     context.progress.line(report::plan_text(&plan, context.progress.style()).trim_end());
     let on_deleted = |reference: &_| context.progress.line(&format!("deleted {reference}"));
     let unpublished = apply::unpublish(&registry, &plan, &on_deleted).await?;
-    context.print(|style| report::text(&unpublished, style), || report::json(&unpublished))?;
+    context.print(|style| style.fold(&report::text(&unpublished, style)), || report::json(&unpublished))?;
     Ok(Exit::Done)
 }
 

@@ -24,7 +24,7 @@ pub(super) async fn run(context: &Context, arguments: &Verify) -> Result<Exit> {
     let drift = verify(&registry, &lock).await?;
     let text = |drift: &[Drift]| drift.iter().map(|one| format!("{one}\n")).collect::<String>();
     let json = || json!({ "drift": drift.iter().map(Drift::to_json).collect::<Vec<_>>() });
-    context.print(|_| text(&drift), json)?;
+    context.print(|style| style.fold(&text(&drift)), json)?;
     Ok(if drift.is_empty() { Exit::Done } else { Exit::Differs })
 }
 

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::document::{BuildTable, CargoTable, SmokeTable};
 use super::expand::Scope;
 use super::model::{Build, CargoBuild, Smoke};
 use super::problems::Problem;
 use super::resolve::{FileKind, NamedFile, Resolver};
+use super::tables::{BuildTable, CargoTable, SmokeTable};
 use super::tree::Text;
 
 /// How long a smoke run may take when nothing else is declared.

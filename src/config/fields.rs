@@ -1,6 +1,7 @@
 //! Small readers for the keys of a table. Each reports what does not fit and goes on, so that all problems come at
 //! once.
 
+use super::helps;
 use super::keys::Section;
 use super::problems::{Problem, Span};
 use super::tree::{Entry, Node, Table, Text, Value};
@@ -16,15 +17,38 @@ pub(super) struct Fields<'a, 'p> {
 impl<'a, 'p> Fields<'a, 'p> {
     /// Reports every key of `table` that the section does not have.
     pub(super) fn new(table: &'a Table, section: &'static Section, problems: &'p mut Vec<Problem>) -> Self {
-        for entry in &table.0 {
-            let key = &entry.key.value;
-            if !section.knows(key) {
-                let known: Vec<&str> = section.names().collect();
-                let message = format!("unknown key `{key}` of {}", section.owner);
-                problems.push(Problem::new(&entry.key.span, message).meant(key, &known));
-            }
+        Self::of(table, None, section, problems)
+    }
+
+    /// As [`Self::new`], for a table that the file gives a name.
+    pub(super) fn named(
+        name: &Text,
+        table: &'a Table,
+        section: &'static Section,
+        problems: &'p mut Vec<Problem>,
+    ) -> Self {
+        Self::of(table, Some(&name.value), section, problems)
+    }
+
+    fn of(
+        table: &'a Table,
+        name: Option<&str>,
+        section: &'static Section,
+        problems: &'p mut Vec<Problem>,
+    ) -> Self {
+        for entry in table.0.iter().filter(|entry| !section.knows(&entry.key.value)) {
+            let message = format!("unknown key `{}` of {}", entry.key.value, section.owner);
+            let help = helps::unknown_key(section, name, entry);
+            problems.push(Problem::new(&entry.key.span, message).help(help));
         }
         Self { table, section, problems }
+    }
+
+    /// How a key is written, for those that are missing.
+    pub(super) fn example(&self, key: &str) -> String {
+        let example =
+            self.section.keys.iter().find(|known| known.name == key).map_or("…", |known| known.example);
+        format!("add e.g. `{key} = {example}`")
     }
 
     /// Whether the key is not there, not even misspelt.
@@ -106,7 +130,9 @@ impl<'a, 'p> Fields<'a, 'p> {
                     integer.and_then(|integer| usize::try_from(integer).ok()).filter(|count| *count > 0);
                 if count.is_none() {
                     let message = format!("`{key}` is out of range");
-                    self.problems.push(Problem::new(&node.span, message).label("expected 1 or more"));
+                    let expected =
+                        if integer.is_some() { "expected 1 or more" } else { "expected a smaller number" };
+                    self.problems.push(Problem::new(&node.span, message).label(expected));
                 }
                 count
             }
@@ -164,9 +190,7 @@ impl<'a, 'p> Fields<'a, 'p> {
         };
         let problem = Problem::new(&node.span, format!("wrong type of `{key}`"))
             .label(format!("expected {expected}, found {found}"));
-        let in_quotes =
-            expected.starts_with("a string") && matches!(node.value, Value::Integer(_) | Value::Other(_));
-        self.problems.push(if in_quotes { problem.help("put it in quotes") } else { problem });
+        self.problems.push(problem.maybe_help(helps::wrong_type(self.section, key, node, expected)));
         None
     }
 

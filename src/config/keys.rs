@@ -78,19 +78,11 @@ impl Section {
     }
 
     /// Itself and the sections below it, each once, in the order in which they are named.
-    #[cfg(test)]
     pub(super) fn with_those_below(&'static self) -> Vec<&'static Self> {
         let mut found = vec![self];
         let mut next = 0;
         while let Some(section) = found.get(next).copied() {
-            let below = section.keys.iter().filter_map(|key| match key.kind {
-                Kind::StringsOrTables(below)
-                | Kind::Table(below)
-                | Kind::TableOrFalse(below)
-                | Kind::Tables(_, below) => Some(below),
-                _ => None,
-            });
-            for below in below {
+            for below in section.sections() {
                 if !found.iter().any(|known| std::ptr::eq(*known, below)) {
                     found.push(below);
                 }
@@ -98,6 +90,17 @@ impl Section {
             next += 1;
         }
         found
+    }
+
+    /// The sections that its keys take.
+    pub(super) fn sections(&self) -> impl Iterator<Item = &'static Self> {
+        self.keys.iter().filter_map(|key| match key.kind {
+            Kind::StringsOrTables(below)
+            | Kind::Table(below)
+            | Kind::TableOrFalse(below)
+            | Kind::Tables(_, below) => Some(below),
+            _ => None,
+        })
     }
 
     pub(super) fn knows(&self, name: &str) -> bool {

@@ -1,8 +1,8 @@
 //! Which platforms a target declares: `platforms`, the tables `platform."…"`, or both.
 
-use super::document::{PlatformTable, TargetTable};
 use super::expand::{Expander, Scope};
 use super::problems::{Problem, Span};
+use super::tables::{PlatformTable, TargetTable};
 use super::tree::Text;
 use crate::platform::Platform;
 
@@ -84,11 +84,7 @@ fn platform(text: &Text, expander: &mut Expander<'_>) -> Option<Platform> {
         None => (problem.as_str(), None),
     };
     let help = Platform::meant(&text.value).map(|meant| format!("did you mean `{meant}`?")).or(help);
-    let problem = Problem::new(&text.span, message);
-    expander.problems.push(match help {
-        Some(help) => problem.help(help),
-        None => problem,
-    });
+    expander.problems.push(Problem::new(&text.span, message).maybe_help(help));
     None
 }
 
@@ -105,7 +101,10 @@ fn merge(declared: &mut Declared<'_>, scope: Scope<'_>, expander: &mut Expander<
                     .also(&declared.span, "the other one"),
             ),
             _ if version.is_empty() => {
-                expander.problems.push(Problem::new(&text.span, "`os-version` is empty"));
+                expander.problems.push(
+                    Problem::new(&text.span, "`os-version` is empty")
+                        .help("leave it out where any version will do"),
+                );
             }
             _ => declared.platform.os_version = Some(version),
         }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use annotate_snippets::renderer::{AnsiColor, Effects};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use crate::error::{Exit, Failure};
@@ -66,8 +67,13 @@ impl Problem {
         self
     }
 
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+    pub(super) fn help(self, help: impl Into<String>) -> Self {
+        self.maybe_help(Some(help.into()))
+    }
+
+    /// The way out, where one is known.
+    pub(super) fn maybe_help(mut self, help: Option<String>) -> Self {
+        self.help = help;
         self
     }
 
@@ -124,9 +130,14 @@ impl Problems {
         format!("{} has {} {plural}", self.path.display(), self.list.len())
     }
 
-    /// Every problem with its line of the file, a caret and the way out.
-    pub fn render(&self, color: bool) -> String {
-        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    /// Every problem with its line of the file, a caret and the way out; of long lines what has to do with it, as far as
+    /// `columns` reach.
+    pub fn render(&self, color: bool, columns: Option<usize>) -> String {
+        let renderer = if color { coloured() } else { Renderer::plain() };
+        let renderer = match columns {
+            Some(columns) => renderer.term_width(columns),
+            None => renderer,
+        };
         let path = self.path.display().to_string();
         let shown: Vec<String> =
             self.list.iter().map(|problem| renderer.render(&[self.group(problem, &path)])).collect();
@@ -152,7 +163,7 @@ impl Problems {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.render(false).trim_end())
+        f.write_str(self.render(false, None).trim_end())
     }
 }
 
@@ -162,6 +173,14 @@ impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
         Self::new(problems.summary()).exit(Exit::Usage).because(problems)
     }
+}
+
+/// The terminal's own colours, but not its bright ones: bright cyan cannot be read on white.
+fn coloured() -> Renderer {
+    let bold = |colour: AnsiColor| colour.on_default().effects(Effects::BOLD);
+    let line = bold(AnsiColor::Blue);
+    let renderer = Renderer::styled().error(bold(AnsiColor::Red)).help(bold(AnsiColor::Cyan));
+    renderer.line_num(line).context(line)
 }
 
 /// Line and column, from 1, the column in characters.

@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::document::{Document, PlatformTable, RegistryTable, TagEntry, TargetTable};
+use super::document::Document;
 use super::expand::{Expander, NoPackage, Scope, Strictness, TargetScope};
 use super::facts::{Facts, Package};
+use super::helps;
 use super::model::{Declaration, Image, RegistrySettings, Tag, TagPolicy, Target};
 use super::platforms::{self, Declared};
 use super::problems::{Problem, Problems, Span};
+use super::tables::{PlatformTable, RegistryTable, TagEntry, TargetTable};
 use super::template::{Form, Template};
 use super::tree::Text;
 use super::validate;
@@ -204,9 +206,11 @@ impl Resolver<'_> {
             }
             Err(error) => {
                 let message = format!("`{}` is not a repository: {}", expanded.text, error.reason());
-                let problem = Problem::new(&text.span, message);
-                let tagged = error.reason().contains("no tag");
-                self.problem(if tagged { problem.help("tags go into `tags`") } else { problem });
+                let help = match error.reason().contains("no tag") {
+                    true => Some("tags go into `tags`".to_owned()),
+                    false => helps::reference::<Repository>(&expanded.text),
+                };
+                self.problem(Problem::new(&text.span, message).maybe_help(help));
                 None
             }
         }
@@ -216,7 +220,8 @@ impl Resolver<'_> {
         let name = self.expander.expand(&entry.name, scope, Form::Tag)?.text;
         if let Some(reason) = tag_problem(&name) {
             let message = format!("`{name}` is not a tag: {reason}");
-            self.problem(Problem::new(&entry.name.span, message));
+            let help = helps::tag(&name, &entry.name.value);
+            self.problem(Problem::new(&entry.name.span, message).maybe_help(help));
             return None;
         }
         let pinned = Template::parse(&entry.name.value)
@@ -260,7 +265,8 @@ impl Resolver<'_> {
             Ok(reference) => Some(reference),
             Err(_) if expanded.guessed => default.reference(scope.platform?),
             Err(error) => {
-                self.problem(Problem::new(&text.span, error.to_string()));
+                let help = helps::reference::<Reference>(&expanded.text);
+                self.problem(Problem::new(&text.span, error.to_string()).maybe_help(help));
                 None
             }
         }

@@ -4,6 +4,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problems::{Problem, Span};
+use super::syntax;
 
 /// A value and its place.
 #[derive(Clone, Debug)]
@@ -44,15 +45,29 @@ pub(super) struct Text {
 
 /// Reads `text`; mistakes of syntax are problems, all of them.
 pub(super) fn parse(text: &str) -> Result<Table, Vec<Problem>> {
-    let (root, errors) = DeTable::parse_recoverable(text);
+    let (root, errors) = recover(text);
     if errors.is_empty() {
-        return Ok(table(root.into_inner()));
+        return Ok(root);
     }
-    let problem = |error: &toml::de::Error| {
-        let span = error.span().unwrap_or(0..0);
-        Problem::new(&on_boundaries(text, span), error.message().replace('\n', "; "))
-    };
-    Err(errors.iter().map(problem).collect())
+    let mut spans: Vec<(Span, &toml::de::Error)> =
+        errors.iter().map(|error| (on_boundaries(text, error.span().unwrap_or(0..0)), error)).collect();
+    spans.sort_by_key(|(span, _)| span.start);
+    let mut problems: Vec<Problem> = Vec::new();
+    for (span, error) in spans {
+        // One mistake often makes a second error behind it, where the parser finds its way again.
+        let line = syntax::line_of(text, span.start);
+        let behind = |last: &Problem| line.start <= last.span.start && !error.message().contains("unclosed");
+        if !problems.last().is_some_and(behind) {
+            problems.push(syntax::problem(text, &span, error.message(), &root));
+        }
+    }
+    Err(problems)
+}
+
+/// What can be read of `text`, and the mistakes of syntax.
+pub(super) fn recover(text: &str) -> (Table, Vec<toml::de::Error>) {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    (table(root.into_inner()), errors)
 }
 
 /// The span without the halves of characters that a parser of bytes may point at.

@@ -22,6 +22,7 @@ const CHECKS: &[Check] = &[
     registry_hosts,
     client_certificates,
     plain_http_with_certificates,
+    registry_with_another_port,
 ];
 
 /// Runs every check.
@@ -55,10 +56,7 @@ pub(super) fn files(
         };
         let shown = file.path.strip_prefix(root).unwrap_or(&file.path);
         let problem = Problem::new(&file.span, format!("there is no {kind} `{}`", shown.display()));
-        problems.push(match file.help {
-            Some(help) => problem.help(help),
-            None => problem,
-        });
+        problems.push(problem.maybe_help(file.help.map(str::to_owned)));
     }
 }
 
@@ -242,6 +240,31 @@ fn plain_http_with_certificates(resolved: &Resolved, problems: &mut Vec<Problem>
             } else {
                 problem
             });
+        }
+    }
+}
+
+/// Settings that no target's registry gets, while one on another port of the same machine goes without.
+fn registry_with_another_port(resolved: &Resolved, problems: &mut Vec<Problem>) {
+    let name = |host: &str| host.rsplit_once(':').map_or(host, |(name, _)| name).to_owned();
+    let declared: Vec<&str> =
+        resolved.registries.iter().map(|(table, _)| table.host.value.as_str()).collect();
+    let used: Vec<&str> = resolved
+        .targets
+        .iter()
+        .flat_map(|target| {
+            let repositories = target.target.repositories.iter().map(|repository| repository.host.as_str());
+            repositories
+                .chain(target.target.images.iter().map(|image| image.reference.repository.host.as_str()))
+        })
+        .collect();
+    for (table, _) in &resolved.registries {
+        let host = table.host.value.as_str();
+        let other = used.iter().find(|used| name(used) == name(host) && !declared.contains(used));
+        if let (Some(other), false) = (other, used.contains(&host)) {
+            let message = format!("no target is at `{host}`");
+            let help = format!("did you mean `{other}`? If both are meant, give it a table as well");
+            problems.push(Problem::new(&table.host.span, message).help(help));
         }
     }
 }

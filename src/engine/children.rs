@@ -26,13 +26,14 @@ const CLEANUP: Duration = Duration::from_secs(20);
 /// How often a clean-up is run, and how long after the last time.
 const CLEANUPS: (u32, Duration) = (10, Duration::from_millis(300));
 
-/// A program to run, with everything around it. Nothing is inherited but the environment: stdin is empty.
+/// A program to run, with everything around it. Nothing is inherited but the environment; stdin is empty unless given.
 #[derive(Clone)]
 pub struct Program {
     name: OsString,
     arguments: Vec<OsString>,
     folder: Option<PathBuf>,
     environment: Vec<(String, OsString)>,
+    stdin: Option<String>,
     timeout: Option<Duration>,
     lines: Option<Lines>,
     cleanup: Option<Box<Cleanup>>,
@@ -69,6 +70,7 @@ impl Program {
             arguments: Vec::new(),
             folder: None,
             environment: Vec::new(),
+            stdin: None,
             timeout: None,
             lines: None,
             cleanup: None,
@@ -93,6 +95,13 @@ impl Program {
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Gives it `text` to read.
+    #[must_use]
+    pub fn stdin(mut self, text: impl Into<String>) -> Self {
+        self.stdin = Some(text.into());
         self
     }
 
@@ -135,6 +144,17 @@ impl Program {
     /// As [`Program::merged`].
     pub async fn apart(self) -> Result<Ended> {
         self.run(false).await
+    }
+
+    /// As [`Program::apart`], on the thread that it is called on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Program::merged`].
+    pub fn apart_here(self) -> Result<Ended> {
+        let (outbox, inbox) = channel();
+        let _registered = Registered::new(outbox.clone())?;
+        supervise::supervise(&self, false, outbox, &inbox)
     }
 
     /// As one would type it.

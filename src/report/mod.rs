@@ -2,6 +2,7 @@
 
 pub mod docker;
 pub mod failure;
+pub mod fold;
 pub mod inspect;
 pub mod metadata;
 pub mod plan;

@@ -4,6 +4,7 @@
 //! One lock in `indicatif` serves all writers, so that lines of ten builds do not tear.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,8 @@ pub struct Progress {
     style: Style,
     /// Whether what happens goes to stdout too, one JSON value a line.
     events: bool,
+    /// The longest name of a task so far, so that what stands behind the names is aligned.
+    width: Arc<AtomicUsize>,
 }
 
 /// What a piece of work is about, as events name it.
@@ -50,7 +53,7 @@ impl Progress {
             std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let draw = terminal && volume == Volume::Normal;
         let bars = draw.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(12)));
-        Self { bars, volume, style, events: false }
+        Self { bars, volume, style, events: false, width: Arc::default() }
     }
 
     /// The same, and what happens goes to stdout, one JSON value a line.
@@ -102,13 +105,21 @@ impl Progress {
         self.write(&format!("{} {text}", self.style.paint(Ink::Change, "warning:")));
     }
 
-    /// Text that is meant for whatever runs this, as it is.
-    pub fn raw(&self, text: &str) {
-        self.write(text.trim_end());
+    /// A command to copy, as it is.
+    pub fn command(&self, text: &str) {
+        if self.volume > Volume::Quiet {
+            self.raw(&format!("  {text}"));
+        }
     }
 
-    #[expect(clippy::print_stderr, reason = "the one place where lines reach stderr")]
     fn write(&self, text: &str) {
+        self.raw(&self.style.fold(text));
+    }
+
+    /// Text that is meant for whatever runs this, as it is.
+    #[expect(clippy::print_stderr, reason = "the one place where lines reach stderr")]
+    pub fn raw(&self, text: &str) {
+        let text = text.trim_end();
         match &self.bars {
             Some(bars) => bars.suspend(|| eprintln!("{text}")),
             None => eprintln!("{text}"),
@@ -118,6 +129,7 @@ impl Progress {
     /// Starts one piece of work, e.g. a platform's image. Its line comes with its first stage: what only waits for its
     /// turn takes no room.
     pub fn task(&self, name: &str, subject: Subject) -> Task {
+        self.width.fetch_max(name.chars().count(), Ordering::Relaxed);
         let (progress, name) = (self.clone(), name.to_owned());
         let state = Mutex::new(State { bar: None, stage: None });
         Task(Arc::new(Inner { progress, name, subject, started: Instant::now(), state }))
@@ -141,7 +153,7 @@ impl Progress {
         let bars = self.bars.as_ref()?;
         let bar = bars.insert(0, ProgressBar::new_spinner());
         bar.set_style(style("{spinner} {prefix}  {elapsed:>4}  {wide_msg}"));
-        bar.set_prefix(name.to_owned());
+        bar.set_prefix(format!("{name:width$}", width = self.width.load(Ordering::Relaxed)));
         bar.enable_steady_tick(Duration::from_millis(120));
         Some(bar)
     }

@@ -1,5 +1,7 @@
 //! Colour, when it is wanted. What is coloured reads the same without.
 
+use super::fold::fold;
+
 /// Writes text with or without colour, for a terminal or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
@@ -51,6 +53,14 @@ impl Style {
     /// Whether it colours.
     pub fn is_coloured(self) -> bool {
         self.colour
+    }
+
+    /// `text` with its lines broken between words where the screen has no more room for them.
+    pub fn fold(self, text: &str) -> String {
+        match self.screen {
+            Some(screen) => fold(text, screen.columns),
+            None => text.to_owned(),
+        }
     }
 
     /// `text` in `ink`.

@@ -200,6 +200,28 @@ const SEQUENCES: &[Sequence] = &[
         published: &[],
     },
     Sequence {
+        name: "flags with a value",
+        commands: &[
+            (All, "create --insecure=true --amend=false R/list:flags R/amd64:1 R/arm64:1"),
+            (All, "create --insecure=1 --amend=0 R/list:flags R/arm:1"),
+            (All, "create --insecure=T --amend --amend=false R/list:flags R/arm:1"),
+            (All, "create --insecure -a=f -a=t R/list:flags R/arm:1"),
+            (All, "create --insecure=TRUE --amend=True --amend R/list:flags R/arm:1"),
+            (All, "inspect --verbose=true R/list:flags"),
+            (All, "inspect -v=true R/list:flags R/arm:1"),
+            (All, "inspect -v --verbose=false R/list:flags"),
+            (Usage, "inspect --verbose=yes R/list:flags"),
+            (Usage, "create --amend=maybe R/list:flags R/arm:1"),
+            (Usage, "create --amend= R/list:flags R/arm:1"),
+            (Usage, "push -p=2 R/list:flags"),
+            (Push, "push --insecure=true --purge=false R/list:flags"),
+            (All, "inspect R/list:flags"),
+            (Push, "push --insecure -p=true R/list:flags"),
+            (All, "inspect --insecure R/list:flags"),
+        ],
+        published: &["R/list:flags"],
+    },
+    Sequence {
         name: "wrong command lines",
         commands: &[
             (Usage, ""),

@@ -15,3 +15,4 @@ mod support;
 mod tls;
 mod tokens;
 mod transfer;
+mod withheld;

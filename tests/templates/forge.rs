@@ -171,8 +171,9 @@ fn api(
             may(contents, "pull-requests: write")?;
             let expected =
                 if method == Method::PATCH { "issues/comments/" } else { "merge_requests/7/notes/" };
-            let id = one.strip_prefix(expected).ok_or(StatusCode::NOT_FOUND)?;
-            let comment = contents.comments.iter_mut().find(|comment| comment["id"].to_string() == id);
+            let id = one.strip_prefix(expected).and_then(|id| id.parse::<u64>().ok());
+            let id = id.ok_or(StatusCode::NOT_FOUND)?;
+            let comment = contents.comments.iter_mut().find(|comment| comment["id"] == id);
             comment.ok_or(StatusCode::NOT_FOUND)?["body"] = body["body"].clone();
             Ok(json!({}))
         }

@@ -1,5 +1,7 @@
 //! The grammar of `manifest`: that of `docker manifest`, argument for argument.
 
+use std::ffi::OsString;
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory as _, Subcommand};
 
@@ -99,6 +101,47 @@ pub(in crate::cli) struct Rm {
     pub(super) lists: Vec<Reference>,
 }
 
+/// The flags of `manifest` that Docker's command line also takes with a value, `--amend=false`, and their short forms.
+const BOOLEANS: &[(&str, Option<char>)] =
+    &[("amend", Some('a')), ("insecure", None), ("purge", Some('p')), ("verbose", Some('v'))];
+
+/// The command line with these flags as they are without a value: there when the last one says so, else not there. One
+/// whose value is neither true nor false stays as it is, and is an error.
+pub(in crate::cli) fn with_plain_booleans(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut plain: Vec<OsString> = Vec::new();
+    let mut given = false;
+    let mut options = true;
+    for argument in arguments {
+        options &= argument != "--";
+        match argument.to_str().filter(|_| given && options).and_then(boolean) {
+            Some((name, value)) => {
+                plain.retain(|other| other.to_str().and_then(boolean).is_none_or(|(same, _)| same != name));
+                plain.extend(value.then(|| format!("--{name}").into()));
+            }
+            None => {
+                given |= argument == "manifest";
+                plain.push(argument);
+            }
+        }
+    }
+    plain
+}
+
+/// The flag that `argument` is, and what it says.
+fn boolean(argument: &str) -> Option<(&'static str, bool)> {
+    let (flag, value) = argument.split_once('=').unwrap_or((argument, "true"));
+    let is_flag = |(name, short): &(&str, Option<char>)| match flag.strip_prefix("--") {
+        Some(long) => long == *name,
+        None => short.is_some_and(|short| flag.strip_prefix('-') == Some(short.encode_utf8(&mut [0; 4]))),
+    };
+    let (name, _) = BOOLEANS.iter().find(|boolean| is_flag(boolean))?;
+    match value {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some((name, true)),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some((name, false)),
+        _ => None,
+    }
+}
+
 /// The exit code for a command line that was not understood, when it is one of `manifest`: Docker's.
 pub(in crate::cli) fn usage_exit(error: &clap::Error) -> Option<Exit> {
     let lenient = Arguments::command().ignore_errors(true).try_get_matches().ok()?;
@@ -116,5 +159,27 @@ fn exit_of(error: &clap::Error) -> Exit {
             Exit::UnknownOption
         }
         _ => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_value_of_a_flag_counts_within_manifest_alone() {
+        for (typed, plain) in [
+            ("manifest create --amend=true -p=0 a", "manifest create --amend a"),
+            ("manifest push -p --purge a", "manifest push --purge a"),
+            ("manifest create -a --amend=false a", "manifest create a"),
+            ("manifest create -a=false --amend a", "manifest create --amend a"),
+            ("manifest create --amend=maybe a", "manifest create --amend=maybe a"),
+            ("manifest annotate a --os=linux", "manifest annotate a --os=linux"),
+            ("manifest rm -- --amend=false", "manifest rm -- --amend=false"),
+            ("plan --insecure=true", "plan --insecure=true"),
+        ] {
+            let typed = typed.split(' ').map(OsString::from);
+            assert_eq!(with_plain_booleans(typed).join(" ".as_ref()), plain);
+        }
     }
 }

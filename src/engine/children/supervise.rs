@@ -90,7 +90,11 @@ fn expression(program: &Program) -> Expression {
         // `duct` takes such a name relative to our own folder, a person to the one that the program runs in.
         name = folder.join(&name).into();
     }
-    let mut expression = duct::cmd(name, &program.arguments).stdin_null().unchecked();
+    let expression = duct::cmd(name, &program.arguments).unchecked();
+    let mut expression = match &program.stdin {
+        Some(text) => expression.stdin_bytes(text.as_bytes()),
+        None => expression.stdin_null(),
+    };
     for (name, value) in &program.environment {
         expression = expression.env(name, value);
     }

@@ -1,0 +1,159 @@
+//! What is no TOML: the parser's message in the words of whoever wrote the file, and the way out. Pure.
+
+use super::problems::{Problem, Span};
+use super::tree::{Node, Table, Value, recover};
+
+/// The problem behind one of the parser's errors; `root` is what it could read all the same.
+pub(super) fn problem(text: &str, span: &Span, message: &str, root: &Table) -> Problem {
+    let line = line_of(text, span.start);
+    let before = text[line.clone()].get(..span.start - line.start).unwrap_or_default();
+    let word = word_at(text, span.start);
+    let new = |message: &str| Problem::new(span, message);
+    match message.split(',').next().unwrap_or(message) {
+        "duplicate key" => doubled(text, span, root),
+        "string values must be quoted" if word.is_empty() => new("there is no value after `=`"),
+        "string values must be quoted" => {
+            let bare = word.trim_matches(|c| "“”„‘’«»".contains(c));
+            let message =
+                if bare == word { "a string without quotes" } else { "quotes that TOML does not know" };
+            new(message).help(format!("write \"{bare}\""))
+        }
+        "invalid boolean" => new(&format!("`{word}` is no value"))
+            .help(format!("write `{}`, or \"{word}\" for a string", word.to_ascii_lowercase())),
+        invalid if invalid.starts_with("invalid") && is_number_like(word) => {
+            new(&format!("`{word}` is not a number")).help(format!("a string goes into quotes: \"{word}\""))
+        }
+        "invalid unquoted key" | "key with no value"
+            if before.trim_end().ends_with(':') || word.starts_with(':') =>
+        {
+            new("`:` after a key").help("TOML has `=` between a key and its value")
+        }
+        "invalid unquoted key" if word.starts_with("//") => {
+            new("`//` is no comment").help("a comment starts with `#`")
+        }
+        "invalid unquoted key" => new(&format!("a key without quotes cannot hold `{}`", first(word)))
+            .help("put the name in quotes, e.g. `platform.\"linux/arm64\"`"),
+        "key with no value" if word.is_empty() => {
+            new(&format!("`{}` has no value", before.trim())).help("write `KEY = VALUE`")
+        }
+        "key with no value" => new(&format!("`{}` has no value", before.trim())).help(format!(
+            "a key has no spaces: write `=`, or `.` between a table and its key: `{}.{word}`",
+            before.trim()
+        )),
+        "unexpected key or value" => {
+            new("something follows the value").help("every key has a line of its own")
+        }
+        "invalid basic string" | "invalid literal string" => {
+            new("this string is never closed").help("it ends with the quotes that it begins with")
+        }
+        "missing escaped value" => {
+            new(&format!("`\\{}` means nothing in a string", first(&text[span.start..])))
+                .help("write `\\\\` for a backslash; in paths `/` works everywhere")
+        }
+        _ => new(&message.replace('\n', "; ")),
+    }
+}
+
+/// A key or a table that stands twice; both places are shown.
+fn doubled(text: &str, span: &Span, root: &Table) -> Problem {
+    let name = text.get(span.clone()).unwrap_or_default();
+    let line = line_of(text, span.start);
+    let is_header = text[line.clone()].trim_start().starts_with('[');
+    let (first, problem) = match is_header {
+        true => {
+            let path = header(&text[line.clone()], span.start - line.start);
+            let problem = Problem::new(span, format!("table `{}` stands twice", path.join(".")))
+                .help("keep all of its keys in one place");
+            (place(&recover(&text[..line.start]).0, &path), problem)
+        }
+        false => {
+            let section = text[..line.start].rfind("\n[").map_or(0, |newline| newline + 1);
+            let key = name.trim_matches(|c| c == '"' || c == '\'');
+            let first = last_before(root, key, section..span.start);
+            (first, Problem::new(span, format!("key `{name}` stands twice")).help("keep one of them"))
+        }
+    };
+    match first {
+        Some(first) => problem.also(&first, "the first one"),
+        None => problem,
+    }
+}
+
+/// The names of a table's header, up to the one at `offset`.
+fn header(line: &str, offset: usize) -> Vec<String> {
+    let (read, _) = recover(line);
+    let mut names = Vec::new();
+    let mut table = Some(&read);
+    while let Some(entry) = table.and_then(|table| table.0.first()) {
+        names.push(entry.key.value.clone());
+        table = match &entry.node.value {
+            Value::Table(table) if !entry.key.span.contains(&offset) => Some(table),
+            _ => None,
+        };
+    }
+    names
+}
+
+/// Where the key at the end of `path` stands.
+fn place(root: &Table, path: &[String]) -> Option<Span> {
+    let (last, tables) = path.split_last()?;
+    let mut table = root;
+    for name in tables {
+        let Value::Table(inner) = &table.get(name)?.node.value else { return None };
+        table = inner;
+    }
+    table.get(last).map(|entry| entry.key.span.clone())
+}
+
+/// The last place within `range` where a key of this name stands.
+fn last_before(table: &Table, name: &str, range: Span) -> Option<Span> {
+    fn below(node: &Node, name: &str, range: &Span, found: &mut Option<Span>) {
+        match &node.value {
+            Value::Table(table) => {
+                for entry in &table.0 {
+                    let start = entry.key.span.start;
+                    if entry.key.value == name
+                        && range.contains(&start)
+                        && found.as_ref().is_none_or(|found| found.start < start)
+                    {
+                        *found = Some(entry.key.span.clone());
+                    }
+                    below(&entry.node, name, range, found);
+                }
+            }
+            Value::Array(nodes) => nodes.iter().for_each(|node| below(node, name, range, found)),
+            _ => {}
+        }
+    }
+    let mut found = None;
+    below(&Node { span: 0..0, value: Value::Table(table.clone()) }, name, &range, &mut found);
+    found
+}
+
+/// The line around `offset`, without its end.
+pub(super) fn line_of(text: &str, offset: usize) -> Span {
+    let start = text[..offset].rfind('\n').map_or(0, |newline| newline + 1);
+    let end = text[offset..].find('\n').map_or(text.len(), |newline| offset + newline);
+    start..end.max(start)
+}
+
+/// What stands around `offset`, up to the next space or what separates values.
+fn word_at(text: &str, offset: usize) -> &str {
+    let separates = |c: char| c.is_whitespace() || ",[]{}=#\"".contains(c);
+    let number = |c: char| c.is_ascii_digit() || ".+-_".contains(c);
+    // A number is found wrong in its middle.
+    let start = match text[offset..].starts_with(number) {
+        true => text[..offset].trim_end_matches(number).len(),
+        false => offset,
+    };
+    let length = text[start..].find(separates).unwrap_or(text.len() - start);
+    &text[start..start + length]
+}
+
+fn is_number_like(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+}
+
+fn first(text: &str) -> &str {
+    text.chars().next().map_or("", |c| &text[..c.len_utf8()])
+}

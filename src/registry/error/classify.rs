@@ -1,0 +1,83 @@
+//! What an answer means, by its status and codes; what a failure below HTTP means, by the types in its chain. Pure.
+
+use std::time::Duration;
+
+use oci_distribution::errors::OciEnvelope;
+use reqwest::StatusCode;
+
+use super::{Kind, Said};
+
+/// The one place where statuses and codes get their meaning.
+pub(super) fn classify(status: StatusCode, said: &[Said], retry_after: Option<Duration>) -> Kind {
+    let has = |code: &str| said.iter().any(|said| said.code.eq_ignore_ascii_case(code));
+    match status.as_u16() {
+        401 => Kind::Unauthorized,
+        // Docker Hub and others say it with 403 or 400, too.
+        _ if has("TOOMANYREQUESTS") => Kind::RateLimited { retry_after },
+        403 => Kind::Denied,
+        404 => Kind::NotFound,
+        405 | 501 => Kind::Unsupported,
+        _ if has("UNSUPPORTED") => Kind::Unsupported,
+        408 => Kind::Unavailable { retry_after },
+        413 => Kind::TooLarge,
+        429 => Kind::RateLimited { retry_after },
+        400..=499 if has("DENIED") => Kind::Denied,
+        400..=499 => Kind::Rejected,
+        500..=599 => Kind::Unavailable { retry_after },
+        _ => Kind::Protocol,
+    }
+}
+
+/// The errors in an answer.
+pub(super) fn said(body: &[u8]) -> Vec<Said> {
+    let Ok(envelope) = serde_json::from_slice::<OciEnvelope>(body) else { return Vec::new() };
+    let said = envelope.errors.into_iter().map(|error| Said {
+        code: match serde_json::to_value(&error.code) {
+            Ok(serde_json::Value::String(code)) => code,
+            _ => String::new(),
+        },
+        message: error.message,
+    });
+    said.collect()
+}
+
+/// What kind a failure below HTTP is, by the types in its chain.
+pub(super) fn kind_of(error: &reqwest::Error) -> Kind {
+    if tls_error(error).is_some() {
+        Kind::Tls
+    } else if error.is_timeout() {
+        Kind::Timeout
+    } else if error.is_connect() {
+        Kind::Connect
+    } else if error.is_builder() || error.is_redirect() {
+        Kind::Protocol
+    } else {
+        Kind::Interrupted
+    }
+}
+
+/// The TLS failure that ended a connection, if one did. It travels inside [`std::io::Error`]s, each of which hides what
+/// it wraps from the chain of sources.
+pub(crate) fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
+    while let Some(error) = next {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return Some(tls);
+        }
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+/// The deepest message of a chain: the outer ones repeat the address.
+pub(super) fn innermost(error: &reqwest::Error) -> String {
+    let mut deepest: &dyn std::error::Error = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
