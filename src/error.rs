@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The exit codes of every command, documented here and in the README, nowhere else.
+/// The exit codes of every command. docs/reference/exit-codes.md is written from them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// 0: everything asked for is done.

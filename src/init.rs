@@ -19,6 +19,7 @@ use anyhow::Context as _;
 use crate::config::{self, Needs, Package};
 use crate::error::{Exit, Failure};
 use crate::facts;
+use crate::invocation::program;
 use crate::load::FILE_NAME;
 pub use dockerfile::Dockerfile;
 pub use propose::{Proposal, propose, repositories};
@@ -92,7 +93,7 @@ pub fn scan(root: &Path) -> anyhow::Result<Found> {
     read_another_tools_file(&root, &mut found);
     if found.dockerfiles.is_empty() && found.services.is_empty() {
         return Err(Failure::new(format!("there is no Dockerfile in {}", root.display()))
-            .hint("write one, or declare images that exist already with `manifests import REF`")
+            .hint(format!("write one, or declare images that exist already with `{} import REF`", program()))
             .exit(Exit::Usage)
             .into());
     }

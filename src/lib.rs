@@ -24,6 +24,7 @@ pub mod groundwork;
 pub mod import;
 pub mod init;
 mod inner_path;
+mod invocation;
 pub mod journal;
 mod keyed;
 pub mod load;

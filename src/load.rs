@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{self, Declaration, FileKind, Problems, Strictness};
 use crate::error::{Exit, Failure};
 use crate::facts;
+use crate::invocation::program;
 
 /// What the file is called.
 pub const FILE_NAME: &str = "manifests.toml";
@@ -19,7 +20,8 @@ pub fn load(path: Option<&Path>, strictness: Strictness) -> anyhow::Result<Decla
     let text = std::fs::read_to_string(&path).map_err(|error| {
         let failure = Failure::new(format!("could not read {}", path.display())).exit(Exit::Usage);
         let missing = error.kind() == std::io::ErrorKind::NotFound;
-        let failure = if missing { failure.hint("`manifests init` writes a first one") } else { failure };
+        let failure =
+            if missing { failure.hint(format!("`{} init` writes a first one", program())) } else { failure };
         failure.because(error)
     })?;
     let failed = |problems: Problems| Failure::from(problems.shown_as(&shown(&path)));
@@ -46,7 +48,7 @@ pub fn find_declaration(start: &Path) -> anyhow::Result<PathBuf> {
     let found = start.ancestors().map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file());
     found.ok_or_else(|| {
         Failure::new(format!("there is no {FILE_NAME} in {} or any folder above", start.display()))
-            .hint("`manifests init` writes a first one, `--config FILE` names another")
+            .hint(format!("`{} init` writes a first one, `--config FILE` names another", program()))
             .exit(Exit::Usage)
             .into()
     })

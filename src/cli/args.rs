@@ -8,6 +8,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use super::manifest::args::ManifestCommand;
 use super::{complete, examples};
+use crate::invocation::program;
 use crate::platform::Platform;
 use crate::reference::{Reference, Repository};
 use crate::report::style::{Screen, Style};
@@ -31,7 +32,7 @@ pub(super) struct Arguments {
 
 /// The grammar with what `--help` shows besides.
 pub(super) fn command() -> clap::Command {
-    examples::add(Arguments::command())
+    examples::add(Arguments::command().bin_name(program()))
 }
 
 /// What every command takes.

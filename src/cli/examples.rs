@@ -2,8 +2,13 @@
 
 use clap::Command;
 
+use crate::invocation::program;
+
 /// Where the examples stand: behind the usage and before the options, which are many.
 const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}{after-help}\n\n{all-args}";
+
+/// What the program is called once it is installed; in an example it becomes what the user calls it.
+const NAME: &str = "manifests";
 
 /// A command's words, and what people run: the usual case first, each line with a few words about it.
 type Examples = (&'static [&'static str], &'static [(&'static str, &'static str)]);
@@ -166,9 +171,13 @@ fn below(mut command: Command, path: &mut Vec<String>) -> Command {
 
 fn of(path: &[String]) -> Option<String> {
     let (_, lines) = EXAMPLES.iter().find(|(words, _)| *words == path)?;
+    // Completion is for the installed program: a shell knows no alias of cargo.
+    let program = if path == ["completions"] { NAME } else { program() };
+    let called = |line: &str| line.replace(&format!("{NAME} "), &format!("{program} "));
+    let lines: Vec<_> = lines.iter().map(|(line, about)| (called(line), about)).collect();
     let width = lines.iter().map(|(line, _)| line.len()).max().unwrap_or_default();
     let mut text = String::from("Usual case:");
-    for (line, about) in *lines {
+    for (line, about) in lines {
         text.push_str(&format!("\n  {line:width$}   {about}"));
     }
     Some(text)

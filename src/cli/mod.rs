@@ -15,6 +15,8 @@ mod manifest;
 mod plan;
 mod promote;
 mod reconcile;
+#[cfg(all(test, feature = "embedded-registry"))]
+mod reference;
 #[cfg(feature = "embedded-registry")]
 mod registry;
 mod release;

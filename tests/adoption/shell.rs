@@ -149,6 +149,24 @@ fn a_mistyped_command_option_or_target_brings_the_near_one() {
 }
 
 #[test]
+fn an_xtask_speaks_of_cargo_xtask() {
+    let workspace = Workspace::new(&[]);
+    let program = workspace.path().join("xtask");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_manifests"), &program).unwrap();
+    let said = |arguments: &[&str]| {
+        let output = Command::new(&program).args(arguments).current_dir(workspace.path()).output().unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let help = said(&["plan", "--help"]);
+    assert!(help.contains("Usage: cargo xtask plan [OPTIONS]"), "{help}");
+    assert!(help.contains("  cargo xtask plan --exit-code  "), "{help}");
+    let error = said(&["check"]);
+    assert!(error.contains("hint: `cargo xtask init` writes a first one"), "{error}");
+    // A shell completes the installed program.
+    assert!(said(&["completions", "--help"]).contains("source <(manifests completions bash)"));
+}
+
+#[test]
 fn help_shows_the_usual_case_before_the_options() {
     let workspace = Workspace::new(&[]);
     let help = workspace.manifests(&["plan", "--help"]).env("COLUMNS", "100").assert().success();

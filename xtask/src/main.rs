@@ -1,6 +1,7 @@
 //! This repository's own tasks; every other command is the library's, as in any project that adopts it.
 #![allow(clippy::print_stderr, reason = "a task tells on stderr what it does")]
 
+mod book;
 mod ci;
 mod example;
 mod host;
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("bench") => host::exit_code(bench()),
+        Some("book") => host::exit_code(book::run()),
         Some("ci") => host::exit_code(ci::run()),
         Some("docs") => host::exit_code(docs()),
         Some("example") => host::exit_code(example::run()),
@@ -31,11 +33,10 @@ fn bench() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes anew what is generated: the schema and the references. The tests that check them can write them too.
+/// Writes anew what is generated: the schema, the references, and what a page quotes of the benchmark. The tests that check them can write them too.
 fn docs() -> anyhow::Result<()> {
-    let tests = duct::cmd!("cargo", "test", "--quiet", "--package", "manifests", "--lib", "generated_files")
-        .dir(host::root())
-        .env("SNAPSHOTS", "overwrite");
+    let tests = ["test", "--quiet", "--package", "manifests", "--lib", "--test", "book", "generated_files"];
+    let tests = duct::cmd("cargo", tests).dir(host::root()).env("SNAPSHOTS", "overwrite");
     host::finish(tests, "cargo test generated_files")
 }
 

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use duct::cmd;
 
-use crate::{example, host, transcript};
+use crate::{book, example, host, transcript};
 
 /// Prepares the machine, then checks and tests this repository.
 ///
@@ -42,6 +42,7 @@ pub(crate) fn run() -> Result<()> {
         let library = ["--package", "manifests", "--lib", "--bins", "--no-default-features"];
         cargo(&[&["clippy"], &library[..], &["--", "-D", "warnings"]].concat())
     })?;
+    step("book", book::check)?;
     step("documentation", || cargo(&["doc", "--workspace", "--no-deps"]))?;
     // The package is built from its own files alone.
     step("package", || cargo(&["package", "--package", "manifests", "--allow-dirty"]))?;

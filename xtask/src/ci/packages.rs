@@ -27,6 +27,8 @@ const PACKAGES: &[Package] = &[
     // The shells that are completed in, besides bash.
     package("fish", "fish"),
     package("zsh", "zsh"),
+    // A browser, to open the pages of the book in.
+    package("chromium", "chromium"),
     // What the scripts for other projects' CI run, and what checks them and their workflows.
     package("curl", "curl"),
     package("jq", "jq"),

@@ -71,7 +71,7 @@ fn transcript() -> Result<String> {
         "# The walkthrough, by hand and with `manifests`\n\n\
          One image name for several platforms, step by step. What follows was printed by a run; `cargo xtask transcript`\n\
          makes it anew, `cargo xtask ci` checks that it is current. Ports, digests, sizes and times are made the same.\n\n\
-         The project is [examples/echo-platform](../examples/echo-platform): an image that prints the machine it was\n\
+         The project is `examples/echo-platform`: an image that prints the machine it was\n\
          built for. Its `manifests.toml`, for a registry on this machine:\n\n",
     );
     let _ = write!(out, "```toml\n{}```\n", DECLARATION.replace("HOST", filters::HOST));
