@@ -166,8 +166,8 @@ fn every_command_in_the_documentation_can_be_typed() {
 }
 
 fn find_pages(folder: &Path, pages: &mut Vec<std::path::PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
         if path.is_dir() {
             find_pages(&path, pages);
         } else if path.extension().is_some_and(|ending| ending == "md") {
