@@ -183,6 +183,7 @@ pub(super) fn tag(name: &str, written: &str) -> Option<String> {
         return Some(format!("the repository goes into `repository`; did you mean `{tag}`?"));
     }
     let meant = for_tag(name.trim());
-    let sensible = name.is_ascii() && tag_problem(&meant).is_none();
+    let meant = meant.trim_end_matches('-');
+    let sensible = name.is_ascii() && tag_problem(meant).is_none();
     sensible.then(|| format!("did you mean `{meant}`?"))
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::children::Program;
-use super::{Builder, Engine, Lines, indent};
+use super::{Builder, Engine, Lines, build_log, indent};
 use crate::config::Build;
 use crate::error::Failure;
 use crate::platform::Platform;
@@ -60,7 +60,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// The build ends with a status other than 0: the error shows all that it wrote.
+    /// The build ends with a status other than 0: the error shows what the steps that failed wrote.
     pub async fn build(&self, job: &BuildJob, lines: Lines) -> Result<Built> {
         if let Some(failure) = self.objection(job) {
             return Err(failure.into());
@@ -75,7 +75,7 @@ impl Engine {
                 job.reference,
                 job.platform,
                 ended.status,
-                indent(&ended.stdout)
+                indent(&build_log::failed(&ended.stdout))
             ));
             return Err(match hint(&ended.stdout, &job.platform) {
                 Some(hint) => failure.hint(hint),

@@ -7,6 +7,7 @@ pub mod children;
 pub mod doctor;
 
 mod build;
+mod build_log;
 mod export;
 mod find;
 mod image;

@@ -65,7 +65,7 @@ mod tests {
                 "tagged registry.corp:5000/acme/app:1 → sha256:1",
                 "tagged\n    registry.corp:5000/acme/app:1\n    → sha256:1",
             ),
-            ("\u{1b}[1m    Planning\u{1b}[0m echo", "\u{1b}[1m    Planning\u{1b}[0m echo"),
+            ("    \u{1b}[1mPlanning\u{1b}[0m echo two", "    \u{1b}[1mPlanning\u{1b}[0m echo\n        two"),
             ("größere Wörter äöü", "größere Wörter äöü"),
         ] {
             assert_eq!(fold(text, 20), folded, "{text}");

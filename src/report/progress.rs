@@ -97,7 +97,9 @@ impl Progress {
 
     /// A headline: what the run does next.
     pub fn stage(&self, verb: &str, rest: &str) {
-        self.line(&format!("{} {rest}", self.style.paint(Ink::Strong, &format!("{verb:>12}"))));
+        // The spaces before the word are no part of what is painted, so that a long line continues below its text.
+        let before = " ".repeat(12_usize.saturating_sub(verb.chars().count()));
+        self.line(&format!("{before}{} {rest}", self.style.paint(Ink::Strong, verb)));
     }
 
     /// Something that went on nevertheless; shown even when quiet.

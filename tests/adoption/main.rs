@@ -5,6 +5,7 @@
 mod support;
 
 mod first_contact;
+mod licences;
 mod machines;
 mod shell;
 mod terminal;

@@ -7,6 +7,7 @@ mod auth;
 mod commands;
 mod debian;
 mod faults;
+mod helpers;
 mod manifests;
 mod proxy;
 mod scripted;

@@ -1,0 +1,50 @@
+//! What a build that failed wrote: of BuildKit's plain progress, the steps that failed. Pure.
+
+/// The lines of the steps that failed and what follows them; everything, where no step says that it failed.
+pub(super) fn failed(output: &str) -> String {
+    let failed: Vec<&str> = output
+        .lines()
+        .filter_map(step)
+        .filter(|(_, rest)| rest.starts_with("ERROR"))
+        .map(|(number, _)| number)
+        .collect();
+    if failed.is_empty() {
+        return output.to_owned();
+    }
+    let first = output.lines().position(|line| step(line).is_some_and(|(_, rest)| rest.starts_with("ERROR")));
+    let kept = output.lines().enumerate().filter(|(index, line)| match step(line) {
+        // A step's own digest says nothing to a person.
+        Some((number, rest)) => failed.contains(&number) && !rest.starts_with("sha256:"),
+        None => Some(*index) > first && !line.is_empty(),
+    });
+    kept.map(|(_, line)| format!("{line}\n")).collect()
+}
+
+/// `#5 RUN make` belongs to step 5.
+fn step(line: &str) -> Option<(&str, &str)> {
+    let (number, rest) = line.strip_prefix('#')?.split_once(' ')?;
+    number.bytes().all(|b| b.is_ascii_digit()).then_some((number, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_failed_build_the_failed_step_is_shown() {
+        let output = "#1 [internal] load build definition from Dockerfile\n#1 sha256:9b4a\n#1 DONE 0.0s\n\n\
+                      #5 [2/3] RUN make\n#5 sha256:f7f1\n#5 0.5 cc: no such file\n\n#6 [3/3] RUN test\n#6 CANCELED\n\
+                      #5 ERROR: exit code: 3\n------\n > [2/3] RUN make:\n#5 0.5 cc: no such file\n------\n\
+                      executor failed running [make]: exit code: 3\n";
+        assert_eq!(
+            failed(output),
+            "#5 [2/3] RUN make\n#5 0.5 cc: no such file\n#5 ERROR: exit code: 3\n------\n > [2/3] RUN make:\n\
+             #5 0.5 cc: no such file\n------\nexecutor failed running [make]: exit code: 3\n"
+        );
+        for all in
+            ["Step 1/2 : FROM scratch\nno such image\n", "#1 DONE 0.1s\nunknown flag: --nonsense\n", ""]
+        {
+            assert_eq!(failed(all), all);
+        }
+    }
+}
