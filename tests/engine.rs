@@ -213,7 +213,7 @@ async fn a_smoke_run_that_is_ended_leaves_no_container() {
 }
 
 #[tokio::test]
-async fn a_build_that_fails_shows_all_that_it_wrote() {
+async fn a_build_that_fails_shows_all_that_the_failed_step_wrote() {
     let engine = engine().await;
     let folder = context(
         "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"sh\", \"-c\", \"echo one; echo two >&2; exit 7\"]\n",
@@ -224,9 +224,10 @@ async fn a_build_that_fails_shows_all_that_it_wrote() {
         error.starts_with("error: the build of manifests.invalid/failing:1 for linux/amd64 ended with"),
         "{error}"
     );
-    for word in ["load build definition", " one\n", " two\n", "7"] {
+    for word in ["[2/2] RUN", " one\n", " two\n", "exit code: 7"] {
         assert!(error.contains(word), "{word:?}: {error}");
     }
+    assert!(!error.contains("load build definition"), "{error}");
 
     std::fs::remove_file(folder.path().join("Dockerfile")).unwrap();
     let error = render(&engine.build(&job, quiet()).await.unwrap_err());
