@@ -81,6 +81,7 @@ pub(crate) fn with_body(response: Response, body: Body) -> Response {
     Response::from_parts(parts, body)
 }
 
-async fn whole(body: Body) -> Bytes {
-    to_bytes(body, LARGEST).await.expect("the registry's own answers are short")
+/// All of a body, which is short.
+pub(crate) async fn whole(body: Body) -> Bytes {
+    to_bytes(body, LARGEST).await.expect("what goes to and fro here is short")
 }

@@ -14,7 +14,9 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 
-use crate::answers::{DIGEST, cut, error, half, retry_after, with_body, without, wrong_digest, wrong_length};
+use crate::answers::{
+    DIGEST, cut, error, half, retry_after, whole, with_body, without, wrong_digest, wrong_length,
+};
 use crate::backdoor::Backdoor;
 use crate::door::{Cut, Door};
 use crate::fault::{Fault, Times};
@@ -111,6 +113,11 @@ impl Injector {
         let asked = Asked::new(registry, request.method(), request.uri());
         let (asked, fault) = self.count(asked);
         let uri = request.uri().clone();
+        let request = match fault {
+            None | Some((Fault::Refused | Fault::Closed, _)) => request,
+            // Whoever answers without having read all that he is sent may cut off his own answer.
+            Some(_) => read(request).await,
+        };
         let answer = self.answer(backdoor, request, next);
         match fault {
             Some((fault, times)) => self.strike(registry, &uri, fault, times, answer).await,
@@ -283,6 +290,13 @@ impl Injector {
         }
         response
     }
+}
+
+/// The request with all of its body here.
+async fn read(request: Request) -> Request {
+    let (parts, body) = request.into_parts();
+    let body = whole(body).await;
+    Request::from_parts(parts, Body::from(body))
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
