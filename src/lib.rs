@@ -6,6 +6,7 @@
 pub mod apply;
 pub mod binary;
 pub mod cargo;
+pub mod children;
 pub mod cli;
 pub mod config;
 pub mod content;

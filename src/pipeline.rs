@@ -10,9 +10,10 @@ use futures_util::future::join_all;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
+use crate::children::Lines;
 use crate::config::{BinaryCheck, Build, Image, Target, WithoutEmulator};
 use crate::digest::Digest;
-use crate::engine::{BuildJob, Engine, Lines, Runnable};
+use crate::engine::{BuildJob, Engine, Runnable};
 use crate::error::{Exit, Failure, exit_of, render};
 use crate::facts;
 use crate::fingerprint;

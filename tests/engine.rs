@@ -9,9 +9,10 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use manifests::children::Lines;
 use manifests::config::{Build, Smoke, WithoutEmulator};
 use manifests::digest::Digest;
-use manifests::engine::{BuildJob, Engine, Lines, Request};
+use manifests::engine::{BuildJob, Engine, Request};
 use manifests::error::render;
 use manifests::platform::Platform;
 use manifests::reference::Reference;

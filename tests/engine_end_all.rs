@@ -4,8 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use manifests::engine::Lines;
-use manifests::engine::children::{Program, end_all};
+use manifests::children::{Lines, Program, end_all};
 
 #[tokio::test]
 async fn every_child_ends_with_all_that_it_started_and_is_cleaned_up_after() {

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::children::Program;
 use crate::config::{CargoBuild, CargoTool};
-use crate::engine::children::Program;
 
 /// Separates flags in `CARGO_ENCODED_RUSTFLAGS`, so that they may hold spaces.
 const SEPARATOR: &str = "\u{1f}";

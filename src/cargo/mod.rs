@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use cargo_metadata::{Message, MetadataCommand};
 
+use crate::children::{Lines, Program};
 use crate::config::{CargoBuild, CargoTool};
-use crate::engine::Lines;
-use crate::engine::children::Program;
 use crate::error::Failure;
 use crate::platform::Platform;
 use command::Remapped;

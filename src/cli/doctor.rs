@@ -8,9 +8,10 @@ use serde_json::json;
 
 use super::args::{Doctor, Targets};
 use super::context::Context;
+use crate::children::Lines;
 use crate::config::{Declaration, Strictness};
+use crate::engine::Request;
 use crate::engine::doctor::{Check, Fix, State, checks, run as run_fix};
-use crate::engine::{Lines, Request};
 use crate::error::Exit;
 use crate::registry::Registry;
 use crate::report::style::{Ink, Style};

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::context::{GRACE, Ledger};
-use crate::engine::children;
+use crate::children;
 use crate::error::{Exit, Failure};
 
 /// Drives `work` to its end, or until a signal; then ends every child and gives exit code 128 + n.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::children::Program;
-use super::{Builder, Engine, Lines, build_log, indent};
+use super::{Builder, Engine, build_log, indent};
+use crate::children::{Lines, Program};
 use crate::config::Build;
 use crate::error::Failure;
 use crate::platform::Platform;

@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result};
 
 pub use settings::{loopback_is_declared, require};
 
-use super::children::Program;
 use super::find::{Candidate, DAEMON, DOCKER, Request, candidates};
-use super::{DaemonInfo, Engine, Lines, indent};
+use super::{DaemonInfo, Engine, indent};
+use crate::children::{Lines, Program};
 use crate::config::Declaration;
 use crate::error::Failure;
 

@@ -3,7 +3,6 @@
 //! Pushes by the engine are the engine's: it has its own TLS, insecure and mirror settings, which [`doctor`] compares
 //! with the declaration.
 
-pub mod children;
 pub mod doctor;
 
 mod build;
@@ -19,9 +18,8 @@ mod smoke;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use children::Program;
+use crate::children::Program;
 
 pub use build::{BuildJob, Built};
 pub use export::{Exported, ExportedBlob, ExportedManifest, SavedLayer};
@@ -30,9 +28,6 @@ pub use image::LocalImage;
 pub use info::DaemonInfo;
 pub use push::Pushed;
 pub use runnable::Runnable;
-
-/// Takes each line that a child writes, as it comes.
-pub type Lines = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// How a CLI builds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use super::{Engine, Lines, indent};
+use super::{Engine, indent};
+use crate::children::Lines;
 use crate::digest::Digest;
 use crate::error::Failure;
 use crate::reference::Reference;

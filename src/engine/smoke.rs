@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::children::Ended;
-use super::{Engine, Lines, indent};
+use super::{Engine, indent};
+use crate::children::{Ended, Lines};
 use crate::config::Smoke;
 use crate::error::Failure;
 use crate::platform::Platform;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::super::secret::Secret;
 use super::credentials::Credential;
-use crate::engine::children::Program;
+use crate::children::Program;
 
 /// What helpers say, by protocol, for an address that they hold nothing for.
 const NOTHING: [&str; 2] = ["credentials not found in native keychain", "credentials server URL is missing"];

@@ -10,8 +10,7 @@ use anyhow::Result;
 use duct::{Expression, Handle};
 
 use super::group::{self, Message};
-use super::{CLEANUP, CLEANUPS, Cleanup, Ended, Event, GRACE, Program, cannot_start, interrupted};
-use crate::engine::Lines;
+use super::{CLEANUP, CLEANUPS, Cleanup, Ended, Event, GRACE, Lines, Program, cannot_start, interrupted};
 
 /// How long what was started by a child that has ended may go on writing.
 const LAST_WORDS: Duration = Duration::from_secs(1);

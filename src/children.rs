@@ -11,13 +11,15 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use super::Lines;
 use crate::error::Failure;
+
+/// Takes each line that a child writes, as it comes.
+pub type Lines = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// What a group that does not heed TERM is given before KILL, when nobody says otherwise.
 const GRACE: Duration = Duration::from_secs(5);
