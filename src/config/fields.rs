@@ -46,8 +46,7 @@ impl<'a, 'p> Fields<'a, 'p> {
 
     /// How a key is written, for those that are missing.
     pub(super) fn example(&self, key: &str) -> String {
-        let example =
-            self.section.keys.iter().find(|known| known.name == key).map_or("…", |known| known.example);
+        let example = self.section.key(key).map_or("…", |known| known.example);
         format!("add e.g. `{key} = {example}`")
     }
 

@@ -69,7 +69,7 @@ fn elsewhere(key: &str) -> Option<&'static str> {
 
 /// How the value of a key is written that has another type than `expected`.
 pub(super) fn wrong_type(section: &Section, key: &str, node: &Node, expected: &str) -> Option<String> {
-    let known = section.keys.iter().find(|known| known.name == key);
+    let known = section.key(key);
     if known.is_some_and(|known| matches!(known.kind, Kind::Tables(..))) {
         return None;
     }
@@ -112,10 +112,10 @@ fn inside(key: &str, kind: &Kind, value: &Value) -> Option<String> {
         (Kind::Strings, Value::String(text)) => array(text),
         (Kind::Strings, Value::Array(nodes)) => {
             let words = nodes.iter().map(|node| match &node.value {
-                Value::String(text) => Some(format!("{text:?}")),
+                Value::String(text) => Some(text.as_str()),
                 _ => None,
             });
-            format!("[{}]", words.collect::<Option<Vec<_>>>()?.join(", "))
+            listed(&words.collect::<Option<Vec<_>>>()?)
         }
         _ => return None,
     };
@@ -129,6 +129,10 @@ fn array(text: &str) -> String {
         false if text.contains(',') => text.split(',').map(str::trim).collect(),
         false => text.split_whitespace().collect(),
     };
+    listed(&items)
+}
+
+fn listed(items: &[&str]) -> String {
     format!("[{}]", items.iter().map(|item| format!("{item:?}")).collect::<Vec<_>>().join(", "))
 }
 

@@ -103,8 +103,13 @@ impl Section {
         })
     }
 
+    /// The key of this name.
+    pub(super) fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+
     pub(super) fn knows(&self, name: &str) -> bool {
-        self.names().any(|known| known == name)
+        self.key(name).is_some()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is no TOML: the parser's message in the words of whoever wrote the file, and the way out. Pure.
 
 use super::problems::{Problem, Span};
-use super::tree::{Node, Table, Value, recover};
+use super::tree::{Table, Value, recover};
 
 /// The problem behind one of the parser's errors; `root` is what it could read all the same.
 pub(super) fn problem(text: &str, span: &Span, message: &str, root: &Table) -> Problem {
@@ -107,27 +107,21 @@ fn place(root: &Table, path: &[String]) -> Option<Span> {
 
 /// The last place within `range` where a key of this name stands.
 fn last_before(table: &Table, name: &str, range: Span) -> Option<Span> {
-    fn below(node: &Node, name: &str, range: &Span, found: &mut Option<Span>) {
-        match &node.value {
-            Value::Table(table) => {
-                for entry in &table.0 {
-                    let start = entry.key.span.start;
-                    if entry.key.value == name
-                        && range.contains(&start)
-                        && found.as_ref().is_none_or(|found| found.start < start)
-                    {
-                        *found = Some(entry.key.span.clone());
-                    }
-                    below(&entry.node, name, range, found);
-                }
+    fn inside(value: &Value, name: &str, range: &Span) -> Option<Span> {
+        match value {
+            Value::Table(table) => last_before(table, name, range.clone()),
+            Value::Array(nodes) => {
+                nodes.iter().filter_map(|node| inside(&node.value, name, range)).max_by_key(|span| span.start)
             }
-            Value::Array(nodes) => nodes.iter().for_each(|node| below(node, name, range, found)),
-            _ => {}
+            _ => None,
         }
     }
-    let mut found = None;
-    below(&Node { span: 0..0, value: Value::Table(table.clone()) }, name, &range, &mut found);
-    found
+    let found = table.0.iter().flat_map(|entry| {
+        let span = &entry.key.span;
+        let here = (entry.key.value == name && range.contains(&span.start)).then(|| span.clone());
+        here.into_iter().chain(inside(&entry.node.value, name, &range))
+    });
+    found.max_by_key(|span| span.start)
 }
 
 /// The line around `offset`, without its end.
