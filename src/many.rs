@@ -1,4 +1,7 @@
 //! Work on many targets at a time, yet not on all of them: what one needs is kept from its first request to its last.
+//!
+//! The pieces of work are collected before the first of them begins: what makes them would be kept across every wait
+//! otherwise, and the whole could not move between threads.
 
 use anyhow::Result;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};

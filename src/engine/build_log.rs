@@ -2,20 +2,15 @@
 
 /// The lines of the steps that failed and what follows them; everything, where no step says that it failed.
 pub(super) fn failed(output: &str) -> String {
-    let failed: Vec<&str> = output
-        .lines()
-        .filter_map(step)
-        .filter(|(_, rest)| rest.starts_with("ERROR"))
-        .map(|(number, _)| number)
-        .collect();
-    if failed.is_empty() {
-        return output.to_owned();
-    }
-    let first = output.lines().position(|line| step(line).is_some_and(|(_, rest)| rest.starts_with("ERROR")));
+    let errors = output.lines().enumerate().filter_map(|(index, line)| {
+        step(line).filter(|(_, rest)| rest.starts_with("ERROR")).map(|(number, _)| (index, number))
+    });
+    let (places, failed): (Vec<usize>, Vec<&str>) = errors.unzip();
+    let Some(first) = places.first() else { return output.to_owned() };
     let kept = output.lines().enumerate().filter(|(index, line)| match step(line) {
         // A step's own digest says nothing to a person.
         Some((number, rest)) => failed.contains(&number) && !rest.starts_with("sha256:"),
-        None => Some(*index) > first && !line.is_empty(),
+        None => index > first && !line.is_empty(),
     });
     kept.map(|(_, line)| format!("{line}\n")).collect()
 }

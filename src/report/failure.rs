@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn problems_are_annotated_at_file_line_and_column() {
-        let annotations = annotations(&broken(), Path::new("/work/tree/a,b"), Path::new("/work/tree"));
+        let annotations = annotations(&broken(), Path::new("/checkout/a,b"), Path::new("/checkout"));
         assert_eq!(
             annotations,
             "::error file=a%2Cb/manifests.toml,line=4,col=12,title=manifests::wrong type of `platform`\n\
