@@ -143,7 +143,7 @@ fn proposed(files: &[(&str, &str)]) -> String {
 }
 
 #[test]
-#[cfg(feature = "bake")]
+#[cfg(feature = "other-tools")]
 fn a_bake_file_is_taken_over_with_its_variables_and_inheritance() {
     let bake = r#"
 variable "TAG" { default = "1.4" }
@@ -398,7 +398,10 @@ fn an_xtask_comes_to_a_workspace_once() {
         let read = |path: &str| std::fs::read_to_string(folder.path().join(path)).unwrap();
         init::xtask::add(folder.path(), None).unwrap();
         assert_eq!(read("Cargo.toml"), expected);
-        let config = "[build] # mine\njobs = 2\n\n[alias]\nxtask = \"run --quiet --package xtask --\"\n";
+        let config = "[build] # mine\njobs = 2\n\n\
+                      [alias]\nxtask = \"run --quiet --package xtask --profile xtask --\"\n\n\
+                      [profile.xtask]\ninherits = \"dev\"\ndebug = false\nincremental = false\n\
+                      package.sha2.opt-level = 3\n";
         assert_eq!(read(".cargo/config.toml"), config);
         assert!(read("xtask/Cargo.toml").contains("version = \"0.1\""));
         assert!(read("xtask/src/main.rs").contains("manifests::cli::main()"));

@@ -5,7 +5,7 @@ mod go_template;
 mod goreleaser;
 mod manifest_tool;
 mod published;
-mod yaml;
+pub(crate) mod yaml;
 
 use crate::edit::NewTarget;
 

@@ -1,14 +1,26 @@
 //! Other tools' YAML as values, with notes about keys that nobody reads.
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 /// Reads YAML whose top is a mapping.
 pub(super) fn read(text: &str) -> Result<Map<String, Value>, String> {
-    match serde_saphyr::from_str::<Value>(text) {
-        Ok(Value::Object(map)) => Ok(map),
-        Ok(_) => Err("its top is no mapping".to_owned()),
-        Err(error) => Err(format!("it is no YAML: {error}")),
+    match parse(text)? {
+        Value::Object(map) => Ok(map),
+        _ => Err("its top is no mapping".to_owned()),
     }
+}
+
+/// Reads YAML as whatever is asked for.
+#[cfg(feature = "other-tools")]
+pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_saphyr::from_str(text).map_err(|error| format!("it is no YAML: {error}"))
+}
+
+#[cfg(not(feature = "other-tools"))]
+pub(crate) fn parse<T: DeserializeOwned>(_: &str) -> Result<T, String> {
+    Err("this build reads no YAML (feature `other-tools`); `cargo install manifests` gives one that does"
+        .to_owned())
 }
 
 /// A mapping whose keys are taken out one by one; what is left over has no equivalent.

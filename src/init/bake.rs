@@ -51,12 +51,12 @@ fn fill_in(value: &mut Value, variables: &BTreeMap<String, String>) {
     }
 }
 
-#[cfg(not(feature = "bake"))]
+#[cfg(not(feature = "other-tools"))]
 fn from_hcl(_: &str) -> Result<Bake, String> {
-    Err("this build reads no HCL (feature `bake`); `docker buildx bake --print > docker-bake.json` gives JSON".into())
+    Err("this build reads no HCL (feature `other-tools`); `docker buildx bake --print > docker-bake.json` gives JSON".into())
 }
 
-#[cfg(feature = "bake")]
+#[cfg(feature = "other-tools")]
 fn from_hcl(text: &str) -> Result<Bake, String> {
     use hcl::eval::{Context, Evaluate as _};
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::service::Service;
+use crate::import::yaml;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -49,7 +50,7 @@ struct Several {
 
 /// The services in `text`, the content of `file`; `folder` is what the project is called when the file does not say.
 pub(super) fn services(file: &str, text: &str, folder: &str) -> Result<Vec<Service>, String> {
-    let read: File = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    let read: File = yaml::parse(text)?;
     let project = read.project_name.clone().unwrap_or_else(|| folder.to_owned());
     let mut services: Vec<Service> = Vec::new();
     for list in &read.docker_manifests {

@@ -11,9 +11,14 @@ use crate::error::{Exit, Failure};
 const MAIN: &str = "//! This project's tasks: `cargo xtask release`, and whatever else you add.\n\n\
                     fn main() -> std::process::ExitCode {\n    manifests::cli::main()\n}\n";
 
-const ALIAS: &str = "run --quiet --package xtask --";
+const ALIAS: &str = "run --quiet --package xtask --profile xtask --";
 
-/// Adds the package `xtask`, the alias `cargo xtask` and, where it needs one, the workspace's member to `root`;
+/// How the tasks are built: once and run often, so without what debuggers and the next build need, and with hashing made
+/// fast, which is what a release waits for.
+const PROFILE: &str = "inherits = \"dev\"\ndebug = false\nincremental = false\npackage.sha2.opt-level = 3\n";
+
+/// Adds the package `xtask`, the alias `cargo xtask` with the profile it builds with and, where it needs one, the
+/// workspace's member to `root`;
 /// `library` is where the library is, when it is not to come from the package registry.
 ///
 /// # Errors
@@ -110,9 +115,25 @@ fn add_alias(document: &mut DocumentMut, notes: &mut Vec<String>) -> Result<(), 
     let alias = document.entry("alias").or_insert_with(|| Item::Table(Table::new()));
     let alias = alias.as_table_like_mut().ok_or("`alias` is no table")?;
     match alias.get("xtask") {
-        None => drop(alias.insert("xtask", value(ALIAS))),
+        None => {
+            alias.insert("xtask", value(ALIAS));
+            add_profile(document)?;
+        }
         Some(there) if there.as_str() == Some(ALIAS) => {}
         Some(there) => notes.push(format!("kept the alias xtask = {}", there.to_string().trim())),
+    }
+    Ok(())
+}
+
+/// Adds the profile that the alias names, unless there is one.
+fn add_profile(document: &mut DocumentMut) -> Result<(), String> {
+    let mut profiles = Table::new();
+    profiles.set_implicit(true);
+    let profiles = document.entry("profile").or_insert(Item::Table(profiles));
+    let profiles = profiles.as_table_like_mut().ok_or("`profile` is no table")?;
+    if profiles.get("xtask").is_none() {
+        let profile: DocumentMut = PROFILE.parse().map_err(|error| format!("{error}"))?;
+        profiles.insert("xtask", Item::Table(profile.as_table().clone()));
     }
     Ok(())
 }

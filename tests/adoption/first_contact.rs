@@ -26,11 +26,6 @@ fn workspace() -> Workspace {
         ("echo/Cargo.toml", "[package]\nname = \"echo\"\nversion = \"1.2.3\"\nedition = \"2024\"\n"),
         ("echo/src/main.rs", "fn main() {\n    println!(\"echo\");\n}\n"),
         ("Dockerfile", "FROM scratch\nCOPY dist/echo /echo\nENTRYPOINT [\"/echo\"]\n"),
-        // As this repository builds its dependencies: another profile would build them all again.
-        (
-            ".cargo/config.toml",
-            "[profile.dev]\ndebug = \"line-tables-only\"\n\n[profile.dev.package.\"*\"]\ndebug = false\n",
-        ),
     ]);
     std::fs::create_dir(workspace.path().join("dist")).unwrap();
     std::fs::write(workspace.path().join("dist/echo"), busybox_program("linux/amd64")).unwrap();
