@@ -12,7 +12,7 @@ use crate::media;
 
 /// What a manifest says, as far as copying it needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Content {
+pub(crate) struct Content {
     /// The blobs that a repository must hold before it takes the manifest, each once; without layers that have `urls`,
     /// which no registry is given.
     pub blobs: Vec<Descriptor>,
@@ -52,7 +52,7 @@ impl Content {
     /// # Errors
     ///
     /// It is no JSON, or not of the shape that all manifests have.
-    pub fn of(bytes: &[u8], media_type: &str) -> Result<Self, ManifestError> {
+    pub(crate) fn of(bytes: &[u8], media_type: &str) -> Result<Self, ManifestError> {
         let wire: Wire = serde_json::from_slice(bytes).map_err(|error| ManifestError::Malformed {
             media_type: media_type.to_owned(),
             reason: error.to_string(),
@@ -77,7 +77,7 @@ impl Content {
 
     /// What lists of referrers say of the manifest, which has the given type, digest and size (distribution-spec,
     /// "Listing Referrers").
-    pub fn as_referrer(&self, manifest: &Descriptor) -> Descriptor {
+    pub(crate) fn as_referrer(&self, manifest: &Descriptor) -> Descriptor {
         let mut referrer = Descriptor::new(&manifest.media_type, manifest.digest.clone(), manifest.size);
         referrer.annotations = self.annotations.clone();
         if let Some(artifact_type) = &self.artifact_type {
@@ -88,7 +88,7 @@ impl Content {
 }
 
 /// Whether a descriptor in an index names a manifest. Indexes may list blobs, too: build caches do.
-pub fn is_manifest(media_type: &str) -> bool {
+pub(crate) fn is_manifest(media_type: &str) -> bool {
     const ARTIFACT: &str = "application/vnd.oci.artifact.manifest.v1+json";
     media::is_list(media_type) || media::is_image(media_type) || media_type == ARTIFACT
 }

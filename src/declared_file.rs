@@ -13,7 +13,7 @@ use crate::rewrite::rewrite;
 
 /// A `manifests.toml` that is there, or will be once something is declared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeclarationFile {
+pub(crate) struct DeclarationFile {
     path: PathBuf,
 }
 
@@ -23,7 +23,7 @@ impl DeclarationFile {
     /// # Errors
     ///
     /// A current folder that is gone.
-    pub fn find(config: Option<&Path>) -> Result<Self> {
+    pub(crate) fn find(config: Option<&Path>) -> Result<Self> {
         let here = std::env::current_dir()?;
         let path = match config {
             Some(path) => std::path::absolute(path)?,
@@ -33,12 +33,12 @@ impl DeclarationFile {
     }
 
     /// Whether it is there yet.
-    pub fn exists(&self) -> bool {
+    pub(crate) fn exists(&self) -> bool {
         self.path.exists()
     }
 
     /// Its path, from the current folder if it is below it.
-    pub fn shown(&self) -> PathBuf {
+    pub(crate) fn shown(&self) -> PathBuf {
         shown(&self.path)
     }
 
@@ -47,7 +47,7 @@ impl DeclarationFile {
     /// # Errors
     ///
     /// A file that cannot be read or is not valid.
-    pub fn read(&self) -> Result<Declaration> {
+    pub(crate) fn read(&self) -> Result<Declaration> {
         let text = match std::fs::read_to_string(&self.path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => {
@@ -66,7 +66,10 @@ impl DeclarationFile {
     ///
     /// Those of `decide`; a file that is not valid; a change that cannot be made in the way that the file is written.
     /// The file stays as it is then.
-    pub fn change(&self, mut decide: impl FnMut(&Declaration, &str) -> Result<Vec<Change>>) -> Result<bool> {
+    pub(crate) fn change(
+        &self,
+        mut decide: impl FnMut(&Declaration, &str) -> Result<Vec<Change>>,
+    ) -> Result<bool> {
         rewrite(&self.path, |text| {
             let mut text = text.to_owned();
             let mut declaration = for_change(&self.path, &text)?;

@@ -9,7 +9,7 @@ use crate::config::{Fact, Facts, Needs, Package};
 use crate::digest::Digest;
 
 /// Asks git, cargo and the environment for what is needed, and for nothing else. What cannot be had carries the reason.
-pub fn gather(root: &Path, needs: &Needs) -> Facts {
+pub(crate) fn gather(root: &Path, needs: &Needs) -> Facts {
     // Each is a program that starts, reads and ends: side by side they take as long as the slowest.
     std::thread::scope(|scope| {
         let git = needs.git.then(|| {
@@ -50,7 +50,7 @@ fn source(root: &Path) -> Fact<String> {
 
 /// The paths that differ from the commit checked out, untracked ones too, but for `ignore`. Outside a git repository
 /// nothing does.
-pub fn dirty(root: &Path, ignore: &Path) -> anyhow::Result<Vec<String>> {
+pub(crate) fn dirty(root: &Path, ignore: &Path) -> anyhow::Result<Vec<String>> {
     if git(root, &["rev-parse", "--is-inside-work-tree"]).is_err() {
         return Ok(Vec::new());
     }
@@ -67,7 +67,7 @@ pub fn dirty(root: &Path, ignore: &Path) -> anyhow::Result<Vec<String>> {
 /// A digest of all that differs from the commit checked out, contents too, but for `ignore`: as long as it is the same,
 /// so are the files. `None` when a whole folder differs, such as another repository within. Files that git ignores do
 /// not count.
-pub fn tree(root: &Path, ignore: &Path) -> anyhow::Result<Option<Digest>> {
+pub(crate) fn tree(root: &Path, ignore: &Path) -> anyhow::Result<Option<Digest>> {
     let changed = dirty(root, ignore)?;
     // Paths are relative to the top of the repository, which may be above.
     let top = match changed.is_empty() {

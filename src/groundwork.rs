@@ -18,7 +18,12 @@ use crate::report::progress::{Progress, Subject};
 /// # Errors
 ///
 /// After all have ended, one error that names every platform that failed and why.
-pub async fn lay(root: &Path, work: &[(&Target, usize)], jobs: usize, progress: &Progress) -> Result<()> {
+pub(crate) async fn lay(
+    root: &Path,
+    work: &[(&Target, usize)],
+    jobs: usize,
+    progress: &Progress,
+) -> Result<()> {
     let work: Vec<_> = work
         .iter()
         .filter_map(|(target, index)| {

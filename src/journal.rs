@@ -80,7 +80,7 @@ impl Inputs {
 }
 
 /// The folder of a workspace's journal; a rehearsal's is in its own.
-pub fn folder(root: &Path) -> PathBuf {
+pub(crate) fn folder(root: &Path) -> PathBuf {
     root.join("target").join("manifests")
 }
 
@@ -121,7 +121,7 @@ impl Entry {
 
 /// The journal of one folder. Runs of one workspace take turns, so that nobody else writes it.
 #[derive(Debug)]
-pub struct Journal {
+pub(crate) struct Journal {
     folder: PathBuf,
     entries: Mutex<BTreeMap<String, Entry>>,
     unreadable: Option<String>,
@@ -135,7 +135,7 @@ struct Document {
 
 /// The entries of a journal, told apart.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Sorted {
+pub(crate) struct Sorted {
     /// By target, what this run may finish.
     pub usable: BTreeMap<String, Entry>,
     /// By target, why this run may not finish it.
@@ -149,7 +149,7 @@ impl Journal {
     ///
     /// The file is there and cannot be read. That it is damaged, or of a later program, is no error: see
     /// [`Journal::unreadable`].
-    pub fn open(folder: &Path) -> Result<Self> {
+    pub(crate) fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
         let read = match std::fs::read(&path) {
             Ok(bytes) => parse(&bytes),
@@ -164,17 +164,17 @@ impl Journal {
     }
 
     /// Why the file says nothing to this program.
-    pub fn unreadable(&self) -> Option<&str> {
+    pub(crate) fn unreadable(&self) -> Option<&str> {
         self.unreadable.as_deref()
     }
 
     /// The file.
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.join(FILE)
     }
 
     /// Which of `targets` an earlier run left unfinished, and whether this one, made from `inputs`, may finish them.
-    pub fn sort<'a>(
+    pub(crate) fn sort<'a>(
         &self,
         targets: impl IntoIterator<Item = &'a Target>,
         inputs: impl Fn(&Target) -> Option<Inputs>,
@@ -200,7 +200,7 @@ impl Journal {
     /// # Errors
     ///
     /// The file cannot be written; then it is as it was.
-    pub fn keep(&self, added: BTreeMap<String, Entry>) -> Result<()> {
+    pub(crate) fn keep(&self, added: BTreeMap<String, Entry>) -> Result<()> {
         if added.is_empty() {
             return Ok(());
         }
@@ -214,7 +214,7 @@ impl Journal {
     /// # Errors
     ///
     /// The file cannot be written or removed.
-    pub fn remove(&self, target: &str) -> Result<()> {
+    pub(crate) fn remove(&self, target: &str) -> Result<()> {
         let mut entries = self.entries();
         if entries.remove(target).is_none() {
             return Ok(());
@@ -228,7 +228,7 @@ impl Journal {
     /// # Errors
     ///
     /// A file cannot be written.
-    pub fn put_aside(&self, target: Option<&str>) -> Result<PathBuf> {
+    pub(crate) fn put_aside(&self, target: Option<&str>) -> Result<PathBuf> {
         let aside = self.folder.join(ASIDE);
         let Some(target) = target else {
             let moved = std::fs::rename(self.path(), &aside);

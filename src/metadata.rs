@@ -16,7 +16,7 @@ const VERSION: u64 = 1;
 /// The content of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Metadata {
+pub(crate) struct Metadata {
     version: u64,
     /// The commit that the images were built from, when it was known.
     pub revision: Option<String>,
@@ -29,7 +29,7 @@ pub struct Metadata {
 /// An image that was pushed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct PushedImage {
+pub(crate) struct PushedImage {
     /// The target's name.
     pub target: String,
     /// The platform.
@@ -48,7 +48,7 @@ pub struct PushedImage {
 
 /// Why files cannot be put together; each names the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MetadataError {
+pub(crate) enum MetadataError {
     /// It is not one of these files.
     #[error("{file} is not what `push --metadata-file` writes: {why}")]
     Malformed {
@@ -109,12 +109,12 @@ pub enum MetadataError {
 
 impl Metadata {
     /// What was pushed of a declaration with the text `declaration`.
-    pub fn new(revision: Option<String>, declaration: &str, images: Vec<PushedImage>) -> Self {
+    pub(crate) fn new(revision: Option<String>, declaration: &str, images: Vec<PushedImage>) -> Self {
         Self { version: VERSION, revision, declaration: Digest::of(declaration.as_bytes()), images }
     }
 
     /// The file's text.
-    pub fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         format!("{}\n", serde_json::to_string_pretty(self).unwrap_or_default())
     }
 
@@ -123,7 +123,7 @@ impl Metadata {
     /// # Errors
     ///
     /// It is not such a file, or one of another version.
-    pub fn parse(file: &str, text: &str) -> Result<Self, MetadataError> {
+    pub(crate) fn parse(file: &str, text: &str) -> Result<Self, MetadataError> {
         let malformed = |why: String| MetadataError::Malformed { file: file.to_owned(), why };
         let metadata: Self = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
         match metadata.version {
@@ -139,7 +139,7 @@ impl Metadata {
 /// # Errors
 ///
 /// The first thing that does not fit.
-pub fn together(
+pub(crate) fn together(
     declaration: &Declaration,
     text: &str,
     files: &[(String, Metadata)],

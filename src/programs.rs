@@ -19,7 +19,7 @@ use crate::registry::Registry;
 
 /// What it takes to look.
 #[derive(Clone, Copy)]
-pub struct Programs<'a> {
+pub(crate) struct Programs<'a> {
     /// The engine that holds the image.
     pub engine: &'a Engine,
     /// Where bases are read.
@@ -35,7 +35,7 @@ impl Programs<'_> {
     /// # Errors
     ///
     /// The engine does not give the image.
-    pub async fn findings(&self, image: &Image, image_id: &str) -> Result<Vec<Finding>> {
+    pub(crate) async fn findings(&self, image: &Image, image_id: &str) -> Result<Vec<Finding>> {
         let noted = self.note(image_id, &image.platform);
         if noted.exists() {
             return Ok(Vec::new());

@@ -22,7 +22,7 @@ use crate::registry::{Access, Registry};
 /// # Errors
 ///
 /// A list is not where the lock says, or a registry does not answer.
-pub async fn to_registry(registry: &Registry, lock: &Lock, host: &str) -> Result<Vec<TargetPlan>> {
+pub(crate) async fn to_registry(registry: &Registry, lock: &Lock, host: &str) -> Result<Vec<TargetPlan>> {
     many::try_each(lock.targets.iter().map(|(name, target)| async move {
         let (from, tags) = first(name, target)?;
         let to: Repository = format!("{host}/{}", from.path).parse()?;
@@ -51,7 +51,12 @@ pub async fn to_registry(registry: &Registry, lock: &Lock, host: &str) -> Result
 /// # Errors
 ///
 /// A repository has no such list, or does not answer.
-pub async fn moved_tag(registry: &Registry, lock: &Lock, from: &str, tag: &str) -> Result<Vec<TargetPlan>> {
+pub(crate) async fn moved_tag(
+    registry: &Registry,
+    lock: &Lock,
+    from: &str,
+    tag: &str,
+) -> Result<Vec<TargetPlan>> {
     many::try_each(lock.targets.iter().map(|(name, target)| async move {
         let places = try_join_all(target.repositories.keys().map(|repository| async move {
             let repository: Repository = repository.parse()?;

@@ -327,7 +327,7 @@ pub fn stop_on_problems(planned: &[Planned<'_>]) -> Result<()> {
 ///
 /// # Errors
 ///
-/// As [`Pipeline::run`] and [`observe`].
+/// As `Pipeline::run` and [`observe`].
 pub async fn produce<'a>(
     registry: &Registry,
     pipeline: Option<&Pipeline<'_>>,

@@ -12,7 +12,7 @@ use crate::embedded::{Options, Server};
 use crate::reference::{Reference, Repository};
 
 /// A running embedded registry that stands for every declared one.
-pub struct Rehearsal {
+pub(crate) struct Rehearsal {
     server: Server,
     root: PathBuf,
 }
@@ -24,7 +24,7 @@ impl Rehearsal {
     /// # Errors
     ///
     /// No port to listen on, or a storage folder that cannot be used.
-    pub async fn start(root: &Path) -> Result<Self> {
+    pub(crate) async fn start(root: &Path) -> Result<Self> {
         let folder = folder(root);
         std::fs::create_dir_all(&folder).with_context(|| format!("could not create {}", folder.display()))?;
         let kept = folder.join("port");
@@ -50,17 +50,17 @@ impl Rehearsal {
     }
 
     /// `HOST:PORT` of the registry.
-    pub fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         self.server.addr().to_string()
     }
 
     /// Where its storage and its request log are.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.root
     }
 
     /// How many requests came in, and how many of them could write.
-    pub fn requests(&self) -> (usize, usize) {
+    pub(crate) fn requests(&self) -> (usize, usize) {
         let requests = self.server.requests();
         let reads =
             requests.iter().filter(|request| matches!(request.method.as_str(), "GET" | "HEAD")).count();
@@ -69,7 +69,7 @@ impl Rehearsal {
 
     /// `declaration` with every repository, and every image that is built, in this registry. Images that exist already
     /// are read where they are.
-    pub fn map(&self, mut declaration: Declaration) -> Declaration {
+    pub(crate) fn map(&self, mut declaration: Declaration) -> Declaration {
         let host = self.host();
         for target in &mut declaration.targets {
             for repository in &mut target.repositories {
@@ -92,13 +92,13 @@ impl Rehearsal {
     /// # Errors
     ///
     /// The server failed while it ran.
-    pub async fn stop(self) -> Result<()> {
+    pub(crate) async fn stop(self) -> Result<()> {
         self.server.stop().await
     }
 }
 
 /// The folder of everything that a rehearsal keeps.
-pub fn folder(root: &Path) -> PathBuf {
+pub(crate) fn folder(root: &Path) -> PathBuf {
     root.join("target").join("manifests").join("rehearsal")
 }
 

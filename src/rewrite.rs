@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result};
 /// # Errors
 ///
 /// Those of `change`, then nothing is written, and those of the file system.
-pub fn rewrite(path: &Path, mut change: impl FnMut(&str) -> Result<String>) -> Result<bool> {
+pub(crate) fn rewrite(path: &Path, mut change: impl FnMut(&str) -> Result<String>) -> Result<bool> {
     loop {
         let real = match fs::canonicalize(path) {
             Ok(real) => real,

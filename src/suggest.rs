@@ -1,7 +1,7 @@
 //! The near miss: what a mistyped word was probably meant to be. Pure.
 
 /// The candidate nearest to `found`, when one is near enough to have been meant.
-pub fn near_miss<'a>(found: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn near_miss<'a>(found: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let found = found.to_ascii_lowercase();
     candidates
         .map(|candidate| (strsim::jaro_winkler(&found, candidate), candidate))

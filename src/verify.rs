@@ -16,7 +16,7 @@ use crate::registry::Registry;
 
 /// Something that is not as the lock says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Drift {
+pub(crate) enum Drift {
     /// A tag serves something else.
     Moved {
         /// The tag.
@@ -46,7 +46,7 @@ pub enum Drift {
 
 impl Drift {
     /// For programs.
-    pub fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         match self {
             Self::Moved { tag, locked, found } => {
                 json!({ "drift": "moved", "reference": tag.to_string(), "locked": locked, "found": found })
@@ -79,7 +79,7 @@ impl fmt::Display for Drift {
 /// # Errors
 ///
 /// A registry does not answer: that is no drift.
-pub async fn verify(registry: &Registry, lock: &Lock) -> Result<Vec<Drift>> {
+pub(crate) async fn verify(registry: &Registry, lock: &Lock) -> Result<Vec<Drift>> {
     let places = lock
         .targets
         .values()

@@ -10,7 +10,7 @@ use crate::platform::Platform;
 
 /// A kind of processor, in the words of platforms where those have one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Machine {
+pub(crate) enum Machine {
     /// An architecture as Go names it, e.g. `arm64`.
     Known(&'static str),
     /// Another, by its number in ELF or PE.
@@ -19,7 +19,7 @@ pub enum Machine {
 
 impl Machine {
     /// The one that `platform` needs; `None` for those whose programs are neither ELF nor PE.
-    pub fn of(platform: &Platform) -> Option<Self> {
+    pub(crate) fn of(platform: &Platform) -> Option<Self> {
         const KNOWN: &[&str] = &[
             "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64",
             "ppc64le", "riscv64", "s390x",
@@ -43,7 +43,7 @@ impl fmt::Display for Machine {
 
 /// A program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Program {
+pub(crate) struct Program {
     /// What it runs on.
     pub machine: Machine,
     /// The absolute path of its loader (`PT_INTERP`), when it is dynamically linked.
@@ -54,10 +54,10 @@ pub struct Program {
 
 impl Program {
     /// How many bytes of a file are enough for [`Self::read`]: headers stand in front, the loader's name close behind.
-    pub const ENOUGH: u64 = 64 * 1024;
+    pub(crate) const ENOUGH: u64 = 64 * 1024;
 
     /// The program that begins with `bytes`, if it is one.
-    pub fn read(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         match FileKind::parse(bytes).ok()? {
             FileKind::Elf32 => elf_program::<elf::FileHeader32<Endianness>>(bytes),
             FileKind::Elf64 => elf_program::<elf::FileHeader64<Endianness>>(bytes),

@@ -15,7 +15,7 @@ const LINKS: usize = 40;
 
 /// What a layer brings and takes away.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Layer {
+pub(crate) struct Layer {
     /// In the order of the archive, paths without a slash in front.
     changes: Vec<(String, Change)>,
 }
@@ -37,7 +37,7 @@ impl Layer {
     /// # Errors
     ///
     /// It cannot be read, or is no archive.
-    pub fn read(archive: impl Read) -> Result<Self> {
+    pub(crate) fn read(archive: impl Read) -> Result<Self> {
         let mut changes = Vec::new();
         for entry in tar::Archive::new(archive).entries()? {
             let entry = entry?;

@@ -8,15 +8,15 @@ mod layer;
 
 use std::fmt;
 
-pub use header::{Machine, Program};
-pub use layer::Layer;
+pub(crate) use header::Machine;
+pub(crate) use layer::Layer;
 
 use crate::platform::Platform;
 use layer::Files;
 
 /// A program that cannot run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// Where it is in the image.
     pub path: String,
     /// What is wrong with it.
@@ -25,7 +25,7 @@ pub struct Finding {
 
 /// Why a program cannot run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wrong {
+pub(crate) enum Wrong {
     /// It is for another machine.
     Machine {
         /// The one that it is for.
@@ -56,7 +56,7 @@ impl fmt::Display for Finding {
 
 /// The programs that cannot run on `platform`, sorted, out of an image's layers, bottom first. The first `given` of them
 /// are the base image's: what they hold is there, and is not judged.
-pub fn check(layers: &[Layer], given: usize, platform: &Platform) -> Vec<Finding> {
+pub(crate) fn check(layers: &[Layer], given: usize, platform: &Platform) -> Vec<Finding> {
     let Some(expected) = Machine::of(platform) else { return Vec::new() };
     let windows = platform.normal().os == "windows";
     let files = Files::of(layers, given);

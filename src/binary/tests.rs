@@ -1,3 +1,4 @@
+use super::header::Program;
 use super::*;
 
 /// Headers of an ELF file with one segment that names `loader`, if there is one.

@@ -11,7 +11,7 @@ mod parse;
 mod pattern;
 mod stages;
 
-pub use ignore::Ignore;
-pub use needs::{Asked, Needs, Undecided};
-pub use parse::{Dockerfile, Instruction, ParseError};
-pub use pattern::{Pattern, PatternError};
+pub(crate) use ignore::Ignore;
+pub(crate) use needs::{Asked, Needs};
+pub(crate) use parse::{Dockerfile, Instruction};
+pub(crate) use pattern::Pattern;

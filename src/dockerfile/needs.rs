@@ -13,7 +13,7 @@ use crate::reference::Reference;
 
 /// What is asked of a build.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub(crate) struct Asked<'a> {
     /// Values of arguments.
     pub args: &'a BTreeMap<String, String>,
     /// The wanted stage; `None` is the last one.
@@ -26,7 +26,7 @@ pub struct Asked<'a> {
 
 /// What an image takes in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Needs {
+pub(crate) struct Needs {
     /// The instructions that count, in the order of the file.
     pub instructions: Vec<String>,
     /// Paths and patterns of the context, relative to it; an empty one is all of it.
@@ -43,7 +43,7 @@ pub struct Needs {
 
 /// Something that cannot be known before a build.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Undecided {
+pub(crate) enum Undecided {
     /// What this URL serves.
     Remote(String),
     /// Which image is meant by these words.
@@ -67,7 +67,7 @@ impl fmt::Display for Undecided {
 
 impl Dockerfile {
     /// What the image takes in that is `asked` for.
-    pub fn needs(&self, asked: Asked<'_>) -> Needs {
+    pub(crate) fn needs(&self, asked: Asked<'_>) -> Needs {
         let (arguments, stages) = split(self);
         let mut walk = Walk {
             escape: self.escape,

@@ -5,7 +5,7 @@ use std::str::Lines;
 
 /// A Dockerfile taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dockerfile {
+pub(crate) struct Dockerfile {
     /// `# syntax=`: the image of the frontend that reads it.
     pub syntax: Option<String>,
     /// `# escape=`: a backslash, or a backtick.
@@ -16,7 +16,7 @@ pub struct Dockerfile {
 
 /// One instruction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Instruction {
+pub(crate) struct Instruction {
     /// Its word in capitals, e.g. `COPY`. That of what `ONBUILD` holds back is in [`Self::arguments`].
     pub keyword: String,
     /// `--name=value` before the arguments, in order; the value is empty for a bare `--name`.
@@ -30,7 +30,7 @@ pub struct Instruction {
 /// Why a text is no Dockerfile.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the here-document `{0}` has no end")]
-pub struct ParseError(String);
+pub(crate) struct ParseError(String);
 
 impl Dockerfile {
     /// Takes `text` apart. What its instructions say is not judged.
@@ -38,7 +38,7 @@ impl Dockerfile {
     /// # Errors
     ///
     /// A here-document without an end.
-    pub fn parse(text: &str) -> Result<Self, ParseError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ParseError> {
         let text = text.trim_start_matches('\u{feff}');
         let (syntax, escape) = directives(text);
         let mut lines = text.lines().peekable();
@@ -80,12 +80,12 @@ impl Instruction {
     }
 
     /// The value of a flag.
-    pub fn flag(&self, name: &str) -> Option<&str> {
+    pub(crate) fn flag(&self, name: &str) -> Option<&str> {
         self.flags.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// The arguments as words: the elements of a JSON array, or what whitespace separates, quotes and all.
-    pub fn words(&self) -> Vec<String> {
+    pub(crate) fn words(&self) -> Vec<String> {
         if self.arguments.starts_with('[')
             && let Ok(words) = serde_json::from_str::<Vec<String>>(&self.arguments)
         {
@@ -95,7 +95,7 @@ impl Instruction {
     }
 
     /// The arguments as words that quotes hold together; they still have their quotes.
-    pub fn quoted_words(&self, escape: char) -> Vec<&str> {
+    pub(crate) fn quoted_words(&self, escape: char) -> Vec<&str> {
         let mut words = Vec::new();
         let mut rest = self.arguments.as_str();
         while !rest.is_empty() {
@@ -107,7 +107,7 @@ impl Instruction {
     }
 
     /// The instruction without its line breaks and comments: what means the same, reads the same.
-    pub fn canonical(&self) -> String {
+    pub(crate) fn canonical(&self) -> String {
         let mut text = self.keyword.clone();
         for (name, value) in &self.flags {
             text.push_str(&format!(" --{name}={value}"));

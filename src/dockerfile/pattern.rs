@@ -4,7 +4,7 @@ use regex::Regex;
 
 /// A pattern for whole paths, which have `/` between their parts and none in front.
 #[derive(Clone, Debug)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     regex: Regex,
 }
 
@@ -19,7 +19,7 @@ impl Pattern {
     /// # Errors
     ///
     /// It is none.
-    pub fn of_source(text: &str) -> Result<Self, PatternError> {
+    pub(crate) fn of_source(text: &str) -> Result<Self, PatternError> {
         Self::new(text, false)
     }
 
@@ -28,12 +28,12 @@ impl Pattern {
     /// # Errors
     ///
     /// It is none.
-    pub fn of_ignore(text: &str) -> Result<Self, PatternError> {
+    pub(crate) fn of_ignore(text: &str) -> Result<Self, PatternError> {
         Self::new(text, true)
     }
 
     /// Whether `path` is meant.
-    pub fn matches(&self, path: &str) -> bool {
+    pub(crate) fn matches(&self, path: &str) -> bool {
         self.regex.is_match(path)
     }
 

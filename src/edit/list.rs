@@ -10,7 +10,7 @@ use crate::platform::Platform;
 use crate::reference::Reference;
 
 /// The target that publishes `list`.
-pub fn target_of<'a>(declaration: &'a Declaration, list: &Reference) -> Option<&'a Target> {
+pub(crate) fn target_of<'a>(declaration: &'a Declaration, list: &Reference) -> Option<&'a Target> {
     let tag = list.tag.as_deref().filter(|_| list.digest.is_none())?;
     declaration.targets.iter().find(|target| {
         target.repositories.contains(&list.repository) && target.tags.iter().any(|own| own.name == tag)
@@ -18,7 +18,7 @@ pub fn target_of<'a>(declaration: &'a Declaration, list: &Reference) -> Option<&
 }
 
 /// The failure about a list that is not declared, in Docker's words.
-pub fn no_such_list(declaration: &Declaration, list: &Reference) -> Failure {
+pub(crate) fn no_such_list(declaration: &Declaration, list: &Reference) -> Failure {
     let declared: Vec<String> = lists(declaration).map(|list| list.to_string()).collect();
     let failure = Failure::new(format!("No such manifest: {list}"));
     match &declared[..] {
@@ -28,7 +28,7 @@ pub fn no_such_list(declaration: &Declaration, list: &Reference) -> Failure {
 }
 
 /// Every list that is declared.
-pub fn lists(declaration: &Declaration) -> impl Iterator<Item = Reference> {
+pub(crate) fn lists(declaration: &Declaration) -> impl Iterator<Item = Reference> {
     declaration.targets.iter().flat_map(|target| {
         let repositories = target.repositories.iter();
         repositories.flat_map(|repository| target.tags.iter().map(|tag| repository.tag(&tag.name)))
@@ -37,7 +37,7 @@ pub fn lists(declaration: &Declaration) -> impl Iterator<Item = Reference> {
 
 /// An image as it was found in its registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub(crate) struct Found {
     /// As asked for.
     pub reference: Reference,
     /// What its configuration says.
@@ -50,7 +50,7 @@ pub struct Found {
 ///
 /// A list that is declared already, unless `amend`; two images of one platform; an image that is declared for another
 /// platform than its own.
-pub fn create(
+pub(crate) fn create(
     declaration: &Declaration,
     text: &str,
     list: &Reference,
@@ -139,7 +139,7 @@ fn amended(target: &Target, list: &Reference, image: &Found) -> Result<Option<Ch
 
 /// What `annotate` sets; what is not given stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Annotations {
+pub(crate) struct Annotations {
     /// `--os`.
     pub os: Option<String>,
     /// `--arch`.
@@ -180,7 +180,7 @@ impl Annotations {
 /// # Errors
 ///
 /// Nothing to set, a list or image that is not declared, a platform that does not exist or that another image has.
-pub fn annotate(
+pub(crate) fn annotate(
     declaration: &Declaration,
     list: &Reference,
     image: &Reference,
@@ -233,7 +233,7 @@ pub fn annotate(
 ///
 /// A list that is not declared, and one whose target has several repositories and several tags, where no single name
 /// can be taken out.
-pub fn remove(declaration: &Declaration, list: &Reference) -> Result<Change, Failure> {
+pub(crate) fn remove(declaration: &Declaration, list: &Reference) -> Result<Change, Failure> {
     let target = target_of(declaration, list).ok_or_else(|| no_such_list(declaration, list))?;
     let name = target.name.clone();
     let tag = target.tags.iter().position(|tag| Some(&tag.name) == list.tag.as_ref());

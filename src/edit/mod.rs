@@ -7,7 +7,7 @@
 mod add;
 mod comments;
 mod layout;
-pub mod list;
+pub(crate) mod list;
 mod platform;
 mod remove;
 #[cfg(test)]
@@ -22,7 +22,7 @@ use crate::platform::Platform;
 
 /// One change of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     /// A further target, behind the others.
     AddTarget(NewTarget),
     /// A platform's image, of a target that has the platform or does not have it yet.
@@ -68,7 +68,7 @@ pub enum Change {
 
 /// A target to add. Texts are templates, as in the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NewTarget {
+pub(crate) struct NewTarget {
     /// The table's name; see [`free_name`].
     pub name: String,
     /// One or more.
@@ -91,7 +91,7 @@ pub struct NewTarget {
 
 /// A platform to add.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NewPlatform {
+pub(crate) struct NewPlatform {
     /// With version and features.
     pub platform: Platform,
     /// `image`.
@@ -102,7 +102,7 @@ pub struct NewPlatform {
 
 /// A value of `build`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Setting {
+pub(crate) enum Setting {
     /// A string.
     Text(String),
     /// An array of strings.
@@ -113,7 +113,7 @@ pub enum Setting {
 
 /// Why a file cannot be changed in this way.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EditError {
+pub(crate) enum EditError {
     /// Not TOML.
     #[error("not valid TOML: {0}")]
     Syntax(String),
@@ -145,7 +145,7 @@ pub enum EditError {
 /// # Errors
 ///
 /// Text that is no TOML, and changes of what is not there or written in an unforeseen way; nothing is changed then.
-pub fn apply(text: &str, changes: &[Change]) -> Result<String, EditError> {
+pub(crate) fn apply(text: &str, changes: &[Change]) -> Result<String, EditError> {
     let mut document = parse(text)?;
     for change in changes {
         match change {
@@ -171,7 +171,7 @@ pub fn apply(text: &str, changes: &[Change]) -> Result<String, EditError> {
 /// # Errors
 ///
 /// Text that is no TOML.
-pub fn free_name(text: &str, wishes: &[&str]) -> Result<String, EditError> {
+pub(crate) fn free_name(text: &str, wishes: &[&str]) -> Result<String, EditError> {
     let document = parse(text)?;
     let targets = document.get("target").and_then(Item::as_table_like);
     let taken = |name: &str| targets.is_some_and(|targets| targets.contains_key(name));

@@ -5,7 +5,7 @@ use crate::config::{Declaration, Image, Target};
 
 impl Change {
     /// The target that it is about.
-    pub fn target(&self) -> &str {
+    pub(crate) fn target(&self) -> &str {
         match self {
             Self::AddTarget(new) => &new.name,
             Self::SetImage { target, .. }
@@ -17,7 +17,7 @@ impl Change {
     }
 
     /// What is wrong with a file that meant `before` and, changed in this way, means `after`; `None` when it is right.
-    pub fn went_wrong(&self, before: &Declaration, after: &Declaration) -> Option<String> {
+    pub(crate) fn went_wrong(&self, before: &Declaration, after: &Declaration) -> Option<String> {
         let name = self.target();
         let others = |declaration: &Declaration| {
             declaration.targets.iter().filter(|target| target.name != name).cloned().collect::<Vec<_>>()

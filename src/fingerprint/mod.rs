@@ -3,7 +3,7 @@
 //! [`Inputs`] names every input with a digest of its own: of the Dockerfile the instructions that count; of the context
 //! what they reach for the platform; arguments, stage, declared labels, platform, secrets by their id, further
 //! arguments; and the digests of all images used. File times and owners, the added labels, the place of the checkout
-//! and caches are none. The pure part is here and in [`crate::dockerfile`]; [`context`] reads files, on all cores.
+//! and caches are none. The pure part is here and in `crate::dockerfile`; [`context`] reads files, on all cores.
 
 pub mod context;
 

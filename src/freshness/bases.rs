@@ -9,7 +9,7 @@ use crate::reference::Reference;
 use crate::registry::Registry;
 
 /// The digest behind each of `images` that is not given by digest. What cannot be looked up says why.
-pub async fn heads(registry: &Registry, images: BTreeSet<&Reference>) -> Heads {
+pub(crate) async fn heads(registry: &Registry, images: BTreeSet<&Reference>) -> Heads {
     let asked = images.into_iter().filter(|image| image.digest.is_none()).map(|image| async move {
         let head = match registry.head_manifest(&image.repository, image.lookup()).await {
             Ok(Some(head)) => Ok(head.digest),

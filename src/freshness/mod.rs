@@ -4,8 +4,8 @@
 //! An image is fresh when the lock has its fingerprint, every image that it was built from still is what it was, and the
 //! locked digest is still in the registry. What is not known counts as changed.
 
-pub mod bases;
-pub mod records;
+pub(crate) mod bases;
+pub(crate) mod records;
 
 mod survey;
 
@@ -17,14 +17,14 @@ use crate::fingerprint::{Difference, Gathered, Inputs, summary};
 use crate::lock::LockedImage;
 use crate::reference::Reference;
 
-pub use survey::{Place, Survey, Trust};
+pub(crate) use survey::{Place, Survey, Trust};
 
 /// What registries say of the images that builds use: a digest, or why there is none.
-pub type Heads = BTreeMap<Reference, Result<Digest, String>>;
+pub(crate) type Heads = BTreeMap<Reference, Result<Digest, String>>;
 
 /// Why an image has to be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stale {
+pub(crate) enum Stale {
     /// `--rebuild`.
     Asked,
     /// The lock does not have it.
@@ -67,7 +67,7 @@ impl fmt::Display for Stale {
 /// # Errors
 ///
 /// Why it is not.
-pub fn unchanged(
+pub(crate) fn unchanged(
     gathered: &Gathered,
     locked: Option<&LockedImage>,
     before: impl FnOnce() -> Option<Inputs>,
@@ -96,7 +96,7 @@ pub fn unchanged(
 /// # Errors
 ///
 /// The first that is not, or is not known to be.
-pub fn bases_unmoved(gathered: &Gathered, locked: &LockedImage, heads: &Heads) -> Result<(), Stale> {
+pub(crate) fn bases_unmoved(gathered: &Gathered, locked: &LockedImage, heads: &Heads) -> Result<(), Stale> {
     for image in gathered.images().filter(|image| image.digest.is_none()) {
         let head = heads.get(image).cloned().unwrap_or_else(|| Err("nobody asked".to_owned()));
         match head {
@@ -112,7 +112,7 @@ pub fn bases_unmoved(gathered: &Gathered, locked: &LockedImage, heads: &Heads) -
 
 /// The fingerprint of what is built now, with the images that it uses; `None` where they are not all known, or do not
 /// decide what comes out.
-pub fn made_of(gathered: &Gathered, heads: &Heads) -> Option<MadeOf> {
+pub(crate) fn made_of(gathered: &Gathered, heads: &Heads) -> Option<MadeOf> {
     if !gathered.undecided().is_empty() {
         return None;
     }

@@ -12,11 +12,11 @@ use crate::fingerprint::{Input, Inputs};
 /// The inputs of images, by target and platform.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Records(BTreeMap<String, BTreeMap<String, Vec<(Input, String)>>>);
+pub(crate) struct Records(BTreeMap<String, BTreeMap<String, Vec<(Input, String)>>>);
 
 impl Records {
     /// Reads what is noted in `folder`. What cannot be read is not known.
-    pub fn read(folder: &Path) -> Self {
+    pub(crate) fn read(folder: &Path) -> Self {
         let text = std::fs::read_to_string(file(folder)).unwrap_or_default();
         serde_json::from_str(&text).unwrap_or_default()
     }
@@ -26,7 +26,7 @@ impl Records {
     /// # Errors
     ///
     /// They cannot be written.
-    pub fn write(&self, folder: &Path) -> Result<()> {
+    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
         if Self::read(folder) == *self {
             return Ok(());
         }
@@ -42,12 +42,12 @@ impl Records {
     }
 
     /// What is noted of one image.
-    pub fn get(&self, target: &str, platform: &str) -> Option<Inputs> {
+    pub(crate) fn get(&self, target: &str, platform: &str) -> Option<Inputs> {
         self.0.get(target)?.get(platform).map(|inputs| inputs.iter().cloned().collect())
     }
 
     /// Notes the inputs of one image.
-    pub fn set(&mut self, target: &str, platform: &str, inputs: &Inputs) {
+    pub(crate) fn set(&mut self, target: &str, platform: &str, inputs: &Inputs) {
         let inputs = inputs.iter().map(|(input, state)| (input.clone(), state.clone())).collect();
         self.0.entry(target.to_owned()).or_default().insert(platform.to_owned(), inputs);
     }

@@ -16,7 +16,7 @@ use crate::reference::{Reference, Repository};
 use crate::registry::Registry;
 
 /// An image: the target's name and the position in it.
-pub type Place = (String, usize);
+pub(crate) type Place = (String, usize);
 
 /// What a run takes for fresh beyond what it sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use crate::platform::Platform;
 /// # Errors
 ///
 /// That nothing of it can be declared, in words.
-pub fn goreleaser(root: &Map<String, Value>) -> Result<Imported, String> {
+pub(crate) fn goreleaser(root: &Map<String, Value>) -> Result<Imported, String> {
     let mut imported = Imported::default();
     let project = root.get("project_name").and_then(Value::as_str);
     let dockers: Vec<Docker> = mappings(root.get("dockers")).into_iter().map(Docker::read).collect();

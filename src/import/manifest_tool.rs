@@ -13,7 +13,7 @@ use crate::platform::Platform;
 /// # Errors
 ///
 /// What is missing in it, in words.
-pub fn manifest_tool(root: &Map<String, Value>) -> Result<Imported, String> {
+pub(crate) fn manifest_tool(root: &Map<String, Value>) -> Result<Imported, String> {
     let mut notes = Vec::new();
     let mut fields = Fields::new(root.clone(), "the spec", &mut notes);
     let image = fields.text("image").ok_or("it has no `image`")?;

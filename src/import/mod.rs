@@ -9,13 +9,13 @@ pub(crate) mod yaml;
 
 use crate::edit::NewTarget;
 
-pub use goreleaser::goreleaser;
-pub use manifest_tool::manifest_tool;
-pub use published::published;
+pub(crate) use goreleaser::goreleaser;
+pub(crate) use manifest_tool::manifest_tool;
+pub(crate) use published::published;
 
 /// Targets to declare.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Imported {
+pub(crate) struct Imported {
     /// With the names that they would like to have.
     pub targets: Vec<NewTarget>,
     /// What was assumed, and what has no equivalent, one line each.
@@ -27,7 +27,7 @@ pub struct Imported {
 /// # Errors
 ///
 /// Why it is no file of a tool that is known, in words.
-pub fn file(text: &str) -> Result<Imported, String> {
+pub(crate) fn file(text: &str) -> Result<Imported, String> {
     let root = yaml::read(text)?;
     let has = |key: &str| root.get(key).is_some();
     if has("manifests") && has("image") {

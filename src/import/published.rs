@@ -14,7 +14,7 @@ use super::{Imported, name_of};
 /// # Errors
 ///
 /// Why it cannot be declared, in words.
-pub fn published(inspected: &Inspected) -> Result<Imported, String> {
+pub(crate) fn published(inspected: &Inspected) -> Result<Imported, String> {
     let reference = &inspected.reference;
     let Some(tag) = &reference.tag else {
         return Err(format!("{reference} names a digest; a target publishes tags"));

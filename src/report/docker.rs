@@ -11,7 +11,7 @@ use crate::media;
 
 /// One image of a list, or an image by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
+pub(crate) struct Shown {
     /// Its reference, as Docker writes it.
     pub reference: String,
     /// Media type, digest, size and platform.
@@ -21,7 +21,7 @@ pub struct Shown {
 }
 
 /// A list, from its entries. The type is the one that Docker would publish it with: that of the first entry's kind.
-pub fn list(entries: &[Descriptor]) -> String {
+pub(crate) fn list(entries: &[Descriptor]) -> String {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct List<'a> {
@@ -55,17 +55,17 @@ pub fn list(entries: &[Descriptor]) -> String {
 }
 
 /// An image's manifest, with the keys that it has.
-pub fn image(manifest: &[u8]) -> String {
+pub(crate) fn image(manifest: &[u8]) -> String {
     format!("{}\n", indent(&String::from_utf8_lossy(manifest), "\t"))
 }
 
 /// One image with everything, for `--verbose`.
-pub fn verbose_image(shown: &Shown) -> String {
+pub(crate) fn verbose_image(shown: &Shown) -> String {
     format!("{}\n", escape(&indent(&verbose(shown), "\t")))
 }
 
 /// A list with everything of each image, for `--verbose`.
-pub fn verbose_list(shown: &[Shown]) -> String {
+pub(crate) fn verbose_list(shown: &[Shown]) -> String {
     let images: Vec<String> = shown.iter().map(verbose).collect();
     format!("{}\n", escape(&indent(&format!("[{}]", images.join(",")), "\t")))
 }

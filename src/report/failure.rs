@@ -8,7 +8,7 @@ use crate::config::Problems;
 use crate::error::{exit_of, hints};
 
 /// The last value of a run that failed.
-pub fn json(error: &anyhow::Error) -> Value {
+pub(crate) fn json(error: &anyhow::Error) -> Value {
     let problems: Vec<Value> = problems_of(error)
         .map(|problems| {
             let located = problems.located().map(|problem| {
@@ -43,7 +43,7 @@ pub fn json(error: &anyhow::Error) -> Value {
 
 /// Workflow commands for GitHub Actions, one a line: each problem at its place, else the error as a whole. `here` is the
 /// folder that shown paths are relative to, `root` the one that the checkout is in.
-pub fn annotations(error: &anyhow::Error, here: &Path, root: &Path) -> String {
+pub(crate) fn annotations(error: &anyhow::Error, here: &Path, root: &Path) -> String {
     let Some(problems) = problems_of(error) else {
         let mut text = error.chain().map(ToString::to_string).collect::<Vec<_>>().join("\ncaused by: ");
         for hint in hints(error) {

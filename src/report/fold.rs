@@ -2,7 +2,7 @@
 
 /// `text` with every line that is longer than `columns` continued below, indented. What is longer than a line by
 /// itself, e.g. a reference, gets one of its own and is left to the terminal, from which it can be copied whole.
-pub fn fold(text: &str, columns: usize) -> String {
+pub(crate) fn fold(text: &str, columns: usize) -> String {
     text.split('\n').map(|line| fold_line(line, columns)).collect::<Vec<_>>().join("\n")
 }
 

@@ -11,7 +11,7 @@ use crate::observe::{Inspected, InspectedImage};
 use crate::platform::Platform;
 
 /// As text: the list, its entries, and, where they were read, their images.
-pub fn text(inspected: &Inspected, style: Style) -> String {
+pub(crate) fn text(inspected: &Inspected, style: Style) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{}", style.paint(Ink::Strong, &inspected.reference.to_string()));
     let _ = writeln!(out, "  digest      {}", inspected.descriptor.digest);
@@ -74,7 +74,7 @@ fn image_text(out: &mut String, image: &InspectedImage, indent: &str) {
 }
 
 /// For machines.
-pub fn json(inspected: &Inspected) -> Value {
+pub(crate) fn json(inspected: &Inspected) -> Value {
     let entries = inspected.list.as_ref().map(|list| {
         let platforms = list.entries.iter().filter(|entry| !matches!(entry.role(), Role::Attestation(_)));
         platforms

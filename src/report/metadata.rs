@@ -7,7 +7,7 @@ use crate::apply::Applied;
 use crate::plan::{PlannedList, TargetPlan};
 
 /// What was published, whether this run wrote it or found it there. `plans` are those that were carried out.
-pub fn json(applied: &[Applied], plans: &[impl AsRef<TargetPlan>]) -> Value {
+pub(crate) fn json(applied: &[Applied], plans: &[impl AsRef<TargetPlan>]) -> Value {
     let targets: Map<String, Value> = applied
         .iter()
         .map(|target| {

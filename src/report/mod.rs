@@ -1,20 +1,20 @@
 //! Values → what people and machines read. Everything here takes data and gives text; only [`progress`] draws.
 
-pub mod docker;
-pub mod failure;
-pub mod fold;
-pub mod inspect;
-pub mod metadata;
-pub mod plan;
-pub mod progress;
-pub mod style;
-pub mod summary;
-pub mod unpublish;
+pub(crate) mod docker;
+pub(crate) mod failure;
+pub(crate) mod fold;
+pub(crate) mod inspect;
+pub(crate) mod metadata;
+pub(crate) mod plan;
+pub(crate) mod progress;
+pub(crate) mod style;
+pub(crate) mod summary;
+pub(crate) mod unpublish;
 
 use std::time::Duration;
 
 /// An elapsed time for people: `0.4s`, `12s`, `3m05s`.
-pub fn elapsed(time: Duration) -> String {
+pub(crate) fn elapsed(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
         0..=9 => format!("{:.1}s", time.as_secs_f64()),
@@ -24,6 +24,6 @@ pub fn elapsed(time: Duration) -> String {
 }
 
 /// A size for people: `736 B`, `1.2 kB`, `34 MB`.
-pub fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     indicatif::DecimalBytes(bytes).to_string()
 }

@@ -121,7 +121,7 @@ fn verdict(plan: &TargetPlan) -> String {
 }
 
 /// The plans as text, ready for a terminal.
-pub fn text(plans: &[impl AsRef<TargetPlan>], style: Style) -> String {
+pub(crate) fn text(plans: &[impl AsRef<TargetPlan>], style: Style) -> String {
     plans.iter().map(|plan| target_text(plan.as_ref(), style)).collect()
 }
 
@@ -130,7 +130,7 @@ const MANY: usize = 10;
 
 /// The plans as text that fits a screen however many targets there are: of many, those with something to do; of many of
 /// these, one line each.
-pub fn brief(plans: &[impl AsRef<TargetPlan>], style: Style) -> String {
+pub(crate) fn brief(plans: &[impl AsRef<TargetPlan>], style: Style) -> String {
     if plans.len() <= MANY {
         return text(plans, style);
     }
@@ -179,11 +179,11 @@ fn target_text(plan: &TargetPlan, style: Style) -> String {
 }
 
 /// The first line of every comment, by which whoever posts it finds the one to replace.
-pub const MARKER: &str = "<!-- manifests plan -->";
+pub(crate) const MARKER: &str = "<!-- manifests plan -->";
 
 /// The plans as a pull-request comment: for each target a table of what changes, the rest folded. The same plan gives
 /// the same bytes.
-pub fn markdown(plans: &[impl AsRef<TargetPlan>]) -> String {
+pub(crate) fn markdown(plans: &[impl AsRef<TargetPlan>]) -> String {
     let mut out = format!("{MARKER}\n### What a release changes\n\n");
     for plan in plans.iter().map(AsRef::as_ref) {
         let _ = writeln!(out, "#### {}: {}\n", plan.target, verdict(plan));
@@ -232,7 +232,7 @@ fn table(out: &mut String, what: &str, lines: &[Line]) {
 }
 
 /// The plans for machines.
-pub fn json(plans: &[impl AsRef<TargetPlan>]) -> Value {
+pub(crate) fn json(plans: &[impl AsRef<TargetPlan>]) -> Value {
     json!({ "version": 1, "targets": plans.iter().map(|plan| target_json(plan.as_ref())).collect::<Vec<_>>() })
 }
 

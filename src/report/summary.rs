@@ -12,7 +12,7 @@ const MANY: usize = 10;
 
 /// As text: each list with its digest and tags. On a terminal it fits the screen: digests are short where the lines
 /// would break, and of many targets only those that changed are shown.
-pub fn text(applied: &[Applied], style: Style) -> String {
+pub(crate) fn text(applied: &[Applied], style: Style) -> String {
     match style.screen() {
         Some(screen) if applied.len() > MANY => brief(applied, style, screen),
         screen => full(applied, style, screen),
@@ -71,7 +71,7 @@ fn brief(applied: &[Applied], style: Style, screen: Screen) -> String {
 }
 
 /// As Markdown, for the summary of a CI step.
-pub fn markdown(applied: &[Applied]) -> String {
+pub(crate) fn markdown(applied: &[Applied]) -> String {
     let mut out = String::from("### Released\n\n| target | list | digest | |\n|---|---|---|---|\n");
     for target in applied {
         for place in &target.places {
@@ -95,7 +95,7 @@ fn state(tag: &AppliedTag) -> String {
 }
 
 /// For machines.
-pub fn json(applied: &[Applied]) -> Value {
+pub(crate) fn json(applied: &[Applied]) -> Value {
     let targets: Vec<Value> = applied
         .iter()
         .map(|target| {

@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::plan::{Holder, ManifestRemoval, UnpublishPlan};
 
 /// The plan as text: `-` goes, `=` stays, and why.
-pub fn plan_text(plan: &UnpublishPlan, style: Style) -> String {
+pub(crate) fn plan_text(plan: &UnpublishPlan, style: Style) -> String {
     let mut out = String::new();
     let verdict = if plan.is_change() { "to delete" } else { "nothing to delete" };
     let _ = writeln!(out, "{}  {verdict}", style.paint(Ink::Strong, &plan.target));
@@ -44,7 +44,7 @@ fn why(manifest: &ManifestRemoval) -> Option<String> {
 }
 
 /// The plan for machines.
-pub fn plan_json(plan: &UnpublishPlan) -> Value {
+pub(crate) fn plan_json(plan: &UnpublishPlan) -> Value {
     let places = plan.places.iter().map(|place| {
         let tags = place.tags.iter().map(|tag| json!({ "name": tag.name, "digest": tag.serves }));
         let manifests = place.manifests.iter().map(|manifest| {
@@ -65,7 +65,7 @@ pub fn plan_json(plan: &UnpublishPlan) -> Value {
 }
 
 /// What was deleted, as text.
-pub fn text(unpublished: &Unpublished, style: Style) -> String {
+pub(crate) fn text(unpublished: &Unpublished, style: Style) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{}", style.paint(Ink::Strong, &unpublished.target));
     for place in &unpublished.places {
@@ -92,7 +92,7 @@ pub fn text(unpublished: &Unpublished, style: Style) -> String {
 }
 
 /// What was deleted, for machines.
-pub fn json(unpublished: &Unpublished) -> Value {
+pub(crate) fn json(unpublished: &Unpublished) -> Value {
     let places = unpublished.places.iter().map(|place| {
         json!({
             "repository": place.repository.to_string(),
