@@ -56,6 +56,15 @@ pub struct Reference {
 }
 
 impl Reference {
+    /// The reference with its digest shortened as [`Digest::short`] does: to be read, not to be asked for.
+    pub fn short(&self) -> String {
+        let named = Self { digest: None, ..self.clone() };
+        match &self.digest {
+            Some(digest) => format!("{named}@{}", digest.short()),
+            None => named.to_string(),
+        }
+    }
+
     /// What a registry is asked for: the digest if there is one, else the tag.
     pub fn lookup(&self) -> &str {
         match (&self.digest, &self.tag) {

@@ -76,8 +76,8 @@ pub enum Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Copied(reference) => write!(f, "brought {reference}"),
-            Self::Staged(reference) => write!(f, "staged {reference}"),
+            Self::Copied(reference) => write!(f, "brought {}", reference.short()),
+            Self::Staged(reference) => write!(f, "staged {}", reference.short()),
             Self::Tagged(reference, digest) => write!(f, "tagged {reference} → {}", digest.short()),
             Self::Confirmed(target) => write!(f, "confirmed {target}"),
         }

@@ -16,7 +16,7 @@ use crate::apply::Event;
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
 use crate::load::load;
-use crate::registry::{Credentials, Options, Registry};
+use crate::registry::{Credentials, Options, Patience, Registry};
 use crate::report::failure;
 use crate::report::progress::{Progress, Volume};
 use crate::report::style::Style;
@@ -89,12 +89,22 @@ impl Context {
 
     /// The registry adapter, set up as declared.
     pub(super) fn registry(&self, declaration: Option<&Declaration>) -> Result<Registry> {
+        self.registry_with(declaration, Patience::default())
+    }
+
+    /// As [`Self::registry`], with another patience than the usual one.
+    pub(super) fn registry_with(
+        &self,
+        declaration: Option<&Declaration>,
+        patience: Patience,
+    ) -> Result<Registry> {
         let progress = self.progress.clone();
         let options = Options {
             registries: declaration.map(|declaration| declaration.registries.clone()).unwrap_or_default(),
             insecure: self.global.insecure,
             credentials: Credentials::from_env(),
             cache: cache_folder(),
+            patience,
             waits: Arc::new(move |wait| {
                 progress.line(&wait.to_string());
                 let fields =

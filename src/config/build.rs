@@ -24,7 +24,8 @@ impl Resolver<'_> {
             Some((_, guessed)) => !guessed,
             None => text.is_none(),
         };
-        let certain = certain(&table.context, &context) && certain(&table.dockerfile, &dockerfile);
+        let certain =
+            table.all_known && certain(&table.context, &context) && certain(&table.dockerfile, &dockerfile);
         let mut context = context.map_or_else(|| self.root.clone(), |(path, _)| path);
         let mut dockerfile = dockerfile.map(|(path, _)| path);
         let cargo = table.cargo.as_ref().and_then(|cargo| self.cargo(cargo, scope));

@@ -59,6 +59,11 @@ impl<'a, 'p> Fields<'a, 'p> {
         self.key(key).is_none() && !self.table.0.iter().any(misspelt)
     }
 
+    /// Whether the section has every key of the table.
+    pub(super) fn knows_all(&self) -> bool {
+        self.table.0.iter().all(|entry| self.section.knows(&entry.key.value))
+    }
+
     /// Where the key stands, if it is there.
     pub(super) fn key(&self, key: &str) -> Option<&'a Span> {
         self.table.get(key).map(|entry| &entry.key.span)

@@ -43,15 +43,62 @@ pub(super) fn problem(text: &str, span: &Span, message: &str, root: &Table) -> P
         "unexpected key or value" => {
             new("something follows the value").help("every key has a line of its own")
         }
-        "invalid basic string" | "invalid literal string" => {
-            new("this string is never closed").help("it ends with the quotes that it begins with")
+        "missing comma between array elements" if !word.is_empty() && before.ends_with(['"', '\'']) => {
+            new("a quote too many, or one too few before it")
+                .help("every string has one on each side: `\"1\", \"2\"`")
         }
+        _ if is_open_string(message) => open_string(text, span),
         "missing escaped value" => {
             new(&format!("`\\{}` means nothing in a string", first(&text[span.start..])))
                 .help("write `\\\\` for a backslash; in paths `/` works everywhere")
         }
         _ => new(&message.replace('\n', "; ")),
     }
+}
+
+/// Whether the parser's error is about a string without its end.
+fn is_open_string(message: &str) -> bool {
+    message.starts_with("invalid basic string") || message.starts_with("invalid literal string")
+}
+
+/// A string whose line ends before it, which is where `span` begins.
+fn open_string(text: &str, span: &Span) -> Problem {
+    let line = line_of(text, span.start);
+    let before = text[line.clone()].get(..span.start - line.start).unwrap_or_default();
+    let start = before.rfind(['"', '\'']).map_or(span.start, |quote| line.start + quote);
+    Problem::new(&(start..span.end), "this string is never closed")
+        .help("it ends with the quotes that it begins with")
+}
+
+/// The array or inline table without its end, or the string in it that took the end away, if there is one; `errors` are
+/// the parser's in the order of the text, and those from the index that is given back on follow from it.
+pub(super) fn never_closed(text: &str, errors: &[(Span, &toml::de::Error)]) -> Option<(usize, Problem)> {
+    let unclosed = errors.iter().find(|(_, error)| error.message().starts_with("unclosed "))?;
+    let is_array = unclosed.1.message().contains("array");
+    let (name, opens, closes) = if is_array { ("array", '[', ']') } else { ("inline table", '{', '}') };
+    // Another key, on a line of its own, where the next value should be.
+    let is_key = |span: &Span| {
+        let line = &text[line_of(text, span.start)];
+        line.trim_start().starts_with(|c: char| c.is_alphanumeric() || c == '[')
+    };
+    let first = errors.iter().position(|(span, error)| {
+        let message = error.message();
+        is_open_string(message)
+            || message.starts_with("unclosed ")
+            || message.starts_with("invalid inline table element")
+            || message.starts_with("missing comma") && is_key(span)
+    })?;
+    let (span, error) = &errors[first];
+    let problem = match is_open_string(error.message()) {
+        true => open_string(text, span),
+        false => {
+            let start = text[..span.start].rfind(opens).unwrap_or(span.start);
+            let end = line_of(text, start).end;
+            Problem::new(&(start..end), format!("this {name} is never closed"))
+                .help(format!("it ends with `{closes}`"))
+        }
+    };
+    Some((first, problem))
 }
 
 /// A key or a table that stands twice; both places are shown.

@@ -63,6 +63,8 @@ pub(super) struct BuildTable {
     pub(super) before: Vec<Text>,
     pub(super) extra_args: Vec<Text>,
     pub(super) cargo: Option<CargoTable>,
+    /// No key of it is unknown: one that is may be meant to say where the files are.
+    pub(super) all_known: bool,
     /// Where `build` stands.
     pub(super) span: Span,
 }
@@ -289,6 +291,7 @@ impl BuildTable {
             before: fields.strings("before"),
             extra_args: fields.strings("extra-args"),
             cargo: CargoTable::of(&mut fields),
+            all_known: fields.knows_all(),
             span,
         })
     }

@@ -53,14 +53,18 @@ pub(super) fn parse(text: &str) -> Result<Table, Vec<Problem>> {
         errors.iter().map(|error| (on_boundaries(text, error.span().unwrap_or(0..0)), error)).collect();
     spans.sort_by_key(|(span, _)| span.start);
     let mut problems: Vec<Problem> = Vec::new();
-    for (span, error) in spans {
+    // Behind a bracket that is never closed everything is read as its inside, and no error means what it says.
+    let open = syntax::never_closed(text, &spans);
+    let before = open.as_ref().map_or(spans.len(), |(at, _)| *at);
+    for (span, error) in &spans[..before] {
         // One mistake often makes a second error behind it, where the parser finds its way again.
         let line = syntax::line_of(text, span.start);
         let behind = |last: &Problem| line.start <= last.span.start && !error.message().contains("unclosed");
         if !problems.last().is_some_and(behind) {
-            problems.push(syntax::problem(text, &span, error.message(), &root));
+            problems.push(syntax::problem(text, span, error.message(), &root));
         }
     }
+    problems.extend(open.map(|(_, problem)| problem));
     Err(problems)
 }
 
