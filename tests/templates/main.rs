@@ -14,5 +14,6 @@ mod forge;
 mod github;
 mod gitlab;
 mod job;
+mod packaging;
 mod project;
 mod release;
