@@ -79,11 +79,6 @@ impl Inputs {
     }
 }
 
-/// The folder of a workspace's journal; a rehearsal's is in its own.
-pub(crate) fn folder(root: &Path) -> PathBuf {
-    root.join("target").join("manifests")
-}
-
 /// What is kept of one target's release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {

@@ -61,3 +61,4 @@ mod report;
 mod rewrite;
 mod suggest;
 mod verify;
+mod working_folder;

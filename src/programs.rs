@@ -16,6 +16,7 @@ use crate::manifest::{self, ImageManifest, Manifest, Role};
 use crate::platform::Platform;
 use crate::reference::{Reference, Repository};
 use crate::registry::Registry;
+use crate::working_folder;
 
 /// What it takes to look.
 #[derive(Clone, Copy)]
@@ -61,7 +62,9 @@ impl Programs<'_> {
         if findings.is_empty() {
             // Without the note it is looked at again, nothing else.
             let folder = noted.parent().unwrap_or(self.root);
-            let _ = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&noted, ""));
+            let _ = working_folder::create(self.root)
+                .and_then(|_| std::fs::create_dir_all(folder))
+                .and_then(|()| std::fs::write(&noted, ""));
         }
         Ok(findings)
     }
@@ -69,7 +72,7 @@ impl Programs<'_> {
     /// The file that is there when the image was found well.
     fn note(&self, image_id: &str, platform: &Platform) -> PathBuf {
         let name = format!("{}-{}", image_id.replace(':', "-"), platform.dashed());
-        self.root.join("target").join("manifests").join("looked-at").join(name)
+        working_folder::of(self.root).join("looked-at").join(name)
     }
 
     /// The layers that come with the base image; none where neither its registry nor the engine says: then everything

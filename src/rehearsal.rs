@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::config::{Declaration, TagPolicy};
 use crate::embedded::{Options, Server};
 use crate::reference::{Reference, Repository};
+use crate::working_folder;
 
 /// A running embedded registry that stands for every declared one.
 pub(crate) struct Rehearsal {
@@ -99,7 +100,7 @@ impl Rehearsal {
 
 /// The folder of everything that a rehearsal keeps.
 pub(crate) fn folder(root: &Path) -> PathBuf {
-    root.join("target").join("manifests").join("rehearsal")
+    working_folder::of(root).join("rehearsal")
 }
 
 /// `host`, with the declared host as the first part of the path: `docker.io/a/b` → `127.0.0.1:5000/docker.io/a/b`.

@@ -144,6 +144,25 @@ fn a_dirty_tree_is_not_released() {
 }
 
 #[test]
+fn what_a_release_keeps_leaves_the_tree_clean() {
+    let registry = DebianRegistry::start();
+    let host = registry.host();
+    let text = declaration(&host, "build.context = \".\"\n");
+    // Nothing ignores `target`, as in a project without Cargo.
+    let workspace =
+        Workspace::new(&[("manifests.toml", &text), ("Dockerfile", DOCKERFILE), (".gitignore", "")]);
+    let mut images = ImageGuard::new(format!("{host}/app:1-linux-amd64"));
+    images.add(format!("{host}/app:1-linux-arm64"));
+    for turn in ["the first release", "the next one"] {
+        let (code, _, stderr) = run(&workspace, &["release"]);
+        assert_eq!(code, Some(0), "{turn}: {stderr}");
+        assert!(workspace.path().join("target/manifests").is_dir());
+        // The lock is proposed to whoever releases.
+        assert_eq!(workspace.git(&["status", "--porcelain"]).trim(), "?? manifests.lock", "{turn}");
+    }
+}
+
+#[test]
 fn a_smoke_run_that_prints_something_else_stops_its_platform_before_the_push() {
     let registry = DebianRegistry::start();
     let host = registry.host();

@@ -21,6 +21,7 @@ use crate::report::failure;
 use crate::report::progress::{Progress, Volume};
 use crate::report::style::Style;
 use crate::suggest::near_miss;
+use crate::working_folder;
 
 /// What was published so far, for the account that an interrupted run gives.
 pub(super) type Ledger = Arc<Mutex<Account>>;
@@ -120,10 +121,9 @@ impl Context {
     ///
     /// The turn ends when the file that is given back is dropped.
     pub(super) async fn take_turn(&self, root: &Path) -> Result<File> {
-        let folder = root.join("target").join("manifests");
-        let path = folder.join("release.turn");
+        let path = working_folder::of(root).join("release.turn");
         let open = || {
-            std::fs::create_dir_all(&folder)?;
+            working_folder::create(root)?;
             File::options().create(true).truncate(false).write(true).open(&path)
         };
         let file = open().with_context(|| format!("could not open {}", path.display()))?;

@@ -10,12 +10,13 @@ use super::context::Context;
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
 use crate::freshness::{Survey, Trust};
-use crate::journal::{self, Inputs, Journal};
+use crate::journal::{Inputs, Journal};
 use crate::lock;
 use crate::plan::Options;
 use crate::publish::{announce, prepare_release};
 use crate::registry::Access;
 use crate::report;
+use crate::working_folder;
 
 pub(super) async fn run(context: &Context, arguments: &Plan) -> Result<Exit> {
     let declaration = context.declaration(&arguments.targets, Strictness::Release)?;
@@ -28,7 +29,7 @@ pub(super) async fn run(context: &Context, arguments: &Plan) -> Result<Exit> {
         rehearsal.stop().await?;
         return exit;
     }
-    let folder = journal::folder(&declaration.root);
+    let folder = working_folder::of(&declaration.root);
     let lock = declaration.root.join(lock::FILE_NAME);
     show(context, arguments, declaration, &folder, &lock).await
 }

@@ -18,13 +18,14 @@ use crate::error::{Exit, Failure};
 use crate::facts;
 use crate::freshness::{Place, Survey, Trust};
 use crate::groundwork;
-use crate::journal::{self, Inputs, Journal};
+use crate::journal::{Inputs, Journal};
 use crate::lock::{self, Written};
 use crate::pipeline::{Pipeline, Until};
 use crate::plan::Options;
 use crate::publish::{Interrupted, Planned, announce, apply_all, prepare_release, produce, stop_on_problems};
 use crate::registry::Access;
 use crate::report;
+use crate::working_folder;
 
 pub(super) async fn run(context: &Context, arguments: &Release) -> Result<Exit> {
     let declaration = context.declaration(&arguments.targets, Strictness::Release)?;
@@ -37,7 +38,7 @@ pub(super) async fn run(context: &Context, arguments: &Release) -> Result<Exit> 
         refuse_dirty(&declaration)?;
     }
     let lock = declaration.root.join(lock::FILE_NAME);
-    publish(context, arguments, &declaration, &journal::folder(&declaration.root), &lock).await
+    publish(context, arguments, &declaration, &working_folder::of(&declaration.root), &lock).await
 }
 
 /// The release itself, against whatever registries `declaration` names; `folder` is where its journal and its notes

@@ -13,11 +13,11 @@ use crate::engine::{Engine, Request, Runnable};
 use crate::error::{Exit, Failure};
 use crate::freshness::{Survey, Trust};
 use crate::groundwork;
-use crate::journal;
 use crate::lock::Lock;
 use crate::metadata::{Metadata, PushedImage};
 use crate::pipeline::{Pipeline, Produced, Until};
 use crate::registry::Registry;
+use crate::working_folder;
 
 pub(super) async fn build(context: &Context, arguments: &Stage) -> Result<Exit> {
     run(context, arguments, Until::Built, true, None).await
@@ -57,7 +57,7 @@ async fn run(
     };
     let survey = match metadata_file {
         Some(_) => {
-            let folder = journal::folder(&declaration.root);
+            let folder = working_folder::of(&declaration.root);
             let mut survey = Survey::of(&declaration, &Lock::default(), &folder, Trust::Nothing).await?;
             survey.confirm(survey.heads(&registry).await);
             Some(survey)

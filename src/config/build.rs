@@ -10,6 +10,7 @@ use super::problems::Problem;
 use super::resolve::{FileKind, NamedFile, Resolver};
 use super::tables::{BuildTable, CargoTable, SmokeTable};
 use super::tree::Text;
+use crate::working_folder;
 
 /// How long a smoke run may take when nothing else is declared.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -149,7 +150,7 @@ impl Resolver<'_> {
 /// Where the programs of a target are staged, for all of its platforms.
 fn staging_folder(root: &Path, scope: Scope<'_>) -> PathBuf {
     let target = scope.target.map_or("target", |target| target.name);
-    root.join("target").join("manifests").join("cargo").join(target)
+    working_folder::of(root).join("cargo").join(target)
 }
 
 /// Numbers with `h`, `m`, `s` or `ms` behind them, added up; more than nothing.
