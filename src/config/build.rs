@@ -56,7 +56,7 @@ impl Resolver<'_> {
             cache_to: self.list(&table.cache_to, scope),
             no_cache: table.no_cache,
             pull: table.pull,
-            before: self.list(&table.before, scope),
+            before: self.before(&table.before, scope),
             extra_args: self.list(&table.extra_args, scope),
             cargo,
         }
@@ -108,6 +108,20 @@ impl Resolver<'_> {
             timeout: table.timeout.as_ref().and_then(|text| self.timeout(text)).unwrap_or(TIMEOUT),
             without_emulator: table.without_emulator,
         }
+    }
+
+    /// A program and its arguments, each for itself: no shell takes them apart.
+    fn before(&mut self, words: &[Text], scope: Scope<'_>) -> Vec<String> {
+        if let [line] = words
+            && line.value.trim().contains(' ')
+            && !line.value.contains(['/', '\\', '{'])
+        {
+            let words: Vec<String> =
+                line.value.split_whitespace().map(|word| format!("\"{word}\"")).collect();
+            let problem = Problem::new(&line.span, format!("`{}` is no program", line.value));
+            self.problem(problem.help(format!("no shell takes it apart: `before = [{}]`", words.join(", "))));
+        }
+        self.list(words, scope)
     }
 
     /// The labels that are added where they are known and not declared.
