@@ -2,8 +2,8 @@
 //! once.
 
 use super::helps;
-use super::keys::Section;
 use super::problems::{Problem, Span};
+use super::section::Section;
 use super::tree::{Entry, Node, Table, Text, Value};
 use crate::suggest::near_miss;
 

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::keys::{Kind, ROOT, Section};
+use super::keys::ROOT;
+use super::section::{Kind, Section};
 use super::template::{NAMES, for_tag};
 use super::tree::{Entry, Node, Table, Value};
 use crate::reference::{Reference, tag_problem};

@@ -17,6 +17,7 @@ mod problems;
 mod reference;
 mod resolve;
 mod schema;
+mod section;
 mod syntax;
 mod tables;
 mod template;

@@ -4,8 +4,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::keys::{Absent, Key, Kind, ROOT};
+use super::keys::ROOT;
 use super::schema::schema;
+use super::section::{Absent, Key, Kind};
 use super::template::NAMES;
 
 fn markdown() -> String {

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{Absent, Key, Kind, ROOT, Section};
+use super::keys::ROOT;
+use super::section::{Absent, Key, Kind, Section};
 
 /// The JSON Schema of `manifests.toml` (draft 7, which editors know), each key with its description, its default and an
 /// example.

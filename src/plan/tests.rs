@@ -3,6 +3,7 @@
 
 mod interrupted;
 mod invariants;
+mod policies;
 
 use std::collections::BTreeSet;
 
@@ -255,128 +256,6 @@ fn a_list_of_another_tool_stays_when_all_tags_serve_it() {
 }
 
 #[test]
-fn a_tag_that_holds_an_image_becomes_a_list_unless_it_is_immutable() {
-    let mut target = target(&["linux/amd64"]);
-    let mut observed = unpublished(&target);
-    let ObservedImage::Found(image) = &observed.images[0] else { panic!() };
-    observed.places[0].tags = vec![ObservedTag::Image(image.descriptor.clone())];
-    assert_eq!(diff(&target, &observed), ["+ linux/amd64", "~ :1.0 image → list"]);
-    target.tags[0].policy = TagPolicy::Immutable;
-    assert_eq!(
-        diff(&target, &observed),
-        [
-            "+ linux/amd64",
-            "! :1.0",
-            "error: registry.test/team/app:1.0 is immutable and serves a plain image, not a list"
-        ]
-    );
-}
-
-#[test]
-fn an_immutable_tag_is_never_rewritten() {
-    let mut target = target(&["linux/amd64"]);
-    target.tags[0].policy = TagPolicy::Immutable;
-    let mut observed = published(&target);
-    assert_eq!(diff(&target, &observed), ["= linux/amd64", "= :1.0"]);
-    observed.images[0] = ObservedImage::Found(found(&target.images[0], "another build"));
-    assert_eq!(
-        diff(&target, &observed),
-        [
-            "~ linux/amd64 (digest)",
-            "! :1.0",
-            "error: registry.test/team/app:1.0 is immutable and serves another list than the one declared"
-        ]
-    );
-}
-
-#[test]
-fn newest_moves_to_the_highest_release_only() {
-    let mut target = target(&["linux/amd64"]);
-    target.tags.push(Tag { name: "latest".to_owned(), policy: TagPolicy::Newest });
-    let mut observed = unpublished(&target);
-    for (version, released, expected) in [
-        ("1.2.0", &[][..], "+ :latest"),
-        ("1.2.0", &["1.1.9", "1.2.0"], "+ :latest"),
-        ("1.2.0", &["1.10.0"], "  :latest (1.10.0 is released and newer than 1.2.0)"),
-        ("1.2.0", &["2.0.0-rc.1"], "+ :latest"),
-        ("1.3.0-rc.1", &[], "  :latest (1.3.0-rc.1 is a prerelease)"),
-    ] {
-        target.version = Some(version.parse().unwrap());
-        observed.places[0].released = released.iter().map(|text| text.parse().unwrap()).collect();
-        assert_eq!(diff(&target, &observed)[2], expected, "{version} {released:?}");
-    }
-}
-
-#[test]
-fn the_list_at_a_newest_tag_says_its_version() {
-    let mut target = target(&["linux/amd64", "linux/arm64"]);
-    target.tags = vec![Tag { name: "latest".to_owned(), policy: TagPolicy::Newest }];
-    target.version = Some("2.0.0".parse().unwrap());
-    target.annotations.insert(VERSION.to_owned(), "2.0.0".to_owned());
-    let annotated = published(&target);
-    target.annotations.clear();
-    let mut bare = published(&target);
-
-    // Only `latest` exists, and it is of version 2.
-    target.version = Some("1.9.1".parse().unwrap());
-    let mut observed = unpublished(&target);
-    observed.places[0].tags = annotated.places[0].tags.clone();
-    let stays = "  :latest (2.0.0 is released and newer than 1.9.1)";
-    assert_eq!(diff(&target, &observed), ["+ linux/amd64", "+ linux/arm64", stays]);
-
-    // Without an annotation its images say it, when they agree.
-    let ObservedTag::List(list) = &mut bare.places[0].tags[0] else { panic!() };
-    for (entry, version) in list.list.entries.iter().zip(["2.0.0", "2.0.0"]) {
-        let labels = BTreeMap::from([(VERSION.to_owned(), version.to_owned())]);
-        list.configs.insert(entry.digest.clone(), ImageConfig { labels, ..ImageConfig::default() });
-    }
-    observed.places[0].tags = bare.places[0].tags.clone();
-    observed.images[0] = ObservedImage::Found(found(&target.images[0], "another build"));
-    assert_eq!(diff(&target, &observed).last().unwrap(), stays);
-    let ObservedTag::List(list) = &mut observed.places[0].tags[0] else { panic!() };
-    list.configs.values_mut().next().unwrap().labels.insert(VERSION.to_owned(), "3.19.1".to_owned());
-    assert_eq!(diff(&target, &observed).last().unwrap(), "~ :latest");
-    let notes = plan(&target, &observed, Options::default()).notes;
-    assert!(notes[0].contains("app:latest does not say its version"), "{notes:?}");
-}
-
-#[test]
-fn a_patch_for_an_older_release_is_not_compared_with_the_newest() {
-    // The newest release has one platform more, which is no reason to ask what becomes of it.
-    let mut newest = target(&["linux/amd64", "linux/riscv64"]);
-    newest.annotations.insert(VERSION.to_owned(), "2.0.0".to_owned());
-    let latest = published(&newest).places[0].tags[0].clone();
-    let mut patch = target(&["linux/amd64"]);
-    patch.version = Some("1.9.1".parse().unwrap());
-    patch.tags = vec![
-        Tag { name: "1.9.1".to_owned(), policy: TagPolicy::Immutable },
-        Tag { name: "latest".to_owned(), policy: TagPolicy::Newest },
-    ];
-    let mut observed = unpublished(&patch);
-    observed.places[0].tags[1] = latest;
-    assert_eq!(
-        diff(&patch, &observed),
-        ["+ linux/amd64", "+ :1.9.1", "  :latest (2.0.0 is released and newer than 1.9.1)"]
-    );
-}
-
-#[test]
-fn a_registry_that_does_not_say_whether_a_tag_exists_stops_the_run() {
-    let target = target(&["linux/amd64"]);
-    let mut observed = unpublished(&target);
-    observed.places[0].tags = vec![ObservedTag::Unreadable("403 Forbidden".to_owned())];
-    assert_eq!(
-        diff(&target, &observed),
-        ["+ linux/amd64", "! :1.0", "error: registry.test/team/app:1.0 cannot be read: 403 Forbidden"]
-    );
-    let first = plan(&target, &observed, Options { first_publish: true });
-    assert_eq!(
-        (first.problems.len(), &first.places[0].tags[0].action),
-        (0, &TagAction::Create { unseen: true })
-    );
-}
-
-#[test]
 fn attestations_follow_their_image_and_alone_change_nothing() {
     let mut target = target(&["linux/amd64"]);
     let mut observed = unpublished(&target);
@@ -435,58 +314,6 @@ fn the_type_follows_the_published_list_then_the_images() {
         diff(&target, &observed)[1..3],
         ["~ list: type manifest list → image index", "~ list: annotation a none → \"b\""]
     );
-}
-
-#[test]
-fn an_immutable_tag_pins_the_images_of_its_revision() {
-    let mut target = target(&["linux/amd64"]);
-    target.tags[0].policy = TagPolicy::Immutable;
-    target.images[0].build = Some(crate::config::Build::default());
-    let nothing = BTreeSet::new();
-    let of = |revision| Evidence { revision, recorded: &nothing };
-    assert_eq!(pin(&target, &unpublished(&target), of(Some("abc"))), Pin::Free);
-
-    let mut observed = published(&target);
-    let conflict = |observed: &ObservedTarget, evidence: Evidence<'_>| match pin(&target, observed, evidence)
-    {
-        Pin::Conflict(problem) => problem.message,
-        other => panic!("{other:?}"),
-    };
-    assert!(conflict(&observed, of(Some("abc"))).ends_with("the image for linux/amd64 cannot be read"));
-    let ObservedTag::List(list) = &mut observed.places[0].tags[0] else { panic!() };
-    let digest = list.list.entries[0].digest.clone();
-    let config = ImageConfig { platform: Platform::new("linux", "amd64"), labels: BTreeMap::new() };
-    list.configs.insert(digest.clone(), config);
-    let mut labelled = observed.clone();
-    let ObservedTag::List(list) = &mut labelled.places[0].tags[0] else { panic!() };
-    let labels = BTreeMap::from([("org.opencontainers.image.revision".to_owned(), "abc".to_owned())]);
-    list.configs.get_mut(&digest).unwrap().labels = labels;
-
-    // By its label.
-    assert!(conflict(&labelled, of(Some("def"))).ends_with("is of revision abc, this is def"));
-    assert!(conflict(&labelled, of(None)).ends_with("the revision of this checkout is not known"));
-    let digests = |pin: Pin| match pin {
-        Pin::Pinned(images) => {
-            images.into_iter().map(|image| image.map(|image| image.descriptor.digest)).collect::<Vec<_>>()
-        }
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(digests(pin(&target, &labelled, of(Some("abc")))), [Some(digest.clone())]);
-
-    // By what an earlier run recorded.
-    assert!(conflict(&observed, of(Some("abc"))).ends_with("does not say its revision"));
-    let recorded = BTreeSet::from([digest.clone()]);
-    let earlier = Evidence { revision: Some("abc"), recorded: &recorded };
-    assert_eq!(digests(pin(&target, &observed, earlier)), [Some(digest.clone())]);
-
-    // Every declared platform must be listed; an image that is not built stays as declared.
-    let mut more = target.clone();
-    let arm64: Platform = "linux/arm64".parse().unwrap();
-    more.images.push(Image { platform: arm64, ..more.images[0].clone() });
-    assert!(matches!(pin(&more, &observed, earlier), Pin::Conflict(_)));
-    let mut existing = target.clone();
-    existing.images.push(Image { build: None, ..existing.images[0].clone() });
-    assert_eq!(digests(pin(&existing, &observed, earlier)), [Some(digest), None]);
 }
 
 #[test]
