@@ -43,7 +43,7 @@ fn a_missing_or_broken_file_names_place_and_way_out() {
     let workspace = Workspace::new(&[]);
     refused(&workspace, &["check"], 2, &["there is no manifests.toml", "hint: `manifests init`"]);
     workspace.write("manifests.toml", "[target.app\n");
-    refused(&workspace, &["release"], 2, &["manifests.toml:1:12"]);
+    refused(&workspace, &["release"], 2, &["manifests.toml:1:1"]);
     workspace.write(
         "manifests.toml",
         &declaration("ghcr.io/o", "platform.\"linux/arm46\" = {}\nundeclard = \"x\"\n"),
@@ -214,6 +214,47 @@ fn two_releases_of_one_workspace_take_turns() {
         1,
         "one publishes, the other finds it done"
     );
+}
+
+#[test]
+fn two_reconciliations_at_once_keep_each_others_lock() {
+    let registry = DebianRegistry::start();
+    let host = registry.host();
+    let target = |name: &str| declaration(&host, "build.context = \".\"\n").replace("app", name);
+    let text = format!("{}\n{}", target("app"), target("web"));
+    let workspace = Workspace::new(&[("manifests.toml", &text), ("Dockerfile", DOCKERFILE)]);
+    let mut images = ImageGuard::new(format!("{host}/app:1-linux-amd64"));
+    for name in ["app:1-linux-arm64", "web:1-linux-amd64", "web:1-linux-arm64"] {
+        images.add(format!("{host}/{name}"));
+    }
+    let (code, _, stderr) = run(&workspace, &["push"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    std::thread::scope(|scope| {
+        for name in ["app", "web"] {
+            let workspace = &workspace;
+            scope.spawn(move || {
+                let (code, _, stderr) = run(workspace, &["reconcile", name]);
+                assert_eq!(code, Some(0), "{name}: {stderr}");
+            });
+        }
+    });
+    let lock = workspace.read("manifests.lock");
+    assert!(lock.contains("[target.app]") && lock.contains("[target.web]"), "{lock}");
+}
+
+#[test]
+fn markdown_is_refused_before_anything_is_done() {
+    let text = declaration("localhost:1", "build.context = \".\"\n");
+    let workspace = Workspace::new(&[("manifests.toml", &text), ("Dockerfile", DOCKERFILE)]);
+    for command in [&["release"][..], &["push"], &["import", "localhost:1/a"], &["unpublish", "app", "--yes"]]
+    {
+        let (code, _, stderr) = run(&workspace, &[command, &["--format", "markdown"]].concat());
+        assert_eq!(
+            (code, &*stderr),
+            (Some(2), "error: `--format markdown` is for `plan` only\n"),
+            "{command:?}"
+        );
+    }
 }
 
 #[test]

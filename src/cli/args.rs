@@ -60,7 +60,7 @@ pub(super) struct Global {
     /// Show the output of every build and push as it comes.
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub(super) verbose: bool,
-    /// Show errors only.
+    /// Show errors and warnings only.
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
 }
@@ -203,6 +203,16 @@ pub(super) struct Release {
     pub(super) allow_dirty: bool,
     #[command(flatten)]
     pub(super) first: FirstPublish,
+}
+
+impl Release {
+    /// Whether it is against the embedded registry.
+    pub(super) fn is_rehearsal(&self) -> bool {
+        #[cfg(feature = "embedded-registry")]
+        return self.rehearse;
+        #[cfg(not(feature = "embedded-registry"))]
+        false
+    }
 }
 
 #[derive(Clone, Copy, Debug, Args)]

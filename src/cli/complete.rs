@@ -65,8 +65,15 @@ fn document() -> Option<Document> {
     config::read(&path, &std::fs::read_to_string(&path).ok()?).ok()
 }
 
-fn named_file(arguments: impl Iterator<Item = OsString>) -> Option<PathBuf> {
-    let mut arguments = arguments.skip_while(|argument| argument != "--config");
-    arguments.next()?;
-    arguments.next().map(PathBuf::from)
+fn named_file(mut arguments: impl Iterator<Item = OsString>) -> Option<PathBuf> {
+    let given = arguments.find_map(|argument| {
+        let argument = argument.into_string().ok()?;
+        let value = argument.strip_prefix("--config")?;
+        (value.is_empty() || value.starts_with('=')).then(|| value.trim_start_matches('=').to_owned())
+    })?;
+    match given.is_empty() {
+        // Bash makes a word of its own of the sign between them.
+        true => arguments.find(|word| word != "=").map(PathBuf::from),
+        false => Some(PathBuf::from(given)),
+    }
 }

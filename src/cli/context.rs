@@ -192,7 +192,8 @@ impl Context {
         json: impl FnOnce() -> Value,
     ) -> Result<()> {
         match self.global.format {
-            Format::Text => self.print_raw(&text(self.stdout_style())),
+            // Of Markdown there is a plan only, which is written there.
+            Format::Text | Format::Markdown => self.print_raw(&text(self.stdout_style())),
             Format::Json if self.progress.has_events() => {
                 self.progress.event("result", json());
                 Ok(())
@@ -200,9 +201,6 @@ impl Context {
             Format::Json => {
                 self.printed.store(true, Ordering::Relaxed);
                 self.print_raw(&format!("{:#}\n", json()))
-            }
-            Format::Markdown => {
-                Err(Failure::new("`--format markdown` is for `plan` only").exit(Exit::Usage).into())
             }
         }
     }

@@ -12,6 +12,7 @@ mod init;
 mod inspect;
 mod keeper;
 mod manifest;
+mod metadata_file;
 mod plan;
 mod promote;
 mod reconcile;
@@ -31,9 +32,9 @@ use std::process::ExitCode;
 use clap::FromArgMatches as _;
 
 use crate::config::Problems;
-use crate::error::{Exit, exit_of, render};
+use crate::error::{Exit, Failure, exit_of, render};
 use crate::report::style::{Ink, Style};
-use args::{Arguments, Command};
+use args::{Arguments, Command, Format};
 use context::Context;
 
 /// Runs the command line of this process: parses, does, reports, and gives the exit code of [`Exit`].
@@ -86,6 +87,9 @@ fn parse() -> clap::error::Result<Option<Arguments>> {
 }
 
 async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
+    if context.global.format == Format::Markdown && !matches!(command, Command::Plan(_)) {
+        return Err(Failure::new("`--format markdown` is for `plan` only").exit(Exit::Usage).into());
+    }
     match command {
         Command::Release(arguments) => release::run(context, &arguments).await,
         Command::Build(arguments) => stages::build(context, &arguments).await,

@@ -22,6 +22,7 @@ use crate::report;
 
 pub(super) async fn run(context: &Context, arguments: &Reconcile) -> Result<Exit> {
     let declaration = context.declaration(&arguments.targets, Strictness::Release)?;
+    let _turn = context.take_turn(&declaration.root).await?;
     let registry = context.registry(Some(&declaration))?;
     announce(&registry, &declaration, Access::Push)?;
     let options = Options { first_publish: arguments.first.first_publish };
@@ -51,7 +52,7 @@ pub(super) async fn run(context: &Context, arguments: &Reconcile) -> Result<Exit
         context.progress.stage("Locked", &shown(&lock_file));
     }
     let applied = applied?;
-    ci::summarise(context, &report::summary::markdown(&applied));
+    ci::summarise(context, &report::summary::markdown(&applied, "Reconciled"));
     context.print(|style| report::summary::text(&applied, style), || report::summary::json(&applied))?;
     Ok(Exit::Done)
 }

@@ -1,16 +1,15 @@
 //! `release`: check → plan → build → smoke run → push → reconcile, and the same as a rehearsal.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
-use tempfile::NamedTempFile;
 
 use super::args::Release;
 use super::ci;
 use super::context::Context;
 use super::keeper::{Confirmed, Keeper, shown};
+use super::metadata_file::MetadataFile;
 use super::stages::{Readiness, ready};
 use crate::apply::Event;
 use crate::config::{Declaration, Strictness};
@@ -51,7 +50,7 @@ async fn publish(
     lock_file: &Path,
 ) -> Result<Exit> {
     let progress = &context.progress;
-    let metadata = arguments.metadata_file.as_deref().map(open_metadata).transpose()?;
+    let metadata = arguments.metadata_file.as_deref().map(MetadataFile::open).transpose()?;
     let registry = context.registry(Some(declaration))?;
     announce(&registry, declaration, Access::Push)?;
     let options = Options { first_publish: arguments.first.first_publish };
@@ -141,32 +140,14 @@ async fn publish(
     }
     survey.note(declaration, &origins.into_keys().collect(), folder)?;
     let applied = applied?;
-    if let (Some(file), Some(path)) = (metadata, &arguments.metadata_file) {
+    if let Some(file) = metadata {
         let text = format!("{:#}\n", report::metadata::json(&applied, &settled));
-        write_metadata(file, path, &text).map_err(|error| error.exit(Exit::Partial))?;
+        file.write(&text, "everything is published").map_err(|error| error.exit(Exit::Partial))?;
     }
-    ci::summarise(context, &report::summary::markdown(&applied));
+    let heading = if arguments.is_rehearsal() { "Rehearsed" } else { "Released" };
+    ci::summarise(context, &report::summary::markdown(&applied, heading));
     context.print(|style| report::summary::text(&applied, style), || report::summary::json(&applied))?;
     Ok(Exit::Done)
-}
-
-/// A file beside `path` that takes its place once it is whole. Made before anything is built, so that a release does not
-/// end with digests that it cannot hand over.
-fn open_metadata(path: &Path) -> Result<NamedTempFile> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    NamedTempFile::new_in(folder).map_err(|error| {
-        let tried = format!("could not write the metadata file {}", path.display());
-        Failure::new(tried).exit(Exit::Usage).because(error).into()
-    })
-}
-
-fn write_metadata(mut file: NamedTempFile, path: &Path, text: &str) -> Result<(), Failure> {
-    let written = file.write_all(text.as_bytes()).and_then(|()| Ok(file.persist(path)?));
-    let failed = |error| {
-        let tried = format!("everything is published; could not write the metadata file {}", path.display());
-        Failure::new(tried).hint("run the same command again: it publishes nothing anew").because(error)
-    };
-    written.map(drop).map_err(failed)
 }
 
 /// The whole of it against the embedded registry.

@@ -1,5 +1,6 @@
 //! `build`, `smoke` and `push`: a stage of a release and what it needs.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -7,6 +8,7 @@ use serde_json::json;
 
 use super::args::{Push, Stage};
 use super::context::Context;
+use super::metadata_file::MetadataFile;
 use crate::config::{Declaration, Strictness, Target};
 use crate::engine::doctor::{loopback_is_declared, require};
 use crate::engine::{Engine, Request, Runnable};
@@ -40,6 +42,11 @@ async fn run(
     metadata_file: Option<&Path>,
 ) -> Result<Exit> {
     let declaration = context.declaration(&arguments.targets, Strictness::Release)?;
+    let metadata = match metadata_file {
+        // As it is now: what is built is of this text, whatever comes of the file meanwhile.
+        Some(path) => Some((MetadataFile::open(path)?, text_of(&declaration)?)),
+        None => None,
+    };
     let work = work(&declaration, arguments)?;
     let registry = context.registry(Some(&declaration))?;
     let ready = ready(context, &declaration).await?;
@@ -55,7 +62,7 @@ async fn run(
         jobs: context.jobs(),
         progress: &context.progress,
     };
-    let survey = match metadata_file {
+    let survey = match &metadata {
         Some(_) => {
             let folder = working_folder::of(&declaration.root);
             let mut survey = Survey::of(&declaration, &Lock::default(), &folder, Trust::Nothing).await?;
@@ -65,8 +72,10 @@ async fn run(
         None => None,
     };
     let produced = pipeline.run(&work).await?;
-    if let (Some(file), Some(survey)) = (metadata_file, survey) {
-        write_metadata(file, &declaration, &registry, &survey, &produced).await?;
+    if let (Some((file, text)), Some(survey)) = (metadata, survey) {
+        let pushed = pushed(&registry, &survey, &produced).await;
+        let metadata = Metadata::new(declaration.revision.clone(), &text, pushed);
+        file.write(&metadata.to_text(), "everything is pushed")?;
     }
     context.print(
         |_| produced.iter().map(line).collect(),
@@ -75,16 +84,13 @@ async fn run(
     Ok(Exit::Done)
 }
 
-/// Says for another machine what was pushed.
-async fn write_metadata(
-    file: &Path,
-    declaration: &Declaration,
-    registry: &Registry,
-    survey: &Survey,
-    produced: &[Produced],
-) -> Result<()> {
-    let text = std::fs::read_to_string(&declaration.path)
-        .with_context(|| format!("could not read {}", declaration.path.display()))?;
+fn text_of(declaration: &Declaration) -> Result<String> {
+    std::fs::read_to_string(&declaration.path)
+        .with_context(|| format!("could not read {}", declaration.path.display()))
+}
+
+/// What was pushed, for another machine.
+async fn pushed(registry: &Registry, survey: &Survey, produced: &[Produced]) -> Vec<PushedImage> {
     let places = produced.iter().map(|one| (one.target.clone(), one.index)).collect();
     let mut origins = survey.origins(registry, &places).await;
     let images = produced.iter().filter_map(|one| {
@@ -99,8 +105,7 @@ async fn write_metadata(
             bases: bases.unwrap_or_default(),
         })
     });
-    let metadata = Metadata::new(declaration.revision.clone(), &text, images.collect());
-    std::fs::write(file, metadata.to_text()).with_context(|| format!("could not write {}", file.display()))
+    images.collect()
 }
 
 /// `TAG: digest: …` as the engine prints it after a push, with the whole reference; the reference alone before one.
@@ -118,8 +123,8 @@ fn work<'a>(declaration: &'a Declaration, arguments: &Stage) -> Result<Vec<(&'a 
     });
     for wanted in &arguments.platform {
         if !images.clone().any(|(_, _, image)| image.platform.base() == wanted.base()) {
-            let mut declared: Vec<String> = images.map(|(_, _, image)| image.platform.to_string()).collect();
-            declared.dedup();
+            let declared: BTreeSet<String> = images.map(|(_, _, image)| image.platform.to_string()).collect();
+            let declared: Vec<String> = declared.into_iter().collect();
             return Err(Failure::new(format!("no target declares the platform {wanted}"))
                 .hint(format!("declared are {}", declared.join(", ")))
                 .exit(Exit::Usage)
@@ -135,7 +140,12 @@ fn work<'a>(declaration: &'a Declaration, arguments: &Stage) -> Result<Vec<(&'a 
         .map(|(target, index, _)| (target, index))
         .collect();
     if work.is_empty() {
-        return Err(Failure::new("nothing here is built: every image is declared as existing")
+        let wanted: Vec<String> = arguments.platform.iter().map(ToString::to_string).collect();
+        let what = match wanted.is_empty() {
+            true => "every image".to_owned(),
+            false => format!("every image for {}", wanted.join(", ")),
+        };
+        return Err(Failure::new(format!("nothing here is built: {what} is declared as existing"))
             .hint("add `build` to a target, or publish what exists with `reconcile`")
             .exit(Exit::Usage)
             .into());

@@ -13,13 +13,24 @@ pub(super) fn problem(text: &str, span: &Span, message: &str, root: &Table) -> P
         "duplicate key" => doubled(text, span, root),
         "string values must be quoted" if word.is_empty() => new("there is no value after `=`"),
         "string values must be quoted" => {
-            let bare = word.trim_matches(|c| "“”„‘’«»".contains(c));
+            let value = value_at(text, span.start);
+            let bare = value.trim_matches(|c| "“”„‘’«»".contains(c));
             let message =
-                if bare == word { "a string without quotes" } else { "quotes that TOML does not know" };
+                if bare == value { "a string without quotes" } else { "quotes that TOML does not know" };
             new(message).help(format!("write \"{bare}\""))
         }
-        "invalid boolean" => new(&format!("`{word}` is no value"))
-            .help(format!("write `{}`, or \"{word}\" for a string", word.to_ascii_lowercase())),
+        "unclosed table" | "unclosed array table" => {
+            let brackets = if message.contains("array") { "]]" } else { "]" };
+            Problem::new(&line, "the header of this table is never closed")
+                .help(format!("it ends with `{brackets}`"))
+        }
+        "invalid boolean" if matches!(&*word.to_ascii_lowercase(), "true" | "false") => {
+            new(&format!("`{word}` is no value"))
+                .help(format!("write `{}`, or \"{word}\" for a string", word.to_ascii_lowercase()))
+        }
+        "invalid boolean" | "invalid float" if !is_number_like(word) => {
+            new("a string without quotes").help(format!("write \"{}\"", value_at(text, span.start)))
+        }
         invalid if invalid.starts_with("invalid") && is_number_like(word) => {
             new(&format!("`{word}` is not a number")).help(format!("a string goes into quotes: \"{word}\""))
         }
@@ -73,7 +84,10 @@ fn open_string(text: &str, span: &Span) -> Problem {
 /// The array or inline table without its end, or the string in it that took the end away, if there is one; `errors` are
 /// the parser's in the order of the text, and those from the index that is given back on follow from it.
 pub(super) fn never_closed(text: &str, errors: &[(Span, &toml::de::Error)]) -> Option<(usize, Problem)> {
-    let unclosed = errors.iter().find(|(_, error)| error.message().starts_with("unclosed "))?;
+    let is_unclosed = |message: &str| {
+        message.starts_with("unclosed array,") || message.starts_with("unclosed inline table")
+    };
+    let unclosed = errors.iter().find(|(_, error)| is_unclosed(error.message()))?;
     let is_array = unclosed.1.message().contains("array");
     let (name, opens, closes) = if is_array { ("array", '[', ']') } else { ("inline table", '{', '}') };
     // Another key, on a line of its own, where the next value should be.
@@ -84,7 +98,7 @@ pub(super) fn never_closed(text: &str, errors: &[(Span, &toml::de::Error)]) -> O
     let first = errors.iter().position(|(span, error)| {
         let message = error.message();
         is_open_string(message)
-            || message.starts_with("unclosed ")
+            || is_unclosed(message)
             || message.starts_with("invalid inline table element")
             || message.starts_with("missing comma") && is_key(span)
     })?;
@@ -189,6 +203,12 @@ fn word_at(text: &str, offset: usize) -> &str {
     };
     let length = text[start..].find(separates).unwrap_or(text.len() - start);
     &text[start..start + length]
+}
+
+/// What was meant as a value at `offset`: up to what ends it, or the line.
+fn value_at(text: &str, offset: usize) -> &str {
+    let rest = &text[offset..line_of(text, offset).end];
+    rest.split([',', ']', '}', '#']).next().unwrap_or(rest).trim()
 }
 
 fn is_number_like(word: &str) -> bool {

@@ -70,9 +70,9 @@ fn brief(applied: &[Applied], style: Style, screen: Screen) -> String {
     out
 }
 
-/// As Markdown, for the summary of a CI step.
-pub(crate) fn markdown(applied: &[Applied]) -> String {
-    let mut out = String::from("### Released\n\n| target | list | digest | |\n|---|---|---|---|\n");
+/// As Markdown, for the summary of a CI step; `heading` says what was done.
+pub(crate) fn markdown(applied: &[Applied], heading: &str) -> String {
+    let mut out = format!("### {heading}\n\n| target | list | digest | |\n|---|---|---|---|\n");
     for target in applied {
         for place in &target.places {
             for tag in &place.tags {

@@ -34,6 +34,9 @@ fn guard(host: &str) -> ImageGuard {
     guard
 }
 
+/// The section of what is written into registries.
+const RECONCILED: &str = "`reconcile`, `promote`, `manifest push`";
+
 /// The fields that a section of the reference lists.
 fn documented(section: &str) -> BTreeSet<String> {
     let text = include_str!("../../docs/reference/json.md");
@@ -95,7 +98,7 @@ fn every_value_is_as_the_reference_has_it() {
     let pushed = json(&["push"], "`build`, `smoke`, `push`");
     assert_eq!(pushed["images"][1]["pushed"], true);
     json(&["plan"], "`plan`");
-    let written = json(&["reconcile"], "`reconcile`");
+    let written = json(&["reconcile"], RECONCILED);
     assert_eq!(written["targets"][0]["repositories"][0]["tags"][0]["written"], true);
     json(&["tags", &format!("{host}/acme/app")], "`tags`");
     json(&["inspect", &format!("{host}/acme/app:1.0")], "`inspect`");
@@ -110,6 +113,46 @@ fn every_value_is_as_the_reference_has_it() {
 }
 
 #[test]
+fn what_follows_a_release_is_as_the_reference_has_it() {
+    let registry = DebianRegistry::start();
+    let host = registry.host();
+    let workspace = workspace(&host);
+    let _guard = guard(&host);
+    let released = run(&workspace, &["release"]);
+    assert!(released.status.success(), "{}", String::from_utf8_lossy(&released.stderr));
+    let json = |arguments: &[&str], code: i32, section: &str| {
+        let output = run(&workspace, &[arguments, &["--format", "json"]].concat());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+        let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_documented(&value, &[section]);
+        value
+    };
+    let other = DebianRegistry::start();
+    json(&["promote", "--to", &other.host()], 0, RECONCILED);
+    json(&["import", &format!("{}/acme/app:1.0", other.host())], 0, "`import`");
+
+    let image = |arch: &str| format!("{host}/acme/app:1.0-linux-{arch}");
+    let list = format!("{host}/acme/byhand:1");
+    let verbs = "`manifest create`, `manifest annotate`, `manifest rm`";
+    json(&["manifest", "create", &list, &image("amd64"), &image("arm64")], 0, verbs);
+    json(&["manifest", "annotate", &list, &image("arm64"), "--variant", "v8"], 0, verbs);
+    json(&["manifest", "push", &list], 0, RECONCILED);
+    json(&["manifest", "rm", &list], 0, verbs);
+
+    // A lock of another release.
+    let written = json(&["reconcile"], 0, RECONCILED);
+    let digest = written["targets"][0]["repositories"][0]["digest"].as_str().unwrap();
+    let lock = workspace.read("manifests.lock").replace(digest, &format!("sha256:{}", "0".repeat(64)));
+    workspace.write("manifests.lock", &lock);
+    assert_eq!(json(&["verify"], 3, "`verify`")["drift"][0]["drift"], "moved");
+
+    // Nothing is deleted before it was asked for twice, and this registry deletes nothing.
+    let planned = json(&["unpublish", "app"], 2, "`unpublish`");
+    assert_eq!(planned["repositories"][0]["tags"][0]["name"], "1.0");
+}
+
+#[test]
 fn a_release_tells_what_happens_and_leaves_its_digests_in_a_file() {
     let registry = DebianRegistry::start();
     let host = registry.host();
@@ -121,7 +164,7 @@ fn a_release_tells_what_happens_and_leaves_its_digests_in_a_file() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let stdout = String::from_utf8(output.stdout).unwrap();
     let events: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let sections = ["`release`", "`plan`", "`reconcile`", "`build`, `smoke`, `push`"];
+    let sections = ["`release`", "`plan`", RECONCILED, "`build`, `smoke`, `push`"];
     for event in &events {
         let mut event = event.clone();
         if event["event"] == "image" {
@@ -163,6 +206,10 @@ fn a_metadata_file_that_cannot_be_written_is_found_out_first() {
     assert_eq!(output.status.code(), Some(2));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("could not write the metadata file no/such/folder.json"), "{stderr}");
+    let output = run(&workspace, &["push", "--metadata-file", "no/such/folder.json"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(!stderr.contains("building"), "{stderr}");
 }
 
 #[test]
@@ -218,4 +265,5 @@ fn the_summary_of_a_step_gets_plan_and_result() {
     let row = format!("| app | `{place}:1.0` | `sha256:");
     let line = text.lines().find(|line| line.starts_with(&row)).unwrap_or_else(|| panic!("{text}"));
     assert!(line.ends_with("` | published |"), "{line}");
+    assert!(text.contains("\n### Rehearsed\n"), "{text}");
 }

@@ -55,6 +55,7 @@ const TYPED: &[(&str, &[&str], &[&str])] = &[
     ("manifests release wor", &["worker"], &["echo-server"]),
     ("manifests build --platform linux/a", &["linux/amd64", "linux/arm/v7"], &["linux/riscv64"]),
     ("manifests --config ../../other.toml plan ", &["elsewhere"], &["worker"]),
+    ("manifests --config=../../other.toml plan ", &["elsewhere"], &["worker"]),
     ("manifests plan --exit", &["--exit-code"], &["worker"]),
     ("manifests completions z", &["zsh"], &["bash"]),
 ];

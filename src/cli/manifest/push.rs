@@ -26,6 +26,7 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> Result<Exit> {
     let target = list::target_of(&declared, list).ok_or_else(|| list::no_such_list(&declared, list))?;
     let target = Targets { targets: vec![target.name.clone()] };
     let declaration = context.declaration(&target, Strictness::Release)?;
+    let _turn = context.take_turn(&declaration.root).await?;
     let registry = context.registry(Some(&declaration))?;
     announce(&registry, &declaration, Access::Push)?;
 
