@@ -186,12 +186,16 @@ fn extended(file: &serde_json::Map<String, Value>, name: &str) -> Value {
 /// When the job runs in a pipeline with these variables; `None` when not at all.
 fn place<'a>(job: &'a Value, variables: &Variables) -> Option<&'a str> {
     let get = |name: &str| variables.get(name.strip_prefix('$').unwrap()).map_or("", |value| value);
-    let holds = |term: &str| match term.split_once(" == ") {
-        Some((left, right)) => match right.strip_prefix('"') {
+    let holds = |term: &str| match (term.split_once(" == "), term.split_once(" =~ ")) {
+        (Some((left, right)), _) => match right.strip_prefix('"') {
             Some(text) => get(left) == text.strip_suffix('"').unwrap(),
             None => get(left) == get(right),
         },
-        None => !get(term).is_empty(),
+        (None, Some((left, pattern))) => {
+            let start = pattern.strip_prefix("/^").and_then(|pattern| pattern.strip_suffix('/'));
+            get(left).starts_with(start.expect("a pattern of how it begins"))
+        }
+        (None, None) => !get(term).is_empty(),
     };
     let rules = job["rules"].as_array().unwrap().iter();
     let found = rules.into_iter().find(|rule| rule["if"].as_str().unwrap().split(" && ").all(holds))?;

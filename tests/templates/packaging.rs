@@ -1,6 +1,7 @@
 //! A version's binaries: the steps of the release workflow that need no runner, and that `cargo binstall` finds what
 //! they pack where the metadata says.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -28,6 +29,23 @@ fn run(name: &str, folder: &Path, variables: &[(&str, &str)]) -> Output {
 fn assert_succeeds(name: &str, folder: &Path, variables: &[(&str, &str)]) {
     let output = run(name, folder, variables);
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What `gh` was called with by the step that publishes `tag`; whether the release is there already.
+fn published(tag: &str, there: bool) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let gh = folder.path().join("gh");
+    let view = if there { 0 } else { 1 };
+    let script = format!("#!/bin/sh\necho \"$@\" >> calls\ntest \"$2\" != view || exit {view}\n");
+    std::fs::write(&gh, script).unwrap();
+    std::fs::set_permissions(&gh, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for file in ["manifests-a.tar.gz", "manifests-a.tar.gz.sha256"] {
+        std::fs::write(folder.path().join(file), "").unwrap();
+    }
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", folder.path().display());
+    assert_succeeds("Publish", folder.path(), &[("GITHUB_REF_NAME", tag), ("PATH", &path)]);
+    std::fs::read_to_string(folder.path().join("calls")).unwrap()
 }
 
 /// The package's `key` of `[package.metadata.binstall]`, filled in for `target`.
@@ -90,4 +108,16 @@ fn what_is_packed_is_what_binstall_looks_for() {
     let archive = folder.path().join(archive.rsplit_once('/').unwrap().1);
     std::fs::write(archive, "another").unwrap();
     assert!(!run("Check what came", folder.path(), &[]).status.success());
+}
+
+#[test]
+fn a_release_that_is_there_gets_its_files_again() {
+    let upload = "upload v1.0.0 --clobber manifests-a.tar.gz manifests-a.tar.gz.sha256";
+    let first = published("v1.0.0", false);
+    assert!(first.contains("release create v1.0.0 --verify-tag --title v1.0.0"), "{first}");
+    assert!(first.contains(upload), "{first}");
+    let again = published("v1.0.0", true);
+    assert!(!again.contains("create") && again.contains(upload), "{again}");
+    let candidate = published("v1.0.0-rc.1", false);
+    assert!(candidate.contains("release create v1.0.0-rc.1 --verify-tag --prerelease "), "{candidate}");
 }
