@@ -7,6 +7,7 @@ use cargo_metadata::MetadataCommand;
 
 use crate::config::{Fact, Facts, Needs, Package};
 use crate::digest::Digest;
+use crate::rewrite::UNFINISHED;
 
 /// Asks git, cargo and the environment for what is needed, and for nothing else. What cannot be had carries the reason.
 pub(crate) fn gather(root: &Path, needs: &Needs) -> Facts {
@@ -48,8 +49,8 @@ fn source(root: &Path) -> Fact<String> {
     source_url(&origin).ok_or_else(|| "the origin is not on a server".to_owned())
 }
 
-/// The paths that differ from the commit checked out, untracked ones too, but for `ignore`. Outside a git repository
-/// nothing does.
+/// The paths that differ from the commit checked out, untracked ones too, but for `ignore` and what a killed run has left.
+/// Outside a git repository nothing does.
 pub(crate) fn dirty(root: &Path, ignore: &Path) -> anyhow::Result<Vec<String>> {
     if git(root, &["rev-parse", "--is-inside-work-tree"]).is_err() {
         return Ok(Vec::new());
@@ -61,7 +62,9 @@ pub(crate) fn dirty(root: &Path, ignore: &Path) -> anyhow::Result<Vec<String>> {
         .map_err(anyhow::Error::msg)
         .with_context(|| format!("could not ask git whether {} is clean", root.display()))?;
     // Each entry is two letters of status, a space and the path.
-    Ok(listed.split('\0').filter_map(|entry| entry.get(3..)).map(str::to_owned).collect())
+    let paths = listed.split('\0').filter_map(|entry| entry.get(3..));
+    let is_ours = |path: &str| path.rsplit('/').next().is_some_and(|name| name.starts_with(UNFINISHED));
+    Ok(paths.filter(|path| !is_ours(path)).map(str::to_owned).collect())
 }
 
 /// A digest of all that differs from the commit checked out, contents too, but for `ignore`: as long as it is the same,
@@ -208,6 +211,7 @@ mod tests {
         run(&["init", "--quiet"]);
         run(&["remote", "add", "origin", "git@git.example:acme/app.git"]);
         std::fs::write(root.join("a file"), "").unwrap();
+        std::fs::write(root.join(format!("{UNFINISHED}Ab1")), "").unwrap();
         std::fs::write(root.join("manifests.lock"), "").unwrap();
         assert_eq!(dirty(root, &root.join("manifests.lock")).unwrap(), ["a file"]);
         let ignore = root.join("manifests.lock");

@@ -6,14 +6,16 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use futures_util::future::try_join_all;
 
-use crate::config::{Attestations, TagPolicy};
+use crate::config::{Attestations, Declaration, Tag, TagPolicy};
 use crate::digest::Digest;
 use crate::error::{Exit, Failure};
 use crate::lock::{Lock, LockedTarget};
 use crate::manifest::{self, Manifest};
 use crate::many;
 use crate::observe::observe_copy;
-use crate::plan::{CopyPlan, EntryChange, EntryPlan, PlacePlan, PlannedList, TagAction, TagPlan, TargetPlan};
+use crate::plan::{
+    CopyPlan, EntryChange, EntryPlan, PlacePlan, PlannedList, Problem, TagAction, TagPlan, TargetPlan,
+};
 use crate::reference::Repository;
 use crate::registry::{Access, Registry};
 
@@ -22,7 +24,18 @@ use crate::registry::{Access, Registry};
 /// # Errors
 ///
 /// A list is not where the lock says, or a registry does not answer.
-pub(crate) async fn to_registry(registry: &Registry, lock: &Lock, host: &str) -> Result<Vec<TargetPlan>> {
+pub(crate) async fn to_registry(
+    registry: &Registry,
+    declaration: &Declaration,
+    lock: &Lock,
+    host: &str,
+) -> Result<Vec<TargetPlan>> {
+    if host.contains('/') {
+        return Err(Failure::new(format!("`{host}` is no registry"))
+            .hint("`--to` takes HOST or HOST:PORT; repositories keep their names there")
+            .exit(Exit::Usage)
+            .into());
+    }
     many::try_each(lock.targets.iter().map(|(name, target)| async move {
         let (from, tags) = first(name, target)?;
         let to: Repository = format!("{host}/{}", from.path).parse()?;
@@ -35,8 +48,11 @@ pub(crate) async fn to_registry(registry: &Registry, lock: &Lock, host: &str) ->
         let tags: Vec<(String, Digest)> = tags.collect();
         let lists: BTreeSet<Digest> = tags.iter().map(|(_, list)| list.clone()).collect();
         let places = try_join_all(lists.into_iter().map(|list| {
-            let names: Vec<String> =
-                tags.iter().filter(|(_, digest)| *digest == list).map(|(name, _)| name.clone()).collect();
+            let names: Vec<Tag> = tags
+                .iter()
+                .filter(|(_, digest)| *digest == list)
+                .map(|(tag, _)| self::tag(declaration, name, tag))
+                .collect();
             let (from, to) = (&from, &to);
             async move { place(registry, from, to, &list, &names).await }
         }))
@@ -46,13 +62,15 @@ pub(crate) async fn to_registry(registry: &Registry, lock: &Lock, host: &str) ->
     .await
 }
 
-/// Plans that have `tag` serve what the tag `from` serves, in every repository of the lock.
+/// Plans that have `tag` serve what the tag `from` serves, in every repository of the lock; an immutable tag that serves
+/// something else is a problem.
 ///
 /// # Errors
 ///
 /// A repository has no such list, or does not answer.
 pub(crate) async fn moved_tag(
     registry: &Registry,
+    declaration: &Declaration,
     lock: &Lock,
     from: &str,
     tag: &str,
@@ -66,10 +84,13 @@ pub(crate) async fn moved_tag(
                     .hint("`tags` shows what the repository has")
                     .into());
             };
-            place(registry, &repository, &repository, &head.digest, &[tag.to_owned()]).await
+            place(registry, &repository, &repository, &head.digest, &[self::tag(declaration, name, tag)])
+                .await
         }))
         .await?;
-        Ok(plan(name, places))
+        let mut plan = plan(name, places);
+        plan.notes.extend(afterwards(declaration, &plan, tag));
+        Ok(plan)
     }))
     .await
 }
@@ -85,17 +106,53 @@ fn first<'a>(
     Ok((repository.parse()?, tags.iter().map(|(tag, digest)| (tag.clone(), digest.clone()))))
 }
 
-fn plan(target: &str, places: Vec<PlacePlan>) -> TargetPlan {
-    TargetPlan { target: target.to_owned(), places, problems: Vec::new(), notes: Vec::new() }
+/// The tag with its policy; one that is not declared may move.
+fn tag(declaration: &Declaration, target: &str, name: &str) -> Tag {
+    declared(declaration, target, name)
+        .cloned()
+        .unwrap_or_else(|| Tag { name: name.to_owned(), policy: TagPolicy::Moving })
 }
 
-/// What it takes that `names` of the repository `to` serve the list `digest`, which `from` has.
+fn declared<'a>(declaration: &'a Declaration, target: &str, name: &str) -> Option<&'a Tag> {
+    let target = declaration.targets.iter().find(|declared| declared.name == target)?;
+    target.tags.iter().find(|tag| tag.name == name)
+}
+
+/// What becomes of a tag that was moved by hand.
+fn afterwards(declaration: &Declaration, plan: &TargetPlan, tag: &str) -> Option<String> {
+    if !plan.is_change() {
+        return None;
+    }
+    Some(match declared(declaration, &plan.target, tag) {
+        Some(_) => format!(
+            "the declaration and the lock still say otherwise of `{tag}`: the next release moves it again, and `verify` \
+             shows it until then"
+        ),
+        None => format!("`{tag}` is not declared: no release moves it"),
+    })
+}
+
+/// The plan for these places; an immutable tag keeps what it serves.
+fn plan(target: &str, places: Vec<PlacePlan>) -> TargetPlan {
+    let problems = places.iter().flat_map(|place| {
+        let blocked = place.tags.iter().filter(|tag| matches!(tag.action, TagAction::Blocked { .. }));
+        blocked.map(|tag| Problem {
+            message: format!("{} is immutable and serves another list", place.repository.tag(&tag.name)),
+            hint: Some(
+                "promote to another tag, or declare this one as `{ name, policy = \"moving\" }`".to_owned(),
+            ),
+        })
+    });
+    TargetPlan { target: target.to_owned(), problems: problems.collect(), places, notes: Vec::new() }
+}
+
+/// What it takes that `tags` of the repository `to` serve the list `digest`, which `from` has.
 async fn place(
     registry: &Registry,
     from: &Repository,
     to: &Repository,
     digest: &Digest,
-    names: &[String],
+    tags: &[Tag],
 ) -> Result<PlacePlan> {
     let list = async {
         let Some(fetched) = registry.manifest(from, digest.as_str()).await? else {
@@ -111,14 +168,17 @@ async fn place(
             )))),
         }
     };
-    let tags = try_join_all(names.iter().map(|name| async move {
-        let head = registry.head_manifest(to, name).await?;
+    let tags = try_join_all(tags.iter().map(|tag| async move {
+        let head = registry.head_manifest(to, &tag.name).await?;
         let action = match head {
             None => TagAction::Create { unseen: false },
             Some(head) if head.digest == *digest => TagAction::Unchanged { digest: head.digest },
+            Some(head) if tag.policy == TagPolicy::Immutable => {
+                TagAction::Blocked { from: Some(head.digest) }
+            }
             Some(head) => TagAction::Replace { from: head.digest },
         };
-        anyhow::Ok(TagPlan { name: name.clone(), policy: TagPolicy::Moving, action, release: None })
+        anyhow::Ok(TagPlan { name: tag.name.clone(), policy: tag.policy, action, release: None })
     }));
     let ((list, bytes), tags) = futures_util::future::try_join(list, tags).await?;
     let copies = if from == to { Vec::new() } else { copies(registry, from, to, digest).await? };

@@ -306,8 +306,8 @@ fn are_found(pinned: &[Option<FoundImage>], observed: &ObservedTarget) -> bool {
 /// # Errors
 ///
 /// One failure that lists them, when there is any.
-pub fn stop_on_problems(planned: &[Planned<'_>]) -> Result<()> {
-    let problems: Vec<_> = planned.iter().flat_map(|planned| &planned.plan.problems).collect();
+pub fn stop_on_problems(plans: &[impl AsRef<TargetPlan>]) -> Result<()> {
+    let problems: Vec<_> = plans.iter().flat_map(|plan| &plan.as_ref().problems).collect();
     let message = match problems[..] {
         [] => return Ok(()),
         [problem] => problem.message.clone(),

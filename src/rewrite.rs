@@ -8,6 +8,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+/// How the name of a file begins that will take another one's place in the project: a run that was killed may leave one.
+pub(crate) const UNFINISHED: &str = ".manifests-";
+
 /// Gives the content of `path` to `change` and writes what it returns, unless that is the same. Says whether anything
 /// was written.
 ///
@@ -97,7 +100,7 @@ fn beside(path: &Path, text: &str) -> std::io::Result<tempfile::NamedTempFile> {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut new = tempfile::Builder::new()
-        .prefix(".manifests-")
+        .prefix(UNFINISHED)
         // As any new file: the process's mask takes away what it takes away.
         .permissions(fs::Permissions::from_mode(0o666))
         .tempfile_in(folder)?;

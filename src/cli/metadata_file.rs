@@ -8,6 +8,7 @@ use anyhow::Result;
 use tempfile::NamedTempFile;
 
 use crate::error::{Exit, Failure};
+use crate::rewrite::UNFINISHED;
 
 /// A file beside the one that it takes the place of.
 pub(super) struct MetadataFile {
@@ -19,7 +20,7 @@ impl MetadataFile {
     /// Makes sure that `path` can be written.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        match NamedTempFile::new_in(folder) {
+        match NamedTempFile::with_prefix_in(UNFINISHED, folder) {
             Ok(file) => Ok(Self { path: path.to_owned(), file }),
             Err(error) => {
                 let tried = format!("could not write the metadata file {}", path.display());

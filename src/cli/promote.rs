@@ -9,7 +9,7 @@ use crate::config::Strictness;
 use crate::error::{Exit, Failure};
 use crate::lock;
 use crate::promote::{moved_tag, to_registry};
-use crate::publish::apply_all;
+use crate::publish::{apply_all, stop_on_problems};
 use crate::report;
 
 pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<Exit> {
@@ -25,11 +25,12 @@ pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<Exit> 
     }
     let registry = context.registry(Some(&declaration))?;
     let plans = match (&arguments.to, &arguments.from, &arguments.tag) {
-        (Some(host), _, _) => to_registry(&registry, &lock, host).await?,
-        (None, Some(from), Some(tag)) => moved_tag(&registry, &lock, from, tag).await?,
+        (Some(host), _, _) => to_registry(&registry, &declaration, &lock, host).await?,
+        (None, Some(from), Some(tag)) => moved_tag(&registry, &declaration, &lock, from, tag).await?,
         _ => Vec::new(),
     };
     context.progress.line(report::plan::text(&plans, context.progress.style()).trim_end());
+    stop_on_problems(&plans)?;
     let applied = apply_all(&registry, &plans, &|event| context.on_event(event)).await?;
     context.print(|style| report::summary::text(&applied, style), || report::summary::json(&applied))?;
     Ok(Exit::Done)

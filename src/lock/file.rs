@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use super::model::Lock;
 use super::text::LockError;
 use crate::error::{Exit, Failure};
+use crate::rewrite::UNFINISHED;
 
 /// What became of a lock that was to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,7 @@ pub fn write(path: &Path, lock: &Lock) -> Result<Written> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).with_context(what)?;
     let mut file = tempfile::Builder::new();
+    file.prefix(UNFINISHED);
     let mut file = permissions(&mut file).tempfile_in(folder).with_context(what)?;
     file.write_all(text.as_bytes()).with_context(what)?;
     file.as_file().sync_all().with_context(what)?;

@@ -158,9 +158,25 @@ fn a_locked_release_is_promoted_byte_for_byte() {
     project.commit();
     project.said(&["release"]);
     assert_ne!(project.served(&project.registry, "promoted:latest"), first);
-    project.said(&["promote", "--from", "1", "--tag", "latest"]);
+    let said = project.said(&["promote", "--from", "1", "--tag", "latest"]);
+    assert!(said.contains("still say otherwise of `latest`"), "{said}");
     assert_eq!(project.served(&project.registry, "promoted:latest"), first);
     assert_ne!(project.served(&project.registry, "promoted:2"), first);
+
+    // What is not declared is said, and what is immutable stays.
+    let said = project.said(&["promote", "--from", "1", "--tag", "lastest"]);
+    assert!(said.contains("`lastest` is not declared"), "{said}");
+    let declaration = project.workspace.read("manifests.toml");
+    let pinned = declaration.replace("\"2\", \"latest\"", "{ name = \"2\", policy = \"immutable\" }");
+    project.workspace.write("manifests.toml", &pinned);
+    let output = project.run(&["promote", "--from", "1", "--tag", "2"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("promoted:2 is immutable and serves another list"), "{stderr}");
+    assert_ne!(project.served(&project.registry, "promoted:2"), first);
+    let output = project.run(&["promote", "--to", "quay.io/acme"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("`quay.io/acme` is no registry"), "{stderr}");
 }
 
 #[test]
