@@ -17,17 +17,31 @@ pub fn load(path: Option<&Path>, strictness: Strictness) -> anyhow::Result<Decla
         Some(path) => std::path::absolute(path)?,
         None => find_declaration(&std::env::current_dir()?)?,
     };
-    let text = std::fs::read_to_string(&path).map_err(|error| {
+    let bytes = std::fs::read(&path).map_err(|error| {
         let failure = Failure::new(format!("could not read {}", path.display())).exit(Exit::Usage);
         let missing = error.kind() == std::io::ErrorKind::NotFound;
         let failure =
             if missing { failure.hint(format!("`{} init` writes a first one", program())) } else { failure };
         failure.because(error)
     })?;
+    let text = String::from_utf8(bytes)
+        .map_err(|error| not_utf8(&path, error.as_bytes(), error.utf8_error().valid_up_to()))?;
     let failed = |problems: Problems| Failure::from(problems.shown_as(&shown(&path)));
     let document = config::read(&path, &text).map_err(failed)?;
     let facts = facts::gather(folder(&path), document.needs());
     Ok(document.resolve_with(&facts, strictness, &exists).map_err(failed)?)
+}
+
+/// Where the file stops to be UTF-8, as TOML files are ("Spec" in TOML 1.0): after `valid` bytes.
+fn not_utf8(path: &Path, bytes: &[u8], valid: usize) -> Failure {
+    let before = String::from_utf8_lossy(&bytes[..valid]);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let is_wide = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+    let found = if is_wide { ", but UTF-16" } else { "" };
+    Failure::new(format!("{}:{line}:{column}: the file is not UTF-8{found}", shown(path).display()))
+        .hint("save it as UTF-8")
+        .exit(Exit::Usage)
 }
 
 /// The declaration in `text`, which is or will be the content of the file at `path`, for a change of it: a file without
@@ -71,6 +85,23 @@ pub fn shown(path: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use crate::error::{exit_of, render};
+
+    #[test]
+    fn a_file_of_another_encoding_says_where() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        let latin1: &[u8] = b"# a\n# caf\xe9\n";
+        let utf16: &[u8] = b"\xff\xfe#\0";
+        for (bytes, expected) in [
+            (latin1, "manifests.toml:2:6: the file is not UTF-8\n"),
+            (utf16, "manifests.toml:1:1: the file is not UTF-8, but UTF-16\n"),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            let error = load(Some(&path), Strictness::Check).unwrap_err();
+            assert_eq!(exit_of(&error), Exit::Usage);
+            assert!(render(&error).contains(expected), "{}", render(&error));
+        }
+    }
 
     #[test]
     fn the_file_is_found_from_any_folder_below() {

@@ -183,8 +183,16 @@ fn with_near_miss<'a>(message: String, found: &str, candidates: impl Iterator<It
 }
 
 impl Platform {
-    /// The platform that was probably meant by what is none: `amd64`, `linux-arm64`, `linux/armv7`.
+    /// The platform that was probably meant by what is none: `amd64`, `linux-arm64`, `linux/armv7`, `linux/amd64 `, or
+    /// Rust's `aarch64-unknown-linux-musl`.
     pub fn meant(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if let [arch, _, os, ..] = text.split('-').collect::<Vec<_>>()[..]
+            && let Ok(triple) = format!("{os}/{arch}").parse::<Self>()
+            && triple.problem().is_none()
+        {
+            return Some(triple.normal());
+        }
         let slashes = text.replace(['-', '_'], "/").replace("x86/64", "amd64");
         let variant = slashes.replace("armv", "arm/v");
         let candidates =

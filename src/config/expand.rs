@@ -111,12 +111,15 @@ impl Expander<'_> {
     fn value(&mut self, text: &str, span: &Span, scope: Scope<'_>, form: Form) -> Option<(String, bool)> {
         let Some(name) = Name::parse(text) else {
             let problem = Problem::new(span, format!("unknown template name `{text}`"));
-            let help = match near_miss(text, NAMES.iter().copied()) {
-                Some(candidate) => format!("did you mean `{{{candidate}}}`?"),
-                None if text.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c)) => {
+            let last = |name: &&&str| name.ends_with(&format!(".{text}"));
+            let meant = near_miss(text, NAMES.iter().copied()).or(NAMES.iter().find(last).copied());
+            let help = match (text.strip_prefix("env:"), meant) {
+                (Some(name), _) => format!("did you mean `{{env.{name}}}`?"),
+                (None, Some(candidate)) => format!("did you mean `{{{candidate}}}`?"),
+                (None, None) if text.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c)) => {
                     format!("expected one of `{}`; write `{{{{` for a brace", NAMES.join("`, `"))
                 }
-                None => "write `{{` for a brace".to_owned(),
+                (None, None) => "write `{{` for a brace".to_owned(),
             };
             self.problems.push(problem.help(help));
             return None;

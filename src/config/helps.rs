@@ -19,6 +19,9 @@ pub(super) fn unknown_key(section: &'static Section, name: Option<&str>, entry: 
     if let Some(candidate) = near_miss(key, section.names()) {
         return format!("did you mean `{candidate}`?");
     }
+    if let Some(place) = own_table(section, entry) {
+        return place;
+    }
     if let (Some(name), Value::Table(_)) = (name, &entry.node.value) {
         return match format!("{name}/{key}") {
             platform
@@ -51,6 +54,15 @@ fn below(section: &Section, key: &str) -> Option<String> {
         }
         _ => None,
     })
+}
+
+/// A table at the top that has the keys of a target, but not the word that makes it one.
+fn own_table(section: &Section, entry: &Entry) -> Option<String> {
+    let Value::Table(table) = &entry.node.value else { return None };
+    let is_target =
+        table.0.iter().any(|inner| ["repository", "platforms", "tags"].contains(&&*inner.key.value));
+    (std::ptr::eq(section, &ROOT) && is_target)
+        .then(|| format!("did you mean `[target.{}]`?", entry.key.value))
 }
 
 /// What has `key`, of the tables that have the section.
@@ -187,7 +199,11 @@ pub(super) fn tag(name: &str, written: &str) -> Option<String> {
     {
         return Some(format!("the repository goes into `repository`; did you mean `{tag}`?"));
     }
-    let meant = for_tag(name.trim());
+    if let Some(word) = name.strip_prefix('%').and_then(|name| name.strip_suffix('%')) {
+        let known = near_miss(&word.to_ascii_lowercase(), NAMES.iter().copied());
+        return Some(format!("did you mean `{{{}}}`?", known.map_or(format!("env.{word}"), str::to_owned)));
+    }
+    let meant = for_tag(name.trim().trim_start_matches(':'));
     let meant = meant.trim_end_matches('-');
     let sensible = name.is_ascii() && tag_problem(meant).is_none();
     sensible.then(|| format!("did you mean `{meant}`?"))

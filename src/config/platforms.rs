@@ -83,9 +83,17 @@ fn platform(text: &Text, expander: &mut Expander<'_>) -> Option<Platform> {
         Some((message, help)) => (message, Some(help.to_owned())),
         None => (problem.as_str(), None),
     };
+    let help = several(&text.value).or(help);
     let help = Platform::meant(&text.value).map(|meant| format!("did you mean `{meant}`?")).or(help);
     expander.problems.push(Problem::new(&text.span, message).maybe_help(help));
     None
+}
+
+/// Several platforms in one string, which are strings of their own.
+fn several(text: &str) -> Option<String> {
+    let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+    let all = parts.iter().all(|part| part.parse::<Platform>().is_ok_and(|it| it.problem().is_none()));
+    (parts.len() > 1 && all).then(|| format!("each is a string: `\"{}\"`", parts.join("\", \"")))
 }
 
 /// Merges `os-version` and `os-features` of the table into the platform.

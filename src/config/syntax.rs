@@ -42,6 +42,16 @@ pub(super) fn problem(text: &str, span: &Span, message: &str, root: &Table) -> P
         "invalid unquoted key" if word.starts_with("//") => {
             new("`//` is no comment").help("a comment starts with `#`")
         }
+        "invalid unquoted key"
+            if !first(word).is_ascii()
+                || word.is_empty() && !text[span.start..].starts_with(|c: char| c.is_ascii()) =>
+        {
+            let found = text[span.start..].chars().next().unwrap_or_default();
+            new(&format!("U+{:04X} in a key", u32::from(found))).help(match found.is_whitespace() {
+                true => "it looks like a space: write an ordinary one",
+                false => "it may look like a letter and is another: write the key anew, or put it in quotes",
+            })
+        }
         "invalid unquoted key" => new(&format!("a key without quotes cannot hold `{}`", first(word)))
             .help("put the name in quotes, e.g. `platform.\"linux/arm64\"`"),
         "key with no value" if word.is_empty() => {
@@ -63,8 +73,22 @@ pub(super) fn problem(text: &str, span: &Span, message: &str, root: &Table) -> P
             new(&format!("`\\{}` means nothing in a string", first(&text[span.start..])))
                 .help("write `\\\\` for a backslash; in paths `/` works everywhere")
         }
+        "too few unicode value digits" => new("`\\u` and `\\U` begin a character by its number")
+            .help("write `\\\\` for a backslash; in paths `/` works everywhere"),
         _ => new(&message.replace('\n', "; ")),
     }
+}
+
+/// The first mark that git left where two changes met.
+pub(super) fn conflict(text: &str) -> Option<Problem> {
+    let begins = |mark: &&str| match text.starts_with(*mark) {
+        true => Some(0),
+        false => text.find(&format!("\n{mark}")).map(|newline| newline + 1),
+    };
+    let start = ["<<<<<<< ", ">>>>>>> "].iter().filter_map(begins).min()?;
+    let message = "two changes met here, and the conflict is not resolved";
+    let help = "keep what is right of both, and take out the lines `<<<<<<<`, `=======` and `>>>>>>>`";
+    Some(Problem::new(&line_of(text, start), message).help(help))
 }
 
 /// Whether the parser's error is about a string without its end.

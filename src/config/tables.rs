@@ -134,10 +134,15 @@ pub(super) fn each_table<'a>(
                     Problem::new(&entry.key.span, format!("`{name}.{}` is no table", entry.key.value))
                         .label(format!("expected a table, found {}", other.kind()));
                 // A key of the table itself, which then has no name of its own.
-                problems.push(match keys::TARGET.knows(&entry.key.value) && name == "target" {
-                    true => problem.help("a target has a name: `[target.NAME]`"),
-                    false => problem,
-                });
+                let is_key = keys::TARGET.knows(&entry.key.value) && name == "target";
+                let help = match other {
+                    _ if is_key => Some("a target has a name: `[target.NAME]`".to_owned()),
+                    Value::Array(nodes) if nodes.iter().all(|node| matches!(node.value, Value::Table(_))) => {
+                        Some(format!("one table has single brackets: `[{name}.{}]`", entry.key.value))
+                    }
+                    _ => None,
+                };
+                problems.push(problem.maybe_help(help));
             }
         }
     }

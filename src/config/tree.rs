@@ -49,6 +49,9 @@ pub(super) fn parse(text: &str) -> Result<Table, Vec<Problem>> {
     if errors.is_empty() {
         return Ok(root);
     }
+    if let Some(conflict) = syntax::conflict(text) {
+        return Err(vec![conflict]);
+    }
     let mut spans: Vec<(Span, &toml::de::Error)> =
         errors.iter().map(|error| (on_boundaries(text, error.span().unwrap_or(0..0)), error)).collect();
     spans.sort_by_key(|(span, _)| span.start);

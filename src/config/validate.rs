@@ -55,8 +55,11 @@ pub(super) fn files(
             }
         };
         let shown = file.path.strip_prefix(root).unwrap_or(&file.path);
-        let problem = Problem::new(&file.span, format!("there is no {kind} `{}`", shown.display()));
-        problems.push(problem.maybe_help(file.help.map(str::to_owned)));
+        let shown = shown.to_string_lossy();
+        let is_escaped = shown.contains(|c: char| c == '\\' || c.is_control());
+        let problem = Problem::new(&file.span, format!("there is no {kind} `{}`", shown.escape_debug()));
+        let help = if is_escaped { Some("in paths write `/`, which works everywhere") } else { file.help };
+        problems.push(problem.maybe_help(help.map(str::to_owned)));
     }
 }
 
