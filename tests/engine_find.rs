@@ -97,6 +97,7 @@ async fn the_doctor_finds_what_this_machine_lacks() {
             binary_check: BinaryCheck::Error,
             version: None,
         }],
+        unresolved: BTreeMap::new(),
         registries: BTreeMap::from([("registry.invalid".to_owned(), plain)]),
     };
     let checks = doctor::checks(&Request { explicit: None }, &declaration).await;

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::args::{Check, Targets};
 use super::context::Context;
-use crate::config::{Declaration, Strictness};
+use crate::config::{Declaration, Strictness, Target};
 use crate::error::Exit;
 
 pub(super) fn run(context: &Context, _: &Check) -> Result<Exit> {
@@ -26,25 +26,41 @@ pub(super) fn run(context: &Context, _: &Check) -> Result<Exit> {
                         "built": image.build.is_some(),
                     })).collect::<Vec<_>>(),
                 })).collect::<Vec<_>>(),
+                "unresolved": declaration.unresolved,
             })
         },
     )?;
     Ok(Exit::Done)
 }
 
+/// The platforms, and which images are not built here.
+fn images(target: &Target) -> String {
+    let platforms = |built: bool| {
+        let images = target.images.iter().filter(move |image| image.build.is_some() == built);
+        images.map(|image| image.platform.to_string()).collect::<Vec<_>>().join(", ")
+    };
+    match (platforms(true), platforms(false)) {
+        (built, existing) if existing.is_empty() => built,
+        (built, existing) if built.is_empty() => format!("{existing}, of existing images"),
+        (built, existing) => format!("{built}, and {existing} of existing images"),
+    }
+}
+
 fn text(declaration: &Declaration) -> String {
     let mut out = format!("{}: no problems\n", declaration.path.display());
     for target in &declaration.targets {
-        let platforms: Vec<String> = target.images.iter().map(|image| image.platform.to_string()).collect();
         let tags: Vec<&str> = target.tags.iter().map(|tag| tag.name.as_str()).collect();
+        let tags = match tags[..] {
+            [tag] => tag.to_owned(),
+            _ => format!("{{{}}}", tags.join(",")),
+        };
+        let images = images(target);
         for repository in &target.repositories {
-            out.push_str(&format!(
-                "  {}: {repository}:{{{}}} for {}\n",
-                target.name,
-                tags.join(","),
-                platforms.join(", ")
-            ));
+            out.push_str(&format!("  {}: {repository}:{tags} for {images}\n", target.name));
         }
+    }
+    for (name, why) in &declaration.unresolved {
+        out.push_str(&format!("  `{{{name}}}` has a stand-in here: {why}\n"));
     }
     out
 }

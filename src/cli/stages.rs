@@ -42,6 +42,7 @@ async fn run(
     metadata_file: Option<&Path>,
 ) -> Result<Exit> {
     let declaration = context.declaration(&arguments.targets, Strictness::Release)?;
+    working_folder::create(&declaration.root).context("could not make the folder for what is kept")?;
     let metadata = match metadata_file {
         // As it is now: what is built is of this text, whatever comes of the file meanwhile.
         Some(path) => Some((MetadataFile::open(path)?, text_of(&declaration)?)),

@@ -1,5 +1,7 @@
 //! Fills templates in: which name has a value where, and what happens when it has none.
 
+use std::collections::BTreeMap;
+
 use super::facts::{Facts, Package};
 use super::problems::{Problem, Span};
 use super::template::{Form, NAMES, Name, Part, Template, Unclosed, for_tag};
@@ -68,6 +70,8 @@ pub(super) struct Expander<'a> {
     pub(super) facts: &'a Facts,
     pub(super) strictness: Strictness,
     pub(super) problems: Vec<Problem>,
+    /// Names that have a placeholder, with the reason.
+    pub(super) unresolved: BTreeMap<String, String>,
 }
 
 impl Expander<'_> {
@@ -126,12 +130,16 @@ impl Expander<'_> {
         };
         match lookup(&name, scope, self.facts, form) {
             Ok(value) => Some((value, false)),
-            Err(Missing::Here { placeholder, .. }) if self.strictness == Strictness::Check => {
+            Err(Missing::Here { placeholder, reason }) if self.strictness == Strictness::Check => {
+                self.unresolved.insert(text.to_owned(), reason);
                 Some((placeholder, true))
             }
             Err(Missing::Here { reason, .. }) => {
                 let message = format!("`{{{text}}}` cannot be resolved: {reason}");
-                self.problems.push(Problem::new(span, message));
+                let is_cargo = ["version", "major", "minor", "package"].contains(&text);
+                let help = (is_cargo && self.facts.packages.is_err())
+                    .then(|| "without Cargo a version comes from `{git.tag}` or `{env.NAME}`".to_owned());
+                self.problems.push(Problem::new(span, message).maybe_help(help));
                 None
             }
             Err(Missing::Place(where_it_has_one)) => {

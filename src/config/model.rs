@@ -23,6 +23,9 @@ pub struct Declaration {
     pub targets: Vec<Target>,
     /// By host, as written in `[registry."HOST"]`.
     pub registries: BTreeMap<String, RegistrySettings>,
+    /// The names in templates that this checkout does not resolve, with the reason: each has a placeholder in its stead.
+    /// For a release there are none.
+    pub unresolved: BTreeMap<String, String>,
 }
 
 /// One thing to publish: a repository, its tags and its platform images.

@@ -75,13 +75,19 @@ impl Document {
         strictness: Strictness,
         exists: &dyn Fn(&Path, FileKind) -> bool,
     ) -> Result<Declaration, Problems> {
-        let expander = Expander { source: &self.text, facts, strictness, problems: self.problems.clone() };
+        let expander = Expander {
+            source: &self.text,
+            facts,
+            strictness,
+            problems: self.problems.clone(),
+            unresolved: BTreeMap::new(),
+        };
         let root = self.path.parent().unwrap_or(Path::new("")).to_owned();
         let mut resolver = Resolver { expander, root, files: Vec::new() };
         let targets = self.targets.iter().map(|table| resolver.target(table)).collect();
         let registries =
             self.registries.iter().map(|table| (table.clone(), resolver.registry(table))).collect();
-        let Resolver { expander: Expander { mut problems, .. }, root, files } = resolver;
+        let Resolver { expander: Expander { mut problems, unresolved, .. }, root, files } = resolver;
         let resolved = Resolved { targets, registries, files };
         validate::all(&resolved, &mut problems);
         validate::files(&resolved, &root, exists, &mut problems);
@@ -98,6 +104,7 @@ impl Document {
                 .into_iter()
                 .map(|(table, settings)| (table.host.value, settings))
                 .collect(),
+            unresolved,
         })
     }
 }

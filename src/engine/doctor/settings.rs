@@ -209,6 +209,7 @@ mod tests {
             path: "/src/manifests.toml".into(),
             root: "/src".into(),
             revision: None,
+            unresolved: BTreeMap::new(),
             targets: vec![Target {
                 name: "app".to_owned(),
                 repositories: vec![repository],
