@@ -145,6 +145,13 @@ impl Dockerfile {
 
     /// What it copies from its context, without patterns and variables.
     pub(super) fn copied(&self) -> Vec<String> {
+        let mut sources = self.sources();
+        sources.retain(|source| !source.contains(['*', '?', '$', '[', '"', ':', '<']));
+        sources.iter().map(|source| source.trim_start_matches('/').to_owned()).collect()
+    }
+
+    /// What it copies or mounts from its context, as written; URLs and here-documents are among it.
+    pub(super) fn sources(&self) -> Vec<String> {
         let mut instructions = self.instructions("COPY");
         instructions.extend(self.instructions("ADD"));
         let mut sources = Vec::new();
@@ -153,8 +160,17 @@ impl Dockerfile {
             words.pop();
             sources.extend(words);
         }
-        sources.retain(|source| !source.contains(['*', '?', '$', '[', '"', ':', '<']));
-        sources.iter().map(|source| source.trim_start_matches('/').to_owned()).collect()
+        let run = self.instructions("RUN");
+        let mounts = run.iter().flat_map(|run| &run.flags).filter(|(name, _)| name == "mount");
+        for (_, mount) in mounts {
+            let option = |name: &str| {
+                mount.split(',').filter_map(|option| option.split_once('=')).find(|(known, _)| *known == name)
+            };
+            let of_context = option("from").is_none() && option("type").is_none_or(|(_, kind)| kind == "bind");
+            let source = option("source").or_else(|| option("src")).filter(|_| of_context);
+            sources.extend(source.map(|(_, path)| path.to_owned()));
+        }
+        sources
     }
 
     /// Those that begin with `keyword`, in order; none of a file that is no Dockerfile.

@@ -47,7 +47,7 @@ fn ignores(found: &Found) -> Vec<(String, String)> {
         }
         let same: Vec<&Dockerfile> =
             found.dockerfiles.iter().filter(|other| other.context == dockerfile.context).collect();
-        ignores.push((path, ignore::text(&same)));
+        ignores.extend(ignore::text(&same).map(|text| (path, text)));
     }
     ignores
 }
