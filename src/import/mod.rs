@@ -56,5 +56,12 @@ fn split_tag(reference: &str) -> (&str, &str) {
     }
 }
 
+/// Adds a tag that is not there yet.
+fn push_tag(tags: &mut Vec<String>, tag: String) {
+    if !tags.contains(&tag) {
+        tags.push(tag);
+    }
+}
+
 #[cfg(test)]
 mod tests;
