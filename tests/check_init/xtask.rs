@@ -55,3 +55,26 @@ kept xtask/src/main.rs; depend on manifests there and call `manifests::cli::main
 "#]]
     );
 }
+
+#[test]
+fn a_member_of_a_workspace_makes_no_second_one() {
+    let package = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2024\"\n";
+    let folder = folder(&[
+        ("Cargo.toml", "[workspace]\nmembers = [\"crates/*\"]\nexclude = [\"other\"]\nresolver = \"3\"\n"),
+        ("crates/app/Cargo.toml", package),
+        ("crates/app/src/main.rs", "fn main() {}\n"),
+        ("other/Cargo.toml", package),
+        ("other/src/main.rs", "fn main() {}\n"),
+    ]);
+    let root = folder.path();
+    let error = init::xtask::add(&root.join("crates/app"), None).unwrap_err();
+    assert!(
+        error.to_string().contains(&format!("belongs to the workspace in {}", root.display())),
+        "{error}"
+    );
+    assert_eq!(std::fs::read_to_string(root.join("crates/app/Cargo.toml")).unwrap(), package);
+    assert!(!root.join("crates/app/xtask").exists());
+    // Not a member: its own workspace's root.
+    init::xtask::add(&root.join("other"), None).unwrap();
+    assert!(root.join("other/xtask/Cargo.toml").exists());
+}
