@@ -72,7 +72,7 @@ pub struct Found {
 ///
 /// # Errors
 ///
-/// A declaration is there already, or nothing that images are made from.
+/// A declaration is there already, or nothing that images are made from; a file or the folder cannot be read.
 pub fn scan(root: &Path) -> anyhow::Result<Found> {
     let root = std::path::absolute(root)?;
     let path = root.join(FILE_NAME);
@@ -83,11 +83,13 @@ pub fn scan(root: &Path) -> anyhow::Result<Found> {
             .into());
     }
     let facts = facts::gather(&root, &Needs { git: true, packages: true, ..Needs::default() });
+    let mut notes = Vec::new();
     let mut found = Found {
+        dockerfiles: dockerfile::below(&root, &mut notes)?,
         folder: root.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        dockerfiles: dockerfile::below(&root)?,
         packages: facts.packages.unwrap_or_default(),
         source: facts.source.ok(),
+        notes,
         ..Found::default()
     };
     read_another_tools_file(&root, &mut found);

@@ -133,11 +133,13 @@ fn of_docker(
 /// Gives `service` what all platforms have in common, and each platform what is left.
 fn share(service: &mut Service, built: Vec<(Platform, Own)>) {
     let Some((_, first)) = built.first() else { return };
-    let with_arch = |(platform, own): &(Platform, Own)| Some(with_arch(own.image.as_deref()?, &platform.arch));
+    let with_arch =
+        |(platform, own): &(Platform, Own)| Some(with_arch(own.image.as_deref()?, &platform.arch));
     let image = with_arch(&built[0]);
     service.image = image.filter(|image| built.iter().all(|one| with_arch(one).as_ref() == Some(image)));
     service.dockerfile.clone_from(&first.dockerfile);
-    let common = |(key, value): &(&String, &String)| built.iter().all(|(_, own)| own.args.get(*key) == Some(value));
+    let common =
+        |(key, value): &(&String, &String)| built.iter().all(|(_, own)| own.args.get(*key) == Some(value));
     let args = first.args.iter().filter(common);
     service.args = args.map(|(key, value)| (key.clone(), value.clone())).collect();
     for (platform, mut own) in built {

@@ -72,7 +72,10 @@ mod tests {
             ("ADD ${BIN} /app", vec![".git", "target", "manifests.toml"]),
             ("ADD https://example.org/$VERSION/app /app", vec![]),
             ("COPY --from=build target/$TARGETARCH/app /app", vec![]),
-            ("RUN --mount=type=bind,source=target/$TARGETARCH,target=/in install /in/app /app", vec!["target"]),
+            (
+                "RUN --mount=type=bind,source=target/$TARGETARCH,target=/in install /in/app /app",
+                vec!["target"],
+            ),
             ("RUN --mount=type=cache,target=/app/target cargo build", vec![]),
         ] {
             let text = format!("FROM scratch\n{copies}\n");

@@ -184,6 +184,9 @@ fn published_platforms_are_those_of_the_repository_however_it_is_written_that_ca
 fn what_is_there_is_never_overwritten() {
     let empty = folder(&[]);
     assert!(init::scan(empty.path()).unwrap_err().to_string().starts_with("there is no Dockerfile in"));
+    let missing = empty.path().join("nope");
+    let error = init::scan(&missing).unwrap_err().to_string();
+    assert_eq!(error, format!("could not read {}", missing.display()));
     let folder = folder(&[
         ("Dockerfile", "FROM scratch\nCOPY app /app\n"),
         // Built from the top, as what it copies tells.

@@ -102,7 +102,8 @@ fn one_target_that_cannot_be_declared_leaves_the_file_as_it_was() {
         format!("- {{name_template: '{name}', image_templates: ['ghcr.io/acme/app:{arch}']}}\n")
     };
     let file = |last: &str| {
-        let lists = [list("ghcr.io/acme/app:1", "amd64"), list("ghcr.io/acme/app:2", "arm64"), last.to_owned()];
+        let lists =
+            [list("ghcr.io/acme/app:1", "amd64"), list("ghcr.io/acme/app:2", "arm64"), last.to_owned()];
         format!("docker_signs: [{{artifacts: all}}]\ndocker_manifests:\n{}", lists.concat())
     };
     sides.project.write("manifests.toml", "# mine\n");
