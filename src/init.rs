@@ -62,7 +62,7 @@ pub struct Found {
     pub services: Vec<Service>,
     /// What could not be read, one line each.
     pub notes: Vec<String>,
-    /// The platforms of lists that are published already, by repository.
+    /// The platforms of lists that are published already, by repository with its host, e.g. `docker.io/acme/app`.
     pub published: BTreeMap<String, Vec<String>>,
     /// The paths of the Dockerfiles whose contexts have no ignore file.
     pub unignored: Vec<String>,

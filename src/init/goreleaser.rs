@@ -133,10 +133,13 @@ fn of_docker(
 /// Gives `service` what all platforms have in common, and each platform what is left.
 fn share(service: &mut Service, built: Vec<(Platform, Own)>) {
     let Some((_, first)) = built.first() else { return };
-    let with_arch =
-        |(platform, own): &(Platform, Own)| Some(with_arch(own.image.as_deref()?, &platform.arch));
-    let image = with_arch(&built[0]);
-    service.image = image.filter(|image| built.iter().all(|one| with_arch(one).as_ref() == Some(image)));
+    // Their names tell the architecture in the tag, else in the last part of the repository.
+    service.image = [':', '/'].into_iter().find_map(|from| {
+        let mut images =
+            built.iter().map(|(platform, own)| Some(with_arch(own.image.as_deref()?, from, &platform.arch)));
+        let image = images.next()??;
+        images.all(|other| other.as_ref() == Some(&image)).then_some(image)
+    });
     service.dockerfile.clone_from(&first.dockerfile);
     let common =
         |(key, value): &(&String, &String)| built.iter().all(|(_, own)| own.args.get(*key) == Some(value));
@@ -153,14 +156,14 @@ fn share(service: &mut Service, built: Vec<(Platform, Own)>) {
     }
 }
 
-/// `image` with `{arch}` for its architecture, where that is a word of its name's last part or its tag.
-fn with_arch(image: &str, arch: &str) -> String {
-    let (folder, name) = image.split_at(image.rfind('/').map_or(0, |slash| slash + 1));
-    let words = name.split_inclusive(['-', '.', '_', ':']).map(|word| match word.strip_prefix(arch) {
+/// `image` with `{arch}` for its architecture, where that is a word behind the last `from`.
+fn with_arch(image: &str, from: char, arch: &str) -> String {
+    let (before, rest) = image.split_at(image.rfind(from).map_or(0, |at| at + 1));
+    let words = rest.split_inclusive(['-', '.', '_', ':']).map(|word| match word.strip_prefix(arch) {
         Some(rest) if matches!(rest, "" | "-" | "." | "_" | ":") => format!("{{arch}}{rest}"),
         _ => word.to_owned(),
     });
-    format!("{folder}{}", words.collect::<String>())
+    format!("{before}{}", words.collect::<String>())
 }
 
 fn of_several(several: &Several, project: &str, file: &str) -> Service {
@@ -190,4 +193,32 @@ fn named(name: &str, file: &str) -> Service {
 
 fn left_out(what: &str, why: &str) -> String {
     format!("left out {what}: {why}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_all_images_has_the_architecture_where_it_is_a_word() {
+        for (images, expected) in [
+            (["h/charm/app:1-amd64", "h/charm/app:1-arm"], Some("h/charm/app:1-{arch}")),
+            (["h/arm:amd64-1", "h/arm:arm-1"], Some("h/arm:{arch}-1")),
+            (["h:1/app-amd64:{version}", "h:1/app-arm:{version}"], Some("h:1/app-{arch}:{version}")),
+            (["h/app:amd64.a_amd64", "h/app:arm.a_arm"], Some("h/app:{arch}.a_{arch}")),
+            (["h/app:1-amd64", "h/app:1-armv6"], None),
+            (["h/amd64/app:1", "h/arm/app:1"], None),
+        ] {
+            let built = ["amd64", "arm"].into_iter().zip(images).map(|(arch, image)| {
+                let platform = Platform::new("linux", arch);
+                let own = Own { image: Some(image.to_owned()), ..Own::default() };
+                (platform, own)
+            });
+            let mut service = Service::default();
+            share(&mut service, built.collect());
+            assert_eq!(service.image.as_deref(), expected);
+            let own: Vec<_> = service.own.iter().filter_map(|own| own.image.as_deref()).collect();
+            assert_eq!(own, if expected.is_some() { vec![] } else { images.to_vec() });
+        }
+    }
 }
