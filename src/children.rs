@@ -185,7 +185,7 @@ impl std::fmt::Debug for Program {
 }
 
 /// `word` as a shell would need it.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%{}".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();

@@ -23,7 +23,7 @@ use crate::invocation::program;
 use crate::load::FILE_NAME;
 pub use dockerfile::Dockerfile;
 pub use propose::{Proposal, propose, repositories};
-pub use service::Service;
+pub use service::{Own, Service};
 
 /// Where the schema is kept that the first line of the file names.
 pub const SCHEMA_NAME: &str = "manifests.schema.json";
@@ -62,7 +62,7 @@ pub struct Found {
     pub services: Vec<Service>,
     /// What could not be read, one line each.
     pub notes: Vec<String>,
-    /// The platforms of lists that are published already, by repository.
+    /// The platforms of lists that are published already, by repository with its host, e.g. `docker.io/acme/app`.
     pub published: BTreeMap<String, Vec<String>>,
     /// The paths of the Dockerfiles whose contexts have no ignore file.
     pub unignored: Vec<String>,
@@ -72,7 +72,7 @@ pub struct Found {
 ///
 /// # Errors
 ///
-/// A declaration is there already, or nothing that images are made from.
+/// A declaration is there already, or nothing that images are made from; a file or the folder cannot be read.
 pub fn scan(root: &Path) -> anyhow::Result<Found> {
     let root = std::path::absolute(root)?;
     let path = root.join(FILE_NAME);
@@ -83,11 +83,13 @@ pub fn scan(root: &Path) -> anyhow::Result<Found> {
             .into());
     }
     let facts = facts::gather(&root, &Needs { git: true, packages: true, ..Needs::default() });
+    let mut notes = Vec::new();
     let mut found = Found {
+        dockerfiles: dockerfile::below(&root, &mut notes)?,
         folder: root.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        dockerfiles: dockerfile::below(&root)?,
         packages: facts.packages.unwrap_or_default(),
         source: facts.source.ok(),
+        notes,
         ..Found::default()
     };
     read_another_tools_file(&root, &mut found);
@@ -105,16 +107,25 @@ pub fn scan(root: &Path) -> anyhow::Result<Found> {
 fn read_another_tools_file(root: &Path, found: &mut Found) {
     for file in OTHERS {
         let Ok(text) = std::fs::read_to_string(root.join(file)) else { continue };
-        let services = match file.contains("bake") {
-            true => bake::services(file, &text),
-            false => goreleaser::services(file, &text, &found.folder),
+        let published = match file.contains("bake") {
+            true => bake::published(file, &text),
+            false => goreleaser::published(file, &text, &found.folder),
         };
-        match services {
-            Ok(services) if services.is_empty() => found.notes.push(format!("{file} publishes no image")),
-            Ok(services) => {
+        match published {
+            Ok(published) if published.services.is_empty() => {
+                let nothing = match published.notes.is_empty() {
+                    true => format!("{file} publishes no image"),
+                    false => format!("took no image over from {file}"),
+                };
+                found.notes.extend(published.notes);
+                found.notes.push(nothing);
+            }
+            Ok(published) => {
+                found.notes.extend(published.notes);
+                let services = published.services;
                 // It says which Dockerfiles are built, and in which folders.
                 found.dockerfiles.retain_mut(|dockerfile| {
-                    let own = services.iter().find(|service| service.dockerfile() == dockerfile.path);
+                    let own = services.iter().find(|service| service.builds(&dockerfile.path));
                     if let Some(service) = own {
                         dockerfile.context.clone_from(&service.context);
                     } else {

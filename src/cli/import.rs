@@ -10,7 +10,7 @@ use super::context::Context;
 use crate::config::Declaration;
 use crate::declared_file::DeclarationFile;
 use crate::edit::list::target_of;
-use crate::edit::{Change, NewTarget, free_name};
+use crate::edit::{self, Change, NewTarget, free_name};
 use crate::error::{Exit, Failure};
 use crate::import::{self, Imported};
 use crate::lock;
@@ -37,21 +37,19 @@ pub(super) async fn run(context: &Context, arguments: &Import) -> Result<Exit> {
         None => look_up(&registry, &declaration, &arguments.source).await?,
     };
 
-    let mut declared = Vec::new();
-    for target in &imported.targets {
-        let name = declare(&file, target)?;
-        let platforms: Vec<String> =
-            target.platforms.iter().map(|platform| platform.platform.to_string()).collect();
-        declared.push((name, platforms));
-    }
     for note in &imported.notes {
         context.progress.warn(note);
     }
+    let names = declare(&file, &imported.targets)?;
     if from_file.is_none() {
-        let names: Vec<&String> = declared.iter().map(|(name, _)| name).collect();
         would_change(context, &registry, &file.read()?, &names).await?;
     }
 
+    let platforms = |target: &NewTarget| -> Vec<String> {
+        target.platforms.iter().map(|platform| platform.platform.to_string()).collect()
+    };
+    let declared: Vec<(String, Vec<String>)> =
+        names.into_iter().zip(imported.targets.iter().map(platforms)).collect();
     let path = file.shown().display().to_string();
     let lines = || {
         declared
@@ -103,15 +101,25 @@ async fn look_up(registry: &Registry, declaration: &Declaration, source: &str) -
     })?)
 }
 
-/// Adds the target under a name that is free, and gives the name.
-fn declare(file: &DeclarationFile, target: &NewTarget) -> Result<String> {
-    let mut name = String::new();
+/// Adds all targets or, where one cannot be added, none; each under a name that is free. Gives the names.
+fn declare(file: &DeclarationFile, targets: &[NewTarget]) -> Result<Vec<String>> {
+    let mut names = Vec::new();
     file.change(|_, text| {
-        let tag = target.tags.first().map_or("", String::as_str).replace(['{', '}'], "");
-        name = free_name(text, &[&target.name, &format!("{}-{tag}", target.name)])?;
-        Ok(vec![Change::AddTarget(NewTarget { name: name.clone(), ..target.clone() })])
+        names.clear();
+        let mut text = text.to_owned();
+        let mut changes = Vec::new();
+        for target in targets {
+            let tag = target.tags.first().map_or("", String::as_str).replace(['{', '}'], "");
+            let name = free_name(&text, &[&target.name, &format!("{}-{tag}", target.name)])?;
+            let change = Change::AddTarget(NewTarget { name: name.clone(), ..target.clone() });
+            // The next name has to be free beside this one; a change that cannot be made is refused below.
+            text = edit::apply(&text, std::slice::from_ref(&change)).unwrap_or(text);
+            names.push(name);
+            changes.push(change);
+        }
+        Ok(changes)
     })?;
-    Ok(name)
+    Ok(names)
 }
 
 /// Says what reconciling would change of what is published; there should be nothing.
@@ -119,10 +127,10 @@ async fn would_change(
     context: &Context,
     registry: &Registry,
     declaration: &Declaration,
-    names: &[&String],
+    names: &[String],
 ) -> Result<()> {
     let mut only = declaration.clone();
-    only.targets.retain(|target| names.contains(&&target.name));
+    only.targets.retain(|target| names.contains(&target.name));
     let lock = lock::read(&declaration.root.join(lock::FILE_NAME))?;
     for planned in prepare(registry, &only, From::Registry, &lock, Options::default()).await? {
         for problem in &planned.plan.problems {

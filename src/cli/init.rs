@@ -1,5 +1,6 @@
 //! `init`: a first declaration, and a task binary.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -9,8 +10,10 @@ use tokio::time::timeout;
 
 use super::args::Init;
 use super::context::Context;
+use crate::children::quoted;
 use crate::error::Exit;
 use crate::init::{self, Found, Written};
+use crate::invocation::program;
 use crate::load::FILE_NAME;
 use crate::manifest::Role;
 use crate::observe;
@@ -40,11 +43,24 @@ pub(super) async fn run(context: &Context, arguments: &Init) -> Result<Exit> {
         |_| written.paths.iter().map(|path| format!("{}\n", path.display())).collect(),
         || json!({ "version": 1, "written": written.paths, "notes": written.notes }),
     )?;
-    let command = if arguments.xtask { "cargo xtask" } else { "manifests" };
-    context
-        .progress
-        .line(&format!("Next: `{command} release --rehearse` tries it; nothing leaves the machine"));
+    let elsewhere = std::env::current_dir()?.canonicalize()? != root.canonicalize()?;
+    context.progress.line(&next(elsewhere.then_some(root), arguments.xtask));
     Ok(Exit::Done)
+}
+
+/// What to type after it; `elsewhere` is where the file is, when that is not here.
+fn next(elsewhere: Option<&Path>, xtask: bool) -> String {
+    let program = if xtask { "cargo xtask" } else { program() };
+    let (place, option) = match elsewhere {
+        // The alias is that of the folder.
+        Some(folder) if xtask => (format!(", in {}", folder.display()), String::new()),
+        Some(folder) => {
+            let file = folder.join(FILE_NAME);
+            (String::new(), format!(" --config {}", quoted(&file.to_string_lossy())))
+        }
+        None => (String::new(), String::new()),
+    };
+    format!("Next{place}: `{program} release --rehearse{option}` tries it; nothing leaves the machine")
 }
 
 /// A list that is published already says for which platforms; where it cannot be read, nothing is known of it.

@@ -1,7 +1,7 @@
 //! Go's templates, as GoReleaser fills them in, as templates of ours.
 
 /// `text` as a template of ours; in words, what of it has none.
-pub(super) fn convert(text: &str, project: Option<&str>) -> Result<String, String> {
+pub(crate) fn convert(text: &str, project: Option<&str>) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = text;
     while let Some((literal, action)) = rest.split_once("{{") {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::go_template::convert;
 use super::yaml::{Fields, mappings};
-use super::{Imported, name_of, split_tag};
+use super::{Imported, name_of, push_tag, split_tag};
 use crate::edit::{NewPlatform, NewTarget, Setting};
 use crate::platform::Platform;
 
@@ -56,23 +56,26 @@ impl Docker {
         let mut ignored = Vec::new();
         let mut fields = Fields::new(map, "dockers", &mut ignored);
         let flags = fields.texts("build_flag_templates");
-        let by_flag = flags.iter().find_map(|flag| flag.strip_prefix("--platform=")?.parse().ok());
-        let text = |fields: &mut Fields<'_>, key, default: &str| {
-            fields.text(key).filter(|text| !text.is_empty()).unwrap_or_else(|| default.to_owned())
-        };
-        let (os, arch) = (text(&mut fields, "goos", "linux"), text(&mut fields, "goarch", "amd64"));
-        let variant = match arch.as_str() {
-            "arm" => Some(format!("v{}", text(&mut fields, "goarm", "6"))),
-            "amd64" => Some(text(&mut fields, "goamd64", "v1")).filter(|variant| variant != "v1"),
-            _ => None,
-        };
-        let by_go = Platform { variant, ..Platform::new(&os, &arch) };
-        let platform = by_flag.unwrap_or(by_go);
+        let go = ["goos", "goarch", "goarm", "goamd64"].map(|key| fields.text(key));
+        let platform = docker_platform(&flags, go.each_ref().map(Option::as_deref));
         Self {
             images: fields.texts("image_templates"),
             platform: platform.problem().is_none().then_some(platform),
         }
     }
+}
+
+/// The platform of an entry of `dockers`, by its flags, else by `goos`, `goarch`, `goarm` and `goamd64`.
+pub(crate) fn docker_platform(flags: &[String], go: [Option<&str>; 4]) -> Platform {
+    let by_flag = flags.iter().find_map(|flag| flag.strip_prefix("--platform=")?.parse().ok());
+    let [os, arch, arm, amd64] = go.map(|text| text.filter(|text| !text.is_empty()));
+    let arch = arch.unwrap_or("amd64");
+    let variant = match arch {
+        "arm" => Some(format!("v{}", arm.unwrap_or("6"))),
+        "amd64" => amd64.filter(|variant| *variant != "v1").map(str::to_owned),
+        _ => None,
+    };
+    by_flag.unwrap_or_else(|| Platform { variant, ..Platform::new(os.unwrap_or("linux"), arch) })
 }
 
 /// One list; entries that list the same images in one repository are tags of one target.
@@ -119,7 +122,7 @@ fn docker_manifest(
                     && target.build.is_empty()
             });
             match same {
-                Some(target) => target.tags.push(tag.to_owned()),
+                Some(target) => push_tag(&mut target.tags, tag.to_owned()),
                 None => imported.targets.push(NewTarget {
                     name: name_of(repository),
                     repositories: vec![repository.to_owned()],
@@ -170,7 +173,8 @@ fn docker_v2(map: Map<String, Value>, index: usize, project: Option<&str>, impor
         converted
     };
     let repositories = texts(&mut fields, "images");
-    let tags = texts(&mut fields, "tags");
+    let mut tags = Vec::new();
+    texts(&mut fields, "tags").into_iter().for_each(|tag| push_tag(&mut tags, tag));
     let flags = texts(&mut fields, "flags");
     let dockerfile = texts(&mut fields, "dockerfile").pop();
     let mut named = fields.texts("platforms");

@@ -1,7 +1,7 @@
 //! What is published or described elsewhere → targets to declare. Pure: it is given what a registry served or what a
 //! file holds. What has no equivalent becomes a note; nothing is dropped silently.
 
-mod go_template;
+pub(crate) mod go_template;
 mod goreleaser;
 mod manifest_tool;
 mod published;
@@ -9,7 +9,7 @@ pub(crate) mod yaml;
 
 use crate::edit::NewTarget;
 
-pub(crate) use goreleaser::goreleaser;
+pub(crate) use goreleaser::{docker_platform, goreleaser};
 pub(crate) use manifest_tool::manifest_tool;
 pub(crate) use published::published;
 
@@ -53,6 +53,13 @@ fn split_tag(reference: &str) -> (&str, &str) {
     match reference.rsplit_once(':') {
         Some((repository, tag)) if !tag.contains('/') => (repository, tag),
         _ => (reference, "latest"),
+    }
+}
+
+/// Adds a tag that is not there yet.
+fn push_tag(tags: &mut Vec<String>, tag: String) {
+    if !tags.contains(&tag) {
+        tags.push(tag);
     }
 }
 

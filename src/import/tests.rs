@@ -14,7 +14,7 @@ fn declared(text: &str) -> (String, Vec<String>) {
 #[test]
 fn a_manifest_tool_spec_is_a_target() {
     let (text, notes) = declared(
-        "image: registry.corp:5000/acme/app:1.0\ntags: ['1', latest]\nannotations: {org: acme}\nmanifests:\n\
+        "image: registry.corp:5000/acme/app:1.0\ntags: ['1', latest, '1.0', '1']\nannotations: {org: acme}\nmanifests:\n\
          - image: registry.corp:5000/acme/app:amd64\n  platform: {architecture: amd64, os: linux}\n\
          - image: registry.corp:5000/acme/app:arm\n  platform:\n    architecture: arm\n    os: linux\n    variant: v7\n\
          - image: registry.corp:5000/acme/app:win\n  extra: 1\n  platform:\n    architecture: amd64\n    os: windows\n    \
@@ -69,6 +69,8 @@ docker_manifests:
     create_flags: [--insecure]
   - name_template: "ghcr.io/acme/{{.ProjectName}}:v{{ .Major }}.{{- .Minor }}"
     image_templates: *images
+  - name_template: "ghcr.io/acme/{{ .ProjectName }}:{{ .Tag }}"
+    image_templates: *images
   - name_template: "ghcr.io/acme/{{ .ProjectName }}:v{{ .Patch }}"
     image_templates: *images
   - name_template: "ghcr.io/acme/other:{{ .Env.BRANCH }}"
@@ -100,10 +102,11 @@ image = "ghcr.io/acme/tool:{git.tag}-amd64"
             "docker_manifests, entry 1: `create_flags: [\"--insecure\"]` has no equivalent here",
             &format!("docker_manifests, entry 2: {by_name}"),
             &format!("docker_manifests, entry 3: {by_name}"),
-            "docker_manifests, entry 3: `ghcr.io/acme/{{ .ProjectName }}:v{{ .Patch }}` is not declared: \
+            &format!("docker_manifests, entry 4: {by_name}"),
+            "docker_manifests, entry 4: `ghcr.io/acme/{{ .ProjectName }}:v{{ .Patch }}` is not declared: \
              `{{ .Patch }}` in `ghcr.io/acme/{{ .ProjectName }}:v{{ .Patch }}` has no equivalent here",
-            "docker_manifests, entry 4: `ghcr.io/acme/other:what` is left out: nothing says its platform",
-            "docker_manifests, entry 4: `ghcr.io/acme/other:{{ .Env.BRANCH }}` is not declared: its images are not \
+            "docker_manifests, entry 5: `ghcr.io/acme/other:what` is left out: nothing says its platform",
+            "docker_manifests, entry 5: `ghcr.io/acme/other:{{ .Env.BRANCH }}` is not declared: its images are not \
              all known",
             "`dockers`: their images are declared as existing; `build` declares how they are built",
             "`docker_signs` has no equivalent here",
@@ -117,7 +120,7 @@ fn dockers_v2_is_built() {
         r#"
 dockers_v2:
   - images: ["acme/app", "ghcr.io/acme/app"]
-    tags: ["v{{ .Version }}", "{{ if .IsNightly }}nightly{{ end }}", latest]
+    tags: ["v{{ .Version }}", "{{ if .IsNightly }}nightly{{ end }}", latest, "v{{ .Version }}"]
     platforms: [linux/amd64, linux/arm/v7]
     dockerfile: docker/Dockerfile
     build_args: {RUST: "1.89", COMMIT: "{{ .FullCommit }}"}

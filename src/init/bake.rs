@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::service::{Service, joined, literal};
+use super::service::{Published, Service, joined, literal};
 
 /// A file as data: its targets, with the defaults of its variables filled in.
 #[derive(Debug, Default)]
@@ -14,12 +14,14 @@ struct Bake {
     notes: Vec<String>,
 }
 
-/// The services in `text`, the content of `file`. What cannot be read is in the notes.
-pub(super) fn services(file: &str, text: &str) -> Result<Vec<Service>, String> {
+/// What `text`, the content of `file`, publishes. What cannot be read is in the notes.
+pub(super) fn published(file: &str, text: &str) -> Result<Published, String> {
     let bake = if file.ends_with(".json") { from_json(text)? } else { from_hcl(text)? };
-    let names: Vec<&String> = bake.targets.iter().map(|(name, _)| name).collect();
-    let services = names.into_iter().filter_map(|name| service(&bake, file, name));
-    Ok(services.collect())
+    let mut published = Published::default();
+    for (name, _) in &bake.targets {
+        add(&bake, file, name, &mut published);
+    }
+    Ok(published)
 }
 
 fn from_json(text: &str) -> Result<Bake, String> {
@@ -88,8 +90,8 @@ fn from_hcl(text: &str) -> Result<Bake, String> {
     Ok(bake)
 }
 
-/// A target with what it inherits; none, when it is not published under any name.
-fn service(bake: &Bake, file: &str, name: &str) -> Option<Service> {
+/// A target with what it inherits; of one that is not published under any name, what could not be read.
+fn add(bake: &Bake, file: &str, name: &str, published: &mut Published) {
     let target = inherited(bake, name, 0);
     let strings = |key: &str| match target.get(key) {
         Some(Value::String(text)) => vec![text.clone()],
@@ -98,14 +100,14 @@ fn service(bake: &Bake, file: &str, name: &str) -> Option<Service> {
     };
     let text = |key: &str| target.get(key).and_then(Value::as_str);
     let mut service = Service { name: name.to_owned(), file: file.to_owned(), ..Service::default() };
-    for tag in strings("tags") {
-        service.publishes(&literal(&tag));
-    }
-    if service.repositories.is_empty() {
-        return None;
+    let unread = bake.notes.iter().filter(|note| note.starts_with(&format!("{name}: "))).cloned();
+    let names: Vec<String> = strings("tags").iter().map(|tag| literal(tag)).collect();
+    if names.is_empty() {
+        published.notes.extend(unread);
+        return;
     }
     service.platforms = strings("platforms").iter().map(|platform| literal(platform)).collect();
-    service.context = literal(text("context").unwrap_or("."));
+    service.context = joined(".", &literal(text("context").unwrap_or(".")));
     service.dockerfile = text("dockerfile").map(|path| joined(&service.context, &literal(path)));
     service.stage = text("target").map(literal);
     if let Some(Value::Object(args)) = target.get("args") {
@@ -117,7 +119,7 @@ fn service(bake: &Bake, file: &str, name: &str) -> Option<Service> {
     for key in target.keys().filter(|key| !known.contains(&key.as_str())) {
         service.notes.push(format!("`{key}` of {file} is not taken over"));
     }
-    service.notes.extend(bake.notes.iter().filter(|note| note.starts_with(&format!("{name}: "))).cloned());
+    service.notes.extend(unread);
     for (variable, default) in &bake.variables {
         if !default.is_empty() {
             let note =
@@ -125,7 +127,7 @@ fn service(bake: &Bake, file: &str, name: &str) -> Option<Service> {
             service.notes.push(note);
         }
     }
-    Some(service)
+    published.add(service, &names);
 }
 
 /// Its own keys over those of the targets that it inherits from, later ones first.

@@ -1,6 +1,10 @@
 //! What a Dockerfile tells without being built.
 
+use std::fs::DirEntry;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
 
 use crate::dockerfile::{self, Instruction};
 use crate::platform::Platform;
@@ -22,27 +26,62 @@ pub struct Dockerfile {
     pub text: String,
 }
 
-/// The Dockerfiles in `root` and below, sorted, those of the upper folders first.
-pub(super) fn below(root: &Path) -> std::io::Result<Vec<Dockerfile>> {
+/// The Dockerfiles in `root` and below, sorted, those of the upper folders first; folders below that may not be read are
+/// left out and noted.
+pub(super) fn below(root: &Path, notes: &mut Vec<String>) -> Result<Vec<Dockerfile>> {
     let mut paths = Vec::new();
-    collect(root, DEPTH, &mut paths)?;
+    collect(root, entries(root)?, DEPTH, &mut paths, notes)?;
     paths.sort_by_key(|path| (path.components().count(), path.clone()));
     paths.iter().map(|path| read(root, path)).collect()
 }
 
-fn collect(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
+/// Collects from `entries`, which are those of a folder in `root` or `root` itself.
+fn collect(
+    root: &Path,
+    entries: Vec<DirEntry>,
+    depth: usize,
+    paths: &mut Vec<PathBuf>,
+    notes: &mut Vec<String>,
+) -> Result<()> {
+    for entry in entries {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let kind = entry.file_type()?;
+        let kind = entry.file_type().with_context(|| could_not_read(&entry.path()))?;
         if kind.is_dir() && depth > 0 && !name.starts_with('.') && !SKIPPED.contains(&name.as_str()) {
-            collect(&entry.path(), depth - 1, paths)?;
+            let path = entry.path();
+            if let Some(entries) = permitted(self::entries(&path), &relative(root, &path), notes)? {
+                collect(root, entries, depth - 1, paths, notes)?;
+            }
         }
         if kind.is_file() && is_dockerfile(&name) {
             paths.push(entry.path());
         }
     }
     Ok(())
+}
+
+fn entries(folder: &Path) -> Result<Vec<DirEntry>> {
+    let entries = std::fs::read_dir(folder).and_then(Iterator::collect);
+    entries.with_context(|| could_not_read(folder))
+}
+
+/// What was read of `folder`; nothing, and a note, where that is not permitted, as of another program's data.
+fn permitted<T>(read: Result<T>, folder: &str, notes: &mut Vec<String>) -> Result<Option<T>> {
+    let denied = |error: &anyhow::Error| {
+        error
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == ErrorKind::PermissionDenied)
+    };
+    match read {
+        Err(error) if denied(&error) => {
+            notes.push(format!("did not look into {folder}, which may not be read"));
+            Ok(None)
+        }
+        read => read.map(Some),
+    }
+}
+
+fn could_not_read(path: &Path) -> String {
+    format!("could not read {}", path.display())
 }
 
 fn is_dockerfile(name: &str) -> bool {
@@ -52,8 +91,9 @@ fn is_dockerfile(name: &str) -> bool {
         || (name.starts_with("Dockerfile.") && !name.ends_with(".dockerignore"))
 }
 
-fn read(root: &Path, path: &Path) -> std::io::Result<Dockerfile> {
-    let text = String::from_utf8_lossy(&std::fs::read(path)?).into_owned();
+fn read(root: &Path, path: &Path) -> Result<Dockerfile> {
+    let text = std::fs::read(path).with_context(|| could_not_read(path))?;
+    let text = String::from_utf8_lossy(&text).into_owned();
     let folder = path.parent().unwrap_or(root);
     let mut dockerfile = Dockerfile { path: relative(root, path), context: relative(root, folder), text };
     // A Dockerfile in a folder of its own is often meant to be built from the top: what it copies tells.
@@ -145,6 +185,13 @@ impl Dockerfile {
 
     /// What it copies from its context, without patterns and variables.
     pub(super) fn copied(&self) -> Vec<String> {
+        let mut sources = self.sources();
+        sources.retain(|source| !source.contains(['*', '?', '$', '[', '"', ':', '<']));
+        sources.iter().map(|source| source.trim_start_matches('/').to_owned()).collect()
+    }
+
+    /// What it copies or mounts from its context, as written; URLs and here-documents are among it.
+    pub(super) fn sources(&self) -> Vec<String> {
         let mut instructions = self.instructions("COPY");
         instructions.extend(self.instructions("ADD"));
         let mut sources = Vec::new();
@@ -153,8 +200,18 @@ impl Dockerfile {
             words.pop();
             sources.extend(words);
         }
-        sources.retain(|source| !source.contains(['*', '?', '$', '[', '"', ':', '<']));
-        sources.iter().map(|source| source.trim_start_matches('/').to_owned()).collect()
+        let run = self.instructions("RUN");
+        let mounts = run.iter().flat_map(|run| &run.flags).filter(|(name, _)| name == "mount");
+        for (_, mount) in mounts {
+            let option = |name: &str| {
+                mount.split(',').filter_map(|option| option.split_once('=')).find(|(known, _)| *known == name)
+            };
+            let of_context =
+                option("from").is_none() && option("type").is_none_or(|(_, kind)| kind == "bind");
+            let source = option("source").or_else(|| option("src")).filter(|_| of_context);
+            sources.extend(source.map(|(_, path)| path.to_owned()));
+        }
+        sources
     }
 
     /// Those that begin with `keyword`, in order; none of a file that is no Dockerfile.
@@ -162,5 +219,22 @@ impl Dockerfile {
         let parsed = dockerfile::Dockerfile::parse(&self.text);
         let instructions = parsed.map(|parsed| parsed.instructions).unwrap_or_default();
         instructions.into_iter().filter(|instruction| instruction.keyword == keyword).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_may_not_be_read_is_noted_and_other_errors_name_their_path() {
+        let failed =
+            |kind: ErrorKind| Err::<(), _>(std::io::Error::from(kind)).context("could not read /a/data");
+        let mut notes = Vec::new();
+        assert_eq!(permitted(failed(ErrorKind::PermissionDenied), "data", &mut notes).unwrap(), None);
+        assert_eq!(notes, ["did not look into data, which may not be read"]);
+        let error = permitted(failed(ErrorKind::NotADirectory), "data", &mut notes).unwrap_err();
+        assert_eq!(error.to_string(), "could not read /a/data");
+        assert_eq!(notes.len(), 1);
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Dockerfile, Found, Service, service};
+use super::{Dockerfile, Found, Own, Service, service};
 use crate::config::Package;
+use crate::platform::Platform;
 
 /// A target to be written.
 #[derive(Debug, Default)]
@@ -21,6 +22,8 @@ pub(super) struct Draft {
     /// Build arguments without a value anywhere.
     pub(super) open: Vec<String>,
     pub(super) stage: Option<String>,
+    /// What differs for single platforms.
+    pub(super) own: Vec<Own>,
     /// Whether it listens, so that a run would not end.
     pub(super) serves: bool,
     /// What was read and what was assumed.
@@ -41,13 +44,30 @@ pub(super) fn drafts(found: &Found) -> Vec<Draft> {
         }
     }
     for draft in &mut drafts {
-        let listed = draft.repositories.iter().find_map(|name| Some((name, found.published.get(name)?)));
-        if let Some((repository, platforms)) = listed {
-            draft.platforms.clone_from(platforms);
-            draft.notes.push(format!("took the platforms of {repository}, which is published already"));
-        }
+        take_published(found, draft);
     }
     drafts
+}
+
+/// Takes the platforms of the list that is published already, unless the file of another tool says what is built for
+/// which.
+fn take_published(found: &Found, draft: &mut Draft) {
+    let served = |name: &String| found.published.get(&service::repository(name)?.to_string());
+    let listed = draft.repositories.iter().find_map(|name| Some((name, served(name)?)));
+    let Some((repository, served)) = listed.filter(|_| draft.own.is_empty()) else { return };
+    let mut platforms: Vec<Platform> = Vec::new();
+    for text in served {
+        let platform = text.parse::<Platform>().map_err(|error| error.to_string());
+        match platform.and_then(|platform| platform.problem().map_or(Ok(platform), Err)) {
+            Ok(platform) if platforms.iter().any(|other| other.same_as(&platform)) => {}
+            Ok(platform) => platforms.push(platform),
+            Err(why) => draft.notes.push(format!("left out {text}, which {repository} serves: {why}")),
+        }
+    }
+    if !platforms.is_empty() {
+        draft.platforms = platforms.iter().map(ToString::to_string).collect();
+        draft.notes.push(format!("took the platforms of {repository}, which is published already"));
+    }
 }
 
 fn of_dockerfile(found: &Found, dockerfile: &Dockerfile) -> Draft {
@@ -98,9 +118,10 @@ fn of_dockerfile(found: &Found, dockerfile: &Dockerfile) -> Draft {
 }
 
 fn of_service(found: &Found, service: &Service) -> Draft {
-    let path = service.dockerfile();
     let default = service::joined(&service.context, "Dockerfile");
-    let dockerfile = found.dockerfiles.iter().find(|dockerfile| dockerfile.path == path);
+    let mut dockerfiles = found.dockerfiles.iter().filter(|dockerfile| service.builds(&dockerfile.path));
+    let path = service.dockerfile();
+    let dockerfile = dockerfiles.clone().find(|dockerfile| dockerfile.path == path);
     let mut notes = vec![format!("read {} of {}", service.name, service.file)];
     notes.extend(service.notes.iter().cloned());
     let mut platforms = service.platforms.clone();
@@ -108,7 +129,13 @@ fn of_service(found: &Found, service: &Service) -> Draft {
         platforms = dockerfile.map_or_else(|| vec!["linux/amd64".to_owned()], Dockerfile::platforms);
         notes.push(format!("assumed the platforms {}", platforms.join(", ")));
     }
-    let open = dockerfile.map(Dockerfile::open_arguments).unwrap_or_default();
+    let given = |name: &String| {
+        service.args.contains_key(name) || service.own.iter().any(|own| own.args.contains_key(name))
+    };
+    let mut open = Vec::new();
+    for name in dockerfiles.clone().flat_map(Dockerfile::open_arguments).filter(|name| !given(name)) {
+        service::push_new(&mut open, name);
+    }
     Draft {
         name: target_name(found, Some(&service.name)),
         repositories: service.repositories.clone(),
@@ -118,9 +145,10 @@ fn of_service(found: &Found, service: &Service) -> Draft {
         context: service.context.clone(),
         dockerfile: service.dockerfile.clone().filter(|path| *path != default),
         args: service.args.clone(),
-        open: open.into_iter().filter(|name| !service.args.contains_key(name)).collect(),
+        open,
         stage: service.stage.clone(),
-        serves: dockerfile.is_some_and(Dockerfile::serves),
+        own: service.own.clone(),
+        serves: dockerfiles.any(Dockerfile::serves),
         notes,
         ..Draft::default()
     }

@@ -1,5 +1,7 @@
 //! A first file as text, with comments that teach. Pure.
 
+use std::collections::BTreeMap;
+
 use crate::reference::Repository;
 
 use super::draft::{Draft, drafts};
@@ -47,7 +49,7 @@ fn ignores(found: &Found) -> Vec<(String, String)> {
         }
         let same: Vec<&Dockerfile> =
             found.dockerfiles.iter().filter(|other| other.context == dockerfile.context).collect();
-        ignores.push((path, ignore::text(&same)));
+        ignores.extend(ignore::text(&same).map(|text| (path, text)));
     }
     ignores
 }
@@ -95,9 +97,7 @@ fn target(text: &mut String, draft: &Draft) {
         line(&format!("build.stage = {}", quoted(stage)));
     }
     if !draft.args.is_empty() {
-        let args: Vec<String> =
-            draft.args.iter().map(|(name, value)| format!("{} = {}", bare(name), quoted(value))).collect();
-        line(&format!("build.args = {{ {} }}", args.join(", ")));
+        line(&arguments(&draft.args));
     }
     if !draft.open.is_empty() {
         let args: Vec<String> = draft.open.iter().map(|arg| format!("{arg} = \"…\"")).collect();
@@ -113,6 +113,24 @@ fn target(text: &mut String, draft: &Draft) {
         line("# With a command that ends, every image is tried before it is pushed:");
     }
     line(r#"# smoke = { command = ["--version"], expect = "…" }"#);
+    for own in &draft.own {
+        line(&format!("\n[target.{}.platform.{}]", draft.name, quoted(&own.platform)));
+        if let Some(image) = &own.image {
+            line(&format!("image = {}", quoted(image)));
+        }
+        if let Some(dockerfile) = &own.dockerfile {
+            line(&format!("build.dockerfile = {}", quoted(dockerfile)));
+        }
+        if !own.args.is_empty() {
+            line(&arguments(&own.args));
+        }
+    }
+}
+
+fn arguments(args: &BTreeMap<String, String>) -> String {
+    let args: Vec<String> =
+        args.iter().map(|(name, value)| format!("{} = {}", bare(name), quoted(value))).collect();
+    format!("build.args = {{ {} }}", args.join(", "))
 }
 
 /// A key, in quotes where it needs them.

@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use cargo_metadata::MetadataCommand;
 use toml_edit::{Array, DocumentMut, Item, Table, value};
 
 use super::{Written, create};
+use crate::children::quoted;
 use crate::error::{Exit, Failure};
+use crate::invocation::program;
 
 const MAIN: &str = "//! This project's tasks: `cargo xtask release`, and whatever else you add.\n\n\
                     fn main() -> std::process::ExitCode {\n    manifests::cli::main()\n}\n";
@@ -23,7 +26,7 @@ const PROFILE: &str = "inherits = \"dev\"\ndebug = false\nincremental = false\np
 ///
 /// # Errors
 ///
-/// There is no `Cargo.toml`, or a file that cannot be read or written.
+/// There is no `Cargo.toml`, it is that of a member of a workspace further up, or a file cannot be read or written.
 pub fn add(root: &Path, library: Option<&Path>) -> Result<Written> {
     let cargo = root.join("Cargo.toml");
     if !cargo.is_file() {
@@ -31,6 +34,16 @@ pub fn add(root: &Path, library: Option<&Path>) -> Result<Written> {
             .hint("`init --xtask` adds to a Cargo workspace; `cargo install manifests` works without one")
             .exit(Exit::Usage)
             .into());
+    }
+    if let Some(workspace) = enclosing_workspace(root) {
+        return Err(Failure::new(format!(
+            "{} belongs to the workspace in {}, which the tasks would be a member of",
+            cargo.display(),
+            workspace.display()
+        ))
+        .hint(format!("`{} init --xtask {}`", program(), quoted(&workspace.to_string_lossy())))
+        .exit(Exit::Usage)
+        .into());
     }
     let mut written = Written::default();
     let alias = match root.join(".cargo/config") {
@@ -68,6 +81,15 @@ pub fn add(root: &Path, library: Option<&Path>) -> Result<Written> {
         }
     }
     Ok(written)
+}
+
+/// The folder of the workspace that the package in `root` is a member of, where that is another one; none when cargo
+/// cannot tell.
+fn enclosing_workspace(root: &Path) -> Option<PathBuf> {
+    let manifest = root.join("Cargo.toml");
+    let metadata = MetadataCommand::new().manifest_path(manifest).no_deps().exec().ok()?;
+    let workspace = metadata.workspace_root.into_std_path_buf();
+    (workspace.canonicalize().ok()? != root.canonicalize().ok()?).then_some(workspace)
 }
 
 /// The text of the file after `change`, when that changed it.

@@ -163,8 +163,30 @@ fn an_xtask_speaks_of_cargo_xtask() {
     assert!(help.contains("  cargo xtask plan --exit-code  "), "{help}");
     let error = said(&["check"]);
     assert!(error.contains("hint: `cargo xtask init` writes a first one"), "{error}");
+    workspace.write("Dockerfile", "FROM scratch\n");
+    assert!(said(&["init"]).contains("Next: `cargo xtask release --rehearse` tries it"));
     // A shell completes the installed program.
     assert!(said(&["completions", "--help"]).contains("source <(manifests completions bash)"));
+}
+
+#[test]
+fn init_says_what_to_type_from_here() {
+    let workspace = Workspace::new(&[
+        ("two words/Dockerfile", "FROM scratch\n"),
+        ("rust/Dockerfile", "FROM scratch\n"),
+        ("rust/Cargo.toml", "[package]\nname = \"app\"\nversion = \"1.0.0\"\nedition = \"2024\"\n"),
+        ("rust/src/main.rs", "fn main() {}\n"),
+    ]);
+    let said = |arguments: &[&str]| {
+        let output = workspace.manifests(arguments).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let next = "Next: `manifests release --rehearse --config 'two words/manifests.toml'` tries it";
+    assert!(said(&["init", "two words"]).contains(next));
+    assert!(
+        said(&["init", "--xtask", "rust"])
+            .contains("Next, in rust: `cargo xtask release --rehearse` tries it")
+    );
 }
 
 #[test]

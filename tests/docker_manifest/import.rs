@@ -94,3 +94,31 @@ fn another_tools_file_is_declared_and_what_is_left_out_is_said() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(sides.architectures(Side::Ours, "R/spec:latest"), ["amd64", "arm"]);
 }
+
+#[test]
+fn one_target_that_cannot_be_declared_leaves_the_file_as_it_was() {
+    let sides = Sides::new();
+    let list = |name: &str, arch: &str| {
+        format!("- {{name_template: '{name}', image_templates: ['ghcr.io/acme/app:{arch}']}}\n")
+    };
+    let file = |last: &str| {
+        let lists =
+            [list("ghcr.io/acme/app:1", "amd64"), list("ghcr.io/acme/app:2", "arm64"), last.to_owned()];
+        format!("docker_signs: [{{artifacts: all}}]\ndocker_manifests:\n{}", lists.concat())
+    };
+    sides.project.write("manifests.toml", "# mine\n");
+    sides.project.write("goreleaser.yaml", &file(&list("ghcr.io/acme/app:no tag", "s390x")));
+    let (code, stdout, stderr) = import(&sides, "goreleaser.yaml");
+    assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+    assert!(stderr.contains("`docker_signs` has no equivalent here"), "{stderr}");
+    assert!(stderr.contains("no tag"), "{stderr}");
+    assert_eq!(sides.project.read("manifests.toml"), "# mine\n");
+
+    sides.project.write("goreleaser.yaml", &file(""));
+    let (code, stdout, stderr) = import(&sides, "goreleaser.yaml");
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(
+        stdout,
+        "manifests.toml: target app for linux/amd64\nmanifests.toml: target app-2 for linux/arm64\n"
+    );
+}
