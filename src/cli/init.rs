@@ -17,6 +17,7 @@ use crate::invocation::program;
 use crate::load::FILE_NAME;
 use crate::manifest::Role;
 use crate::observe;
+use crate::registry::Patience;
 
 /// How long a registry may take to say what is published already; it only saves somebody some typing.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -65,7 +66,7 @@ fn next(elsewhere: Option<&Path>, xtask: bool) -> String {
 
 /// A list that is published already says for which platforms; where it cannot be read, nothing is known of it.
 async fn look_what_is_published(context: &Context, found: &mut Found) -> Result<()> {
-    let registry = context.registry(None)?;
+    let registry = context.registry_with(None, Patience { retries: 0, ..Patience::default() })?;
     let repositories = init::repositories(found);
     let asked = repositories.iter().map(|repository| async {
         let reference = repository.tag("latest");

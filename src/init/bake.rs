@@ -102,8 +102,14 @@ fn add(bake: &Bake, file: &str, name: &str, published: &mut Published) {
     let mut service = Service { name: name.to_owned(), file: file.to_owned(), ..Service::default() };
     let unread = bake.notes.iter().filter(|note| note.starts_with(&format!("{name}: "))).cloned();
     let names: Vec<String> = strings("tags").iter().map(|tag| literal(tag)).collect();
-    if names.is_empty() {
+    let unread: Vec<String> = unread.collect();
+    let computed = unread.iter().any(|note| note.contains("`tags`"));
+    if let Some(why) = left_out(&target, &names, computed) {
         published.notes.extend(unread);
+        // Most often others inherit from it.
+        if !names.is_empty() || !is_inherited(bake, name) {
+            published.notes.push(format!("left out {name} of {file}: {why}"));
+        }
         return;
     }
     service.platforms = strings("platforms").iter().map(|platform| literal(platform)).collect();
@@ -128,6 +134,27 @@ fn add(bake: &Bake, file: &str, name: &str, published: &mut Published) {
         }
     }
     published.add(service, &names);
+}
+
+/// Why a target cannot be one here; `computed` when its tags are there, but could not be read.
+fn left_out(target: &Map<String, Value>, names: &[String], computed: bool) -> Option<&'static str> {
+    let context = target.get("context").and_then(Value::as_str).unwrap_or_default();
+    if names.is_empty() && computed {
+        Some("its tags are computed; `docker buildx bake --print > docker-bake.json` writes what they are")
+    } else if names.is_empty() {
+        Some("it has no tags")
+    } else if target.contains_key("dockerfile-inline") {
+        Some("its Dockerfile stands in that file: give it one of its own")
+    } else if context.contains("://") || context.starts_with("git@") {
+        Some("its context is not on this machine")
+    } else {
+        None
+    }
+}
+
+fn is_inherited(bake: &Bake, name: &str) -> bool {
+    let mut parents = bake.targets.iter().filter_map(|(_, target)| target.get("inherits")?.as_array());
+    parents.any(|parents| parents.iter().any(|parent| parent.as_str() == Some(name)))
 }
 
 /// Its own keys over those of the targets that it inherits from, later ones first.

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use toml_edit::DocumentMut;
 
 use crate::dockerfile::{self, Instruction};
 use crate::platform::Platform;
@@ -24,6 +25,8 @@ pub struct Dockerfile {
     pub context: String,
     /// Its content.
     pub text: String,
+    /// The Cargo package whose folder it is in, below the declaration's.
+    pub package: Option<String>,
 }
 
 /// The Dockerfiles in `root` and below, sorted, those of the upper folders first; folders below that may not be read are
@@ -95,13 +98,21 @@ fn read(root: &Path, path: &Path) -> Result<Dockerfile> {
     let text = std::fs::read(path).with_context(|| could_not_read(path))?;
     let text = String::from_utf8_lossy(&text).into_owned();
     let folder = path.parent().unwrap_or(root);
-    let mut dockerfile = Dockerfile { path: relative(root, path), context: relative(root, folder), text };
+    let package = (folder != root).then(|| package_in(folder)).flatten();
+    let mut dockerfile =
+        Dockerfile { path: relative(root, path), context: relative(root, folder), text, package };
     // A Dockerfile in a folder of its own is often meant to be built from the top: what it copies tells.
     let copied = dockerfile.copied();
     if copied.iter().any(|source| !folder.join(source).exists() && root.join(source).exists()) {
         dockerfile.context = ".".to_owned();
     }
     Ok(dockerfile)
+}
+
+/// The name of the Cargo package in `folder`, when there is one that can be read.
+fn package_in(folder: &Path) -> Option<String> {
+    let manifest: DocumentMut = std::fs::read_to_string(folder.join("Cargo.toml")).ok()?.parse().ok()?;
+    Some(manifest.get("package")?.get("name")?.as_str()?.to_owned())
 }
 
 fn relative(root: &Path, path: &Path) -> String {
@@ -117,7 +128,9 @@ impl Dockerfile {
         let affix = file.strip_prefix("Dockerfile.").or_else(|| file.strip_suffix(".Dockerfile"));
         let folder = folder.rsplit('/').next().filter(|name| !name.is_empty());
         // These say what is in them, not what it is for.
-        affix.or(folder.filter(|name| !matches!(*name, "docker" | "container" | "build" | "deploy")))
+        affix
+            .filter(|name| !matches!(*name, "prod" | "production" | "release"))
+            .or(folder.filter(|name| !matches!(*name, "docker" | "container" | "build" | "deploy")))
     }
 
     /// Whether the engine takes it without being told.

@@ -14,6 +14,8 @@ pub(super) struct Draft {
     /// TOML, one for each tag.
     pub(super) tags: Vec<String>,
     pub(super) versioned: bool,
+    /// The Cargo package, when the target is not called as it is.
+    pub(super) package: Option<String>,
     pub(super) image: Option<String>,
     pub(super) platforms: Vec<String>,
     pub(super) context: String,
@@ -83,7 +85,7 @@ fn of_dockerfile(found: &Found, dockerfile: &Dockerfile) -> Draft {
         true => format!("assumed {repository}: there is no git origin to guess a registry from"),
         false => format!("assumed {repository}, from the git origin"),
     });
-    let package = package(found, &name);
+    let package = package(found, dockerfile.package.as_deref().unwrap_or(&name));
     let tags = match package {
         Some(package) => {
             notes.push(format!("assumed the version of the Cargo package {}", package.name));
@@ -105,6 +107,9 @@ fn of_dockerfile(found: &Found, dockerfile: &Dockerfile) -> Draft {
         repositories: vec![repository],
         tags,
         versioned: package.is_some(),
+        package: package
+            .filter(|package| found.packages.len() > 1 && package.name != name)
+            .map(|package| package.name.clone()),
         platforms,
         context: dockerfile.context.clone(),
         dockerfile: (!dockerfile.is_default()).then(|| dockerfile.path.clone()),
@@ -167,11 +172,11 @@ fn target_name(found: &Found, own: Option<&str>) -> String {
     if words.is_empty() { "app".to_owned() } else { words.join("-") }
 }
 
-/// The package whose version the target's templates would use.
-fn package<'a>(found: &'a Found, target: &str) -> Option<&'a Package> {
+/// The package whose version the target's templates would use: the only one, else the one that is called `name`.
+fn package<'a>(found: &'a Found, name: &str) -> Option<&'a Package> {
     match found.packages.as_slice() {
         [only] => Some(only),
-        several => several.iter().find(|package| package.name == target),
+        several => several.iter().find(|package| package.name == name),
     }
 }
 

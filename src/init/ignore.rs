@@ -79,7 +79,8 @@ mod tests {
             ("RUN --mount=type=cache,target=/app/target cargo build", vec![]),
         ] {
             let text = format!("FROM scratch\n{copies}\n");
-            let dockerfile = Dockerfile { path: "Dockerfile".into(), context: ".".into(), text };
+            let dockerfile =
+                Dockerfile { path: "Dockerfile".into(), context: ".".into(), text, package: None };
             let ignored = super::text(&[&dockerfile]).unwrap_or_default();
             let left = |name: &&str| !ignored.lines().any(|line| line == *name);
             let not_ignored: Vec<&str> =

@@ -78,6 +78,9 @@ fn target(text: &mut String, draft: &Draft) {
         line("# A version, once published, stays as it is; `latest` follows the highest one.");
     }
     line(&format!("tags = [{}]", draft.tags.join(", ")));
+    if let Some(package) = &draft.package {
+        line(&format!("package = {}", quoted(package)));
+    }
     match &draft.image {
         Some(image) => {
             line("# Where the images themselves go.");

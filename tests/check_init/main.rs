@@ -11,11 +11,31 @@ use manifests::load::load;
 use snapbox::{assert_data_eq, str};
 
 fn dockerfile(path: &str, context: &str, text: &str) -> Dockerfile {
-    Dockerfile { path: path.into(), context: context.into(), text: text.into() }
+    Dockerfile { path: path.into(), context: context.into(), text: text.into(), package: None }
 }
 
 fn package(name: &str) -> Package {
     Package { name: name.into(), version: "1.2.3".parse().expect("a version") }
+}
+
+#[test]
+fn a_dockerfile_beside_a_package_takes_its_version() {
+    let cargo = "[package]\nname = \"shop-api\"\nversion = \"1.4.0\"\nedition = \"2024\"\n";
+    let folder = folder(&[
+        ("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"services/*\"]\n"),
+        ("services/api/Cargo.toml", cargo),
+        ("services/api/src/lib.rs", ""),
+        ("services/api/Dockerfile", "FROM scratch\nCOPY Cargo.toml /\n"),
+        ("services/web/Cargo.toml", &cargo.replace("shop-api", "web")),
+        ("services/web/src/lib.rs", ""),
+        ("services/web/Dockerfile", "FROM scratch\nCOPY Cargo.toml /\n"),
+    ]);
+    let found = init::scan(folder.path()).unwrap();
+    let text = init::propose(&found).text;
+    let (_, api) = text.split_once("[target.api]").expect("a target");
+    let (api, web) = api.split_once("[target.web]").expect("two targets");
+    assert!(api.contains("tags = [\"{version}\"") && api.contains("\npackage = \"shop-api\"\n"), "{api}");
+    assert!(web.contains("tags = [\"{version}\"") && !web.contains("package"), "{web}");
 }
 
 #[test]

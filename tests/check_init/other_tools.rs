@@ -95,6 +95,7 @@ fn a_bake_file_in_json_is_read_the_same_way() {
     assert_data_eq!(
         proposed(&[("docker-bake.json", bake), ("services/app/Dockerfile", "FROM alpine:3\nEXPOSE 80\n")]),
         str![[r#"
+left out test of docker-bake.json: it has no tags
 read app of docker-bake.json
 TAG is 1.4, its default in docker-bake.json; `{env.TAG}` reads it
 
@@ -396,5 +397,29 @@ fn what_cannot_be_read_of_a_bake_file_is_said_also_without_a_target() {
     let bake = "variable \"TAG\" {}\ntarget \"app\" {\n  tags = [\"acme/app:${TAG}\"]\n}\n";
     let folder = folder(&[("docker-bake.hcl", bake), ("Dockerfile", "FROM alpine:3\n")]);
     let found = init::scan(folder.path()).unwrap();
-    assert_eq!(found.notes, ["app: `tags` could not be read", "took no image over from docker-bake.hcl"]);
+    let computed = "left out app of docker-bake.hcl: its tags are computed; `docker buildx bake --print > \
+                    docker-bake.json` writes what they are";
+    let expected = ["app: `tags` could not be read", computed, "took no image over from docker-bake.hcl"];
+    assert_eq!(found.notes, expected);
+}
+
+#[test]
+fn a_bake_target_that_would_build_something_else_here_is_left_out() {
+    let bake = r#"{ "target": {
+      "inline": { "dockerfile-inline": "FROM scratch", "tags": ["acme/inline:1"] },
+      "remote": { "context": "https://git.example/acme/x.git", "tags": ["acme/remote:1"] },
+      "base": { "args": { "A": "1" } },
+      "app": { "inherits": ["base"], "tags": ["acme/app:1"] }
+    } }"#;
+    let folder = folder(&[("docker-bake.json", bake), ("Dockerfile", "FROM alpine:3\n")]);
+    let found = init::scan(folder.path()).unwrap();
+    let names: Vec<&str> = found.services.iter().map(|service| service.name.as_str()).collect();
+    assert_eq!(names, ["app"]);
+    assert_eq!(
+        found.notes,
+        [
+            "left out inline of docker-bake.json: its Dockerfile stands in that file: give it one of its own",
+            "left out remote of docker-bake.json: its context is not on this machine",
+        ]
+    );
 }
