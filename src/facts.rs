@@ -130,7 +130,9 @@ pub(crate) fn source_url(origin: &str) -> Option<String> {
 
 /// The tag of the commit checked out; the highest version, when it has several.
 fn tag(root: &Path) -> Fact<String> {
-    let tags = git(root, &["tag", "--points-at", "HEAD", "--sort=-version:refname"])?;
+    let tags = git(root, &["tag", "--points-at", "HEAD", "--sort=-version:refname"]).map_err(|why| {
+        if why.contains("malformed object name") { "there is no commit yet".to_owned() } else { why }
+    })?;
     match tags.lines().next() {
         Some(tag) => Ok(tag.to_owned()),
         None => Err("the commit checked out has no tag".to_owned()),
@@ -210,6 +212,7 @@ mod tests {
         let run = |arguments: &[&str]| git(root, arguments).unwrap();
         run(&["init", "--quiet"]);
         run(&["remote", "add", "origin", "git@git.example:acme/app.git"]);
+        assert_eq!(tag(root).unwrap_err(), "there is no commit yet");
         std::fs::write(root.join("a file"), "").unwrap();
         std::fs::write(root.join(format!("{UNFINISHED}Ab1")), "").unwrap();
         std::fs::write(root.join("manifests.lock"), "").unwrap();

@@ -15,13 +15,18 @@ pub(super) async fn run(context: &Context, arguments: &Verify) -> Result<Exit> {
     let path = arguments.lock.clone().unwrap_or_else(|| declaration.root.join(lock::FILE_NAME));
     let lock = limited(lock::read(&path)?, &declaration, &arguments.targets.targets);
     if lock.targets.is_empty() {
-        return Err(Failure::new(format!("{} has nothing to verify", path.display()))
+        let found = if path.exists() { "has nothing to verify" } else { "does not exist" };
+        return Err(Failure::new(format!("{} {found}", path.display()))
             .hint("`release` writes it")
             .exit(Exit::Usage)
             .into());
     }
     let registry = context.registry(Some(&declaration))?;
     let drift = verify(&registry, &lock).await?;
+    if drift.is_empty() {
+        let names: Vec<&str> = lock.targets.keys().map(String::as_str).collect();
+        context.progress.stage("Verified", &format!("{}: served as locked", names.join(", ")));
+    }
     let text = |drift: &[Drift]| drift.iter().map(|one| format!("{one}\n")).collect::<String>();
     let json = || json!({ "version": 1, "drift": drift.iter().map(Drift::to_json).collect::<Vec<_>>() });
     context.print(|style| style.fold(&text(&drift)), json)?;

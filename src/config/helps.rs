@@ -19,6 +19,9 @@ pub(super) fn unknown_key(section: &'static Section, name: Option<&str>, entry: 
     if let Some(candidate) = near_miss(key, section.names()) {
         return format!("did you mean `{candidate}`?");
     }
+    if ROOT.knows(key) && !std::ptr::eq(section, &ROOT) {
+        return format!("`{key}` stands at the top of the file, in no other table");
+    }
     if let Some(place) = own_table(section, entry) {
         return place;
     }
