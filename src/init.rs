@@ -94,8 +94,16 @@ pub fn scan(root: &Path) -> anyhow::Result<Found> {
     };
     read_another_tools_file(&root, &mut found);
     if found.dockerfiles.is_empty() && found.services.is_empty() {
+        let write = match found.packages.first() {
+            Some(package) => format!(
+                "write one (for a Rust program `FROM scratch`, `ARG TARGETOS TARGETARCH` and `COPY \
+                 ${{TARGETOS}}-${{TARGETARCH}}/{} /` do, with `build.cargo = {{}}` in its target)",
+                package.name
+            ),
+            None => "write one".to_owned(),
+        };
         return Err(Failure::new(format!("there is no Dockerfile in {}", root.display()))
-            .hint(format!("write one, or declare images that exist already with `{} import REF`", program()))
+            .hint(format!("{write}, or declare images that exist already with `{} import REF`", program()))
             .exit(Exit::Usage)
             .into());
     }

@@ -225,17 +225,22 @@ fn forget(context: &Context, journal: &Journal, target: &str) {
     }
 }
 
-/// The line that shows the result, per platform of the first list.
+/// Targets whose commands are shown after a rehearsal; more would push its result off the screen.
+#[cfg(feature = "embedded-registry")]
+const SHOWN_TO_RUN: usize = 3;
+
+/// The lines that show the result, per platform of the first lists.
 #[cfg(feature = "embedded-registry")]
 fn show_how_to_run(context: &Context, mapped: &Declaration) {
-    let Some(target) = mapped.targets.first() else { return };
-    let (repository, tag) = (&target.repositories[0], &target.tags[0].name);
     context.progress.line("To run it: the same command with `--keep-serving`, and then in another terminal");
-    for image in &target.images {
-        let platform = image.platform.for_engine();
-        context
-            .progress
-            .command(&format!("docker run --rm --pull always --platform {platform} {repository}:{tag}"));
+    for target in mapped.targets.iter().take(SHOWN_TO_RUN) {
+        let (repository, tag) = (&target.repositories[0], &target.tags[0].name);
+        for image in &target.images {
+            let platform = image.platform.for_engine();
+            context
+                .progress
+                .command(&format!("docker run --rm --pull always --platform {platform} {repository}:{tag}"));
+        }
     }
 }
 
