@@ -6,6 +6,10 @@ use serde_json::{Map, Value};
 
 use super::service::{Published, Service, joined, literal};
 
+/// Lists of strings that mean the same in both, by their names there and here.
+const LISTS: [(&str, &str); 4] =
+    [("secret", "secrets"), ("ssh", "ssh"), ("cache-from", "cache-from"), ("cache-to", "cache-to")];
+
 /// A file as data: its targets, with the defaults of its variables filled in.
 #[derive(Debug, Default)]
 struct Bake {
@@ -116,13 +120,28 @@ fn add(bake: &Bake, file: &str, name: &str, published: &mut Published) {
     service.context = joined(".", &literal(text("context").unwrap_or(".")));
     service.dockerfile = text("dockerfile").map(|path| joined(&service.context, &literal(path)));
     service.stage = text("target").map(literal);
-    if let Some(Value::Object(args)) = target.get("args") {
+    let table = |key: &str| {
         let string = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let given = args.iter().filter(|(_, value)| !value.is_null());
-        service.args = given.map(|(name, value)| (name.clone(), literal(&string(value)))).collect();
+        let values = target.get(key).and_then(Value::as_object).into_iter().flatten();
+        let given = values.filter(|(_, value)| !value.is_null());
+        given.map(|(name, value)| (name.clone(), literal(&string(value)))).collect()
+    };
+    service.args = table("args");
+    service.labels = table("labels");
+    for (key, ours) in LISTS {
+        let values: Vec<String> = strings(key).iter().map(|value| literal(value)).collect();
+        if !values.is_empty() {
+            service.lists.insert(ours, values);
+        }
     }
-    let known = ["tags", "platforms", "context", "dockerfile", "target", "args", "inherits", "output"];
-    for key in target.keys().filter(|key| !known.contains(&key.as_str())) {
+    let known =
+        ["tags", "platforms", "context", "dockerfile", "target", "args", "labels", "inherits", "output"];
+    let is_taken = |key: &str| {
+        let ours = LISTS.iter().find(|(theirs, _)| *theirs == key).map(|(_, ours)| *ours);
+        known.contains(&key) || ours.is_some_and(|ours| service.lists.contains_key(ours))
+    };
+    let rest: Vec<&String> = target.keys().filter(|key| !is_taken(key)).collect();
+    for key in rest {
         service.notes.push(format!("`{key}` of {file} is not taken over"));
     }
     service.notes.extend(unread);

@@ -21,6 +21,9 @@ pub(super) struct Draft {
     pub(super) context: String,
     pub(super) dockerfile: Option<String>,
     pub(super) args: BTreeMap<String, String>,
+    pub(super) labels: BTreeMap<String, String>,
+    /// Further keys of `build`.
+    pub(super) lists: BTreeMap<&'static str, Vec<String>>,
     /// Build arguments without a value anywhere.
     pub(super) open: Vec<String>,
     pub(super) stage: Option<String>,
@@ -150,6 +153,8 @@ fn of_service(found: &Found, service: &Service) -> Draft {
         context: service.context.clone(),
         dockerfile: service.dockerfile.clone().filter(|path| *path != default),
         args: service.args.clone(),
+        labels: service.labels.clone(),
+        lists: service.lists.clone(),
         open,
         stage: service.stage.clone(),
         own: service.own.clone(),

@@ -100,7 +100,13 @@ fn target(text: &mut String, draft: &Draft) {
         line(&format!("build.stage = {}", quoted(stage)));
     }
     if !draft.args.is_empty() {
-        line(&arguments(&draft.args));
+        line(&strings("args", &draft.args));
+    }
+    if !draft.labels.is_empty() {
+        line(&strings("labels", &draft.labels));
+    }
+    for (key, values) in &draft.lists {
+        line(&format!("build.{key} = {}", array(values)));
     }
     if !draft.open.is_empty() {
         let args: Vec<String> = draft.open.iter().map(|arg| format!("{arg} = \"…\"")).collect();
@@ -125,15 +131,16 @@ fn target(text: &mut String, draft: &Draft) {
             line(&format!("build.dockerfile = {}", quoted(dockerfile)));
         }
         if !own.args.is_empty() {
-            line(&arguments(&own.args));
+            line(&strings("args", &own.args));
         }
     }
 }
 
-fn arguments(args: &BTreeMap<String, String>) -> String {
-    let args: Vec<String> =
-        args.iter().map(|(name, value)| format!("{} = {}", bare(name), quoted(value))).collect();
-    format!("build.args = {{ {} }}", args.join(", "))
+/// A key of `build` that is a table of strings.
+fn strings(key: &str, values: &BTreeMap<String, String>) -> String {
+    let values: Vec<String> =
+        values.iter().map(|(name, value)| format!("{} = {}", bare(name), quoted(value))).collect();
+    format!("build.{key} = {{ {} }}", values.join(", "))
 }
 
 /// A key, in quotes where it needs them.

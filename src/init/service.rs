@@ -26,6 +26,10 @@ pub struct Service {
     pub dockerfile: Option<String>,
     /// Build arguments.
     pub args: BTreeMap<String, String>,
+    /// Labels of the images.
+    pub labels: BTreeMap<String, String>,
+    /// Further keys of `build` that are lists, by their names here.
+    pub lists: BTreeMap<&'static str, Vec<String>>,
     /// The stage of the Dockerfile.
     pub stage: Option<String>,
     /// What differs for single platforms.

@@ -409,12 +409,20 @@ fn a_bake_target_that_would_build_something_else_here_is_left_out() {
       "inline": { "dockerfile-inline": "FROM scratch", "tags": ["acme/inline:1"] },
       "remote": { "context": "https://git.example/acme/x.git", "tags": ["acme/remote:1"] },
       "base": { "args": { "A": "1" } },
-      "app": { "inherits": ["base"], "tags": ["acme/app:1"] }
+      "app": {
+        "inherits": ["base"], "tags": ["acme/app:1"], "labels": { "team": "{a}" },
+        "secret": ["id=token,env=TOKEN"], "cache-to": ["type=inline"], "ssh": [{ "id": "default" }]
+      }
     } }"#;
     let folder = folder(&[("docker-bake.json", bake), ("Dockerfile", "FROM alpine:3\n")]);
     let found = init::scan(folder.path()).unwrap();
     let names: Vec<&str> = found.services.iter().map(|service| service.name.as_str()).collect();
     assert_eq!(names, ["app"]);
+    let text = init::propose(&found).text;
+    let build = "build.args = { A = \"1\" }\nbuild.labels = { team = \"{{a}}\" }\nbuild.cache-to = [\"type=inline\"]\n\
+                 build.secrets = [\"id=token,env=TOKEN\"]\n";
+    assert!(text.contains(build), "{text}");
+    assert_eq!(found.services[0].notes, ["`ssh` of docker-bake.json is not taken over"]);
     assert_eq!(
         found.notes,
         [
