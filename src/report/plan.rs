@@ -27,7 +27,7 @@ impl Line {
     }
 }
 
-fn entry_line(entry: &EntryPlan) -> Line {
+fn entry_line(entry: &EntryPlan, unknown: &str) -> Line {
     let of = |descriptor: &Descriptor| descriptor.digest.short();
     let (sign, detail) = match &entry.change {
         EntryChange::Keep { entry } => ('=', of(entry)),
@@ -42,7 +42,7 @@ fn entry_line(entry: &EntryPlan) -> Line {
         EntryChange::Pending { published, why } => {
             let from = published.as_ref().map(|entry| format!("{} → ", of(entry))).unwrap_or_default();
             let why = if why.is_empty() { String::new() } else { format!("  ({})", why.join("; ")) };
-            ('?', format!("{from}known after the build{why}"))
+            ('?', format!("{from}{unknown}{why}"))
         }
         EntryChange::Undecided { entry } => {
             ('!', format!("{}  (not declared; `undeclared` decides)", of(entry)))
@@ -51,8 +51,8 @@ fn entry_line(entry: &EntryPlan) -> Line {
     Line { sign, name: entry.name.clone(), detail }
 }
 
-fn tag_line(tag: &TagPlan, place: &PlacePlan) -> Line {
-    let to = place.list.as_ref().map_or("known after the build".to_owned(), |list| list.digest.short());
+fn tag_line(tag: &TagPlan, place: &PlacePlan, unknown: &str) -> Line {
+    let to = place.list.as_ref().map_or(unknown.to_owned(), |list| list.digest.short());
     let or_none = |digest: &Option<Digest>| digest.as_ref().map_or("none".to_owned(), Digest::short);
     let (sign, detail) = match &tag.action {
         TagAction::Unchanged { digest } => ('=', digest.short()),
@@ -60,8 +60,8 @@ fn tag_line(tag: &TagPlan, place: &PlacePlan) -> Line {
         TagAction::Replace { from } => ('~', format!("{} → {to}", from.short())),
         TagAction::ReplaceImage { from } => ('~', format!("{} → {to}  (image → list)", from.short())),
         TagAction::Skipped { from, why } => ('=', format!("{}  (skipped: {why})", or_none(from))),
-        TagAction::Pending { from: Some(from) } => ('?', format!("{} → known after the build", from.short())),
-        TagAction::Pending { from: None } => ('?', "known after the build".to_owned()),
+        TagAction::Pending { from: Some(from) } => ('?', format!("{} → {unknown}", from.short())),
+        TagAction::Pending { from: None } => ('?', unknown.to_owned()),
         TagAction::Blocked { from } => ('!', format!("{}  (blocked)", or_none(from))),
     };
     Line { sign, name: format!(":{}", tag.name), detail }
@@ -78,15 +78,17 @@ fn copy_line(copy: &CopyPlan) -> Line {
     Line { sign: '+', name: name.to_owned(), detail }
 }
 
-fn lines(place: &PlacePlan) -> Vec<Line> {
-    let mut lines: Vec<Line> = place.entries.iter().map(entry_line).collect();
+/// The lines of a repository; what is not known yet comes to be known only when nothing stands in the way.
+fn lines(plan: &TargetPlan, place: &PlacePlan) -> Vec<Line> {
+    let unknown = if plan.problems.is_empty() { "known after the build" } else { "not known" };
+    let mut lines: Vec<Line> = place.entries.iter().map(|entry| entry_line(entry, unknown)).collect();
     lines.extend(place.list_changes.iter().map(|change| Line {
         sign: '~',
         name: "list".to_owned(),
         detail: change.clone(),
     }));
     lines.extend(place.copies.iter().map(copy_line));
-    lines.extend(place.tags.iter().map(|tag| tag_line(tag, place)));
+    lines.extend(place.tags.iter().map(|tag| tag_line(tag, place, unknown)));
     lines
 }
 
@@ -159,7 +161,7 @@ fn target_text(plan: &TargetPlan, style: Style) -> String {
     let _ = writeln!(out, "{}  {}", style.paint(Ink::Strong, &plan.target), verdict(plan));
     for place in &plan.places {
         let _ = writeln!(out, "  {}", place.repository);
-        let lines = lines(place);
+        let lines = lines(plan, place);
         let width = lines.iter().map(|line| line.name.chars().count()).max().unwrap_or_default();
         for line in &lines {
             let sign = style.paint(line.ink(), &line.sign.to_string());
@@ -190,7 +192,7 @@ pub(crate) fn markdown(plans: &[impl AsRef<TargetPlan>]) -> String {
         let several = plan.places.len() > 1;
         for place in &plan.places {
             let (same, changed): (Vec<Line>, Vec<Line>) =
-                lines(place).into_iter().partition(|line| line.sign == '=');
+                lines(plan, place).into_iter().partition(|line| line.sign == '=');
             let what = if several { format!("`{}`", place.repository) } else { "what".to_owned() };
             table(&mut out, &what, &changed);
             if !same.is_empty() {
