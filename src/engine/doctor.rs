@@ -169,7 +169,12 @@ async fn machine(engine: &Engine, info: &DaemonInfo, declaration: &Declaration) 
     checks.extend(settings::checks(info, reaches, declaration));
     let os_release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     let runnable = engine.runnable(info).await;
-    let ways = emulators::Ways { engine: &engine.program, local: info.is_local(), os_release: &os_release };
+    let ways = emulators::Ways {
+        engine: &engine.program,
+        local: info.is_local(),
+        machine: &info.machine,
+        os_release: &os_release,
+    };
     checks.extend(emulators::checks(&runnable, declaration, &ways));
     checks
 }

@@ -59,15 +59,18 @@ fn of_builder(output: &str) -> Runnable {
     if arches.is_empty() { Runnable::Unknown } else { Runnable::Arches(arches) }
 }
 
-/// The architectures that run: native, what the processor runs besides, and every enabled emulator's.
-fn arches(machine: &str, binfmt_misc: &Path) -> BTreeSet<String> {
+/// The architectures that run without an emulator on a machine, which is called as `uname -m` does: its own, and what the
+/// processor runs besides.
+pub(super) fn native(machine: &str) -> BTreeSet<String> {
     let native = if machine.starts_with("armv") { "arm" } else { machine };
     let native = Platform::new("linux", native).normal().arch;
-    let mut arches = BTreeSet::new();
-    if native == "amd64" {
-        arches.insert("386".to_owned());
-    }
-    arches.insert(native);
+    let besides = (native == "amd64").then(|| "386".to_owned());
+    besides.into_iter().chain([native]).collect()
+}
+
+/// The architectures that run: native ones, and every enabled emulator's.
+fn arches(machine: &str, binfmt_misc: &Path) -> BTreeSet<String> {
+    let mut arches = native(machine);
     let on = |file: &str| {
         std::fs::read_to_string(binfmt_misc.join(file)).is_ok_and(|text| text.starts_with("enabled"))
     };

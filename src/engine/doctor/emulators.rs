@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{Check, Fix, State, words};
 use crate::config::{Declaration, Image, WithoutEmulator};
 use crate::engine::Runnable;
+use crate::engine::runnable::native;
 use crate::platform::Platform;
 
 /// What decides how an emulator is registered.
@@ -14,6 +15,8 @@ pub(super) struct Ways<'a> {
     pub(super) engine: &'a Path,
     /// Whether the daemon runs on this machine.
     pub(super) local: bool,
+    /// The daemon's machine, as `uname -m` calls it.
+    pub(super) machine: &'a str,
     /// `/etc/os-release`.
     pub(super) os_release: &'a str,
 }
@@ -46,7 +49,8 @@ fn check(runnable: &Runnable, platform: &Platform, must_run: bool, ways: &Ways<'
         return Check::fine(name, "not known from here; it is tried");
     }
     if runnable.can_run(platform) {
-        return Check::fine(name, "native or emulated");
+        let is_native = native(ways.machine).contains(&platform.normal().arch);
+        return Check::fine(name, if is_native { "native" } else { "emulated" });
     }
     if platform.os != "linux" {
         let fix = format!(
@@ -108,7 +112,7 @@ mod tests {
     use super::*;
 
     fn ways(os_release: &str, local: bool) -> Ways<'_> {
-        Ways { engine: Path::new("docker"), local, os_release }
+        Ways { engine: Path::new("docker"), local, machine: "x86_64", os_release }
     }
 
     #[test]
@@ -138,5 +142,17 @@ mod tests {
         assert_eq!(state(&runnable, "linux/arm64", true), State::Wrong);
         assert_eq!(state(&runnable, "windows/amd64", false), State::Wrong);
         assert_eq!(state(&Runnable::Unknown, "linux/arm64", true), State::Fine);
+    }
+
+    #[test]
+    fn what_runs_is_native_or_emulated() {
+        let all = ["386", "amd64", "arm64"].map(str::to_owned);
+        let runnable = Runnable::Arches(BTreeSet::from(all));
+        for (platform, expected) in
+            [("linux/amd64", "native"), ("linux/386", "native"), ("linux/aarch64", "emulated")]
+        {
+            let check = check(&runnable, &platform.parse().unwrap(), true, &ways("ID=debian", true));
+            assert_eq!(check.found, expected, "{platform}");
+        }
     }
 }
