@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
+
 use crate::config::{self, Declaration, FileKind, Problems, Strictness};
 use crate::error::{Exit, Failure};
 use crate::facts;
@@ -51,6 +53,12 @@ pub fn for_change(path: &Path, text: &str) -> anyhow::Result<Declaration> {
     let document = config::read(path, text).map_err(failed)?.without_targets();
     let facts = facts::gather(folder(path), document.needs());
     Ok(document.resolve(&facts, Strictness::Check).map_err(failed)?)
+}
+
+/// The content of the declaration's file as it is now.
+pub(crate) fn text(declaration: &Declaration) -> anyhow::Result<String> {
+    let path = &declaration.path;
+    std::fs::read_to_string(path).with_context(|| format!("could not read {}", path.display()))
 }
 
 fn folder(path: &Path) -> &Path {

@@ -62,9 +62,7 @@ impl Programs<'_> {
         if findings.is_empty() {
             // Without the note it is looked at again, nothing else.
             let folder = noted.parent().unwrap_or(self.root);
-            let _ = working_folder::create(self.root)
-                .and_then(|_| std::fs::create_dir_all(folder))
-                .and_then(|()| std::fs::write(&noted, ""));
+            let _ = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&noted, ""));
         }
         Ok(findings)
     }

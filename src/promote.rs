@@ -136,11 +136,11 @@ fn afterwards(declaration: &Declaration, plan: &TargetPlan, tag: &str) -> Option
 fn plan(target: &str, places: Vec<PlacePlan>) -> TargetPlan {
     let problems = places.iter().flat_map(|place| {
         let blocked = place.tags.iter().filter(|tag| matches!(tag.action, TagAction::Blocked { .. }));
-        blocked.map(|tag| Problem {
-            message: format!("{} is immutable and serves another list", place.repository.tag(&tag.name)),
-            hint: Some(
-                "promote to another tag, or declare this one as `{ name, policy = \"moving\" }`".to_owned(),
-            ),
+        blocked.map(|tag| {
+            Problem::new(
+                format!("{} is immutable and serves another list", place.repository.tag(&tag.name)),
+                "promote to another tag, or declare this one as `{ name, policy = \"moving\" }`",
+            )
         })
     });
     TargetPlan { target: target.to_owned(), problems: problems.collect(), places, notes: Vec::new() }

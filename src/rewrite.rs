@@ -96,14 +96,19 @@ fn create(path: &Path, text: &str) -> Result<bool> {
     create().with_context(|| format!("could not write {}", path.display()))
 }
 
-fn beside(path: &Path, text: &str) -> std::io::Result<tempfile::NamedTempFile> {
+/// The folder that `path` is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A file with the content `text` in the folder of `path`, to take its place.
+pub(crate) fn beside(path: &Path, text: &str) -> std::io::Result<tempfile::NamedTempFile> {
     use std::os::unix::fs::PermissionsExt as _;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut new = tempfile::Builder::new()
         .prefix(UNFINISHED)
         // As any new file: the process's mask takes away what it takes away.
         .permissions(fs::Permissions::from_mode(0o666))
-        .tempfile_in(folder)?;
+        .tempfile_in(folder_of(path))?;
     new.write_all(text.as_bytes())?;
     Ok(new)
 }

@@ -11,12 +11,12 @@ pub(crate) fn of(root: &Path) -> PathBuf {
 
 /// Makes the folder, for git to ignore: where there is no Cargo, nothing else does, and releases would find the tree
 /// changed by the one before.
-pub(crate) fn create(root: &Path) -> io::Result<PathBuf> {
+pub(crate) fn create(root: &Path) -> io::Result<()> {
     let folder = of(root);
     std::fs::create_dir_all(&folder)?;
     let ignore = folder.join(".gitignore");
     if !ignore.exists() {
         std::fs::write(&ignore, "*\n")?;
     }
-    Ok(folder)
+    Ok(())
 }

@@ -10,7 +10,7 @@ use super::context::Context;
 use crate::config::Declaration;
 use crate::declared_file::DeclarationFile;
 use crate::edit::list::target_of;
-use crate::edit::{self, Change, NewTarget, free_name};
+use crate::edit::{Change, NewTarget, free_name};
 use crate::error::{Exit, Failure};
 use crate::import::{self, Imported};
 use crate::lock;
@@ -106,16 +106,12 @@ fn declare(file: &DeclarationFile, targets: &[NewTarget]) -> Result<Vec<String>>
     let mut names = Vec::new();
     file.change(|_, text| {
         names.clear();
-        let mut text = text.to_owned();
         let mut changes = Vec::new();
         for target in targets {
             let tag = target.tags.first().map_or("", String::as_str).replace(['{', '}'], "");
-            let name = free_name(&text, &[&target.name, &format!("{}-{tag}", target.name)])?;
-            let change = Change::AddTarget(NewTarget { name: name.clone(), ..target.clone() });
-            // The next name has to be free beside this one; a change that cannot be made is refused below.
-            text = edit::apply(&text, std::slice::from_ref(&change)).unwrap_or(text);
+            let name = free_name(text, &names, &[&target.name, &format!("{}-{tag}", target.name)])?;
+            changes.push(Change::AddTarget(NewTarget { name: name.clone(), ..target.clone() }));
             names.push(name);
-            changes.push(change);
         }
         Ok(changes)
     })?;

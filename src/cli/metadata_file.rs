@@ -8,7 +8,7 @@ use anyhow::Result;
 use tempfile::NamedTempFile;
 
 use crate::error::{Exit, Failure};
-use crate::rewrite::UNFINISHED;
+use crate::rewrite::{UNFINISHED, folder_of};
 
 /// A file beside the one that it takes the place of.
 pub(super) struct MetadataFile {
@@ -19,7 +19,7 @@ pub(super) struct MetadataFile {
 impl MetadataFile {
     /// Makes sure that `path` can be written.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder_of(path);
         match NamedTempFile::with_prefix_in(UNFINISHED, folder) {
             Ok(file) => Ok(Self { path: path.to_owned(), file }),
             Err(error) => {

@@ -12,6 +12,7 @@ use super::keeper::{Confirmed, Keeper, shown};
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
 use crate::freshness::Place;
+use crate::load;
 use crate::lock::{self, Origin, Written};
 use crate::metadata::{Metadata, PushedImage, together};
 use crate::plan::Options;
@@ -62,8 +63,7 @@ fn pushed(declaration: &Declaration, files: &[PathBuf]) -> Result<BTreeMap<Place
     if files.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let text = std::fs::read_to_string(&declaration.path)
-        .with_context(|| format!("could not read {}", declaration.path.display()))?;
+    let text = load::text(declaration)?;
     let read = files.iter().map(|file| {
         let name = file.display().to_string();
         let content = std::fs::read_to_string(file).with_context(|| format!("could not read {name}"))?;

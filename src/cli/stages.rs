@@ -15,6 +15,7 @@ use crate::engine::{Engine, Request, Runnable};
 use crate::error::{Exit, Failure};
 use crate::freshness::{Survey, Trust};
 use crate::groundwork;
+use crate::load;
 use crate::lock::Lock;
 use crate::metadata::{Metadata, PushedImage};
 use crate::pipeline::{Pipeline, Produced, Until};
@@ -45,7 +46,7 @@ async fn run(
     working_folder::create(&declaration.root).context("could not make the folder for what is kept")?;
     let metadata = match metadata_file {
         // As it is now: what is built is of this text, whatever comes of the file meanwhile.
-        Some(path) => Some((MetadataFile::open(path)?, text_of(&declaration)?)),
+        Some(path) => Some((MetadataFile::open(path)?, load::text(&declaration)?)),
         None => None,
     };
     let work = work(&declaration, arguments)?;
@@ -83,11 +84,6 @@ async fn run(
         || json!({ "version": 1, "images": produced.iter().map(Produced::to_json).collect::<Vec<_>>() }),
     )?;
     Ok(Exit::Done)
-}
-
-fn text_of(declaration: &Declaration) -> Result<String> {
-    std::fs::read_to_string(&declaration.path)
-        .with_context(|| format!("could not read {}", declaration.path.display()))
 }
 
 /// What was pushed, for another machine.

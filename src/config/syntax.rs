@@ -42,10 +42,7 @@ pub(super) fn problem(text: &str, span: &Span, message: &str, root: &Table) -> P
         "invalid unquoted key" if word.starts_with("//") => {
             new("`//` is no comment").help("a comment starts with `#`")
         }
-        "invalid unquoted key"
-            if !first(word).is_ascii()
-                || word.is_empty() && !text[span.start..].starts_with(|c: char| c.is_ascii()) =>
-        {
+        "invalid unquoted key" if !first(&text[span.start..]).is_ascii() => {
             let found = text[span.start..].chars().next().unwrap_or_default();
             new(&format!("U+{:04X} in a key", u32::from(found))).help(match found.is_whitespace() {
                 true => "it looks like a space: write an ordinary one",

@@ -88,7 +88,7 @@ fn name(text: &str, list: &Reference) -> Result<String, EditError> {
     let path = &list.repository.path;
     let last = path.rsplit('/').next().unwrap_or(path);
     let with_tag = format!("{last}-{}", list.tag.as_deref().unwrap_or("latest"));
-    free_name(text, &[last, &with_tag])
+    free_name(text, &[], &[last, &with_tag])
 }
 
 fn new_target(name: String, list: &Reference, images: &[Found]) -> NewTarget {

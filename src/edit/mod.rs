@@ -166,15 +166,19 @@ pub(crate) fn apply(text: &str, changes: &[Change]) -> Result<String, EditError>
     Ok(document.to_string())
 }
 
-/// A name for a new target: the first of the wishes that no target of `text` has, else the last one with a number.
+/// A name for a new target: the first of the wishes that no target of `text` has and that is not `promised` to another,
+/// else the last one with a number.
 ///
 /// # Errors
 ///
 /// Text that is no TOML.
-pub(crate) fn free_name(text: &str, wishes: &[&str]) -> Result<String, EditError> {
+pub(crate) fn free_name(text: &str, promised: &[String], wishes: &[&str]) -> Result<String, EditError> {
     let document = parse(text)?;
     let targets = document.get("target").and_then(Item::as_table_like);
-    let taken = |name: &str| targets.is_some_and(|targets| targets.contains_key(name));
+    let taken = |name: &str| {
+        targets.is_some_and(|targets| targets.contains_key(name))
+            || promised.iter().any(|other| other == name)
+    };
     if let Some(free) = wishes.iter().find(|name| !taken(name)) {
         return Ok((*free).to_owned());
     }

@@ -292,9 +292,9 @@ fn what_cannot_be_changed_is_said() {
 
 #[test]
 fn a_name_is_made_unique() {
-    assert_eq!(free_name(FILE, &["new"]).unwrap(), "new");
-    assert_eq!(free_name(FILE, &["app", "app-1"]).unwrap(), "app-1");
-    assert_eq!(free_name(FILE, &["app", "tool"]).unwrap(), "tool-2");
+    assert_eq!(free_name(FILE, &[], &["new"]).unwrap(), "new");
+    assert_eq!(free_name(FILE, &[], &["app", "app-1"]).unwrap(), "app-1");
+    assert_eq!(free_name(FILE, &[], &["app", "tool"]).unwrap(), "tool-2");
 }
 
 /// The comments of a TOML text, found by reading its characters and not by the library that edits it.
@@ -326,7 +326,7 @@ fn comments_of(text: &str) -> Vec<String> {
 fn edit(text: &str, dice: (u8, usize, usize)) -> Option<Change> {
     let declaration = resolve(text);
     let (kind, a, b) = dice;
-    let name = || free_name(text, &[["app", "tool", "web"][a % 3]]).unwrap();
+    let name = || free_name(text, &[], &[["app", "tool", "web"][a % 3]]).unwrap();
     let Some(target) = declaration.targets.get(a % declaration.targets.len().max(1)) else {
         return Some(Change::AddTarget(new_target(&name())));
     };

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::go_template::convert;
 use super::yaml::{Fields, mappings};
-use super::{Imported, name_of, push_tag, split_tag};
+use super::{Imported, name_of, push_new, split_tag};
 use crate::edit::{NewPlatform, NewTarget, Setting};
 use crate::platform::Platform;
 
@@ -122,7 +122,7 @@ fn docker_manifest(
                     && target.build.is_empty()
             });
             match same {
-                Some(target) => push_tag(&mut target.tags, tag.to_owned()),
+                Some(target) => push_new(&mut target.tags, tag.to_owned()),
                 None => imported.targets.push(NewTarget {
                     name: name_of(repository),
                     repositories: vec![repository.to_owned()],
@@ -174,7 +174,7 @@ fn docker_v2(map: Map<String, Value>, index: usize, project: Option<&str>, impor
     };
     let repositories = texts(&mut fields, "images");
     let mut tags = Vec::new();
-    texts(&mut fields, "tags").into_iter().for_each(|tag| push_tag(&mut tags, tag));
+    texts(&mut fields, "tags").into_iter().for_each(|tag| push_new(&mut tags, tag));
     let flags = texts(&mut fields, "flags");
     let dockerfile = texts(&mut fields, "dockerfile").pop();
     let mut named = fields.texts("platforms");

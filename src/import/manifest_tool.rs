@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::go_template::literal_text;
 use super::yaml::{Fields, mappings};
-use super::{Imported, name_of, push_tag, split_tag};
+use super::{Imported, name_of, push_new, split_tag};
 use crate::edit::{NewPlatform, NewTarget};
 use crate::platform::Platform;
 
@@ -19,7 +19,7 @@ pub(crate) fn manifest_tool(root: &Map<String, Value>) -> Result<Imported, Strin
     let image = fields.text("image").ok_or("it has no `image`")?;
     let (repository, tag) = split_tag(&image);
     let mut tags = vec![literal_text(tag)];
-    fields.texts("tags").iter().for_each(|tag| push_tag(&mut tags, literal_text(tag)));
+    fields.texts("tags").iter().for_each(|tag| push_new(&mut tags, literal_text(tag)));
     let annotations = fields.map("annotations");
     let manifests = mappings(fields.take("manifests").as_ref());
     fields.finish();

@@ -56,10 +56,10 @@ fn split_tag(reference: &str) -> (&str, &str) {
     }
 }
 
-/// Adds a tag that is not there yet.
-fn push_tag(tags: &mut Vec<String>, tag: String) {
-    if !tags.contains(&tag) {
-        tags.push(tag);
+/// Adds what is not there yet.
+pub(crate) fn push_new(values: &mut Vec<String>, value: String) {
+    if !values.contains(&value) {
+        values.push(value);
     }
 }
 

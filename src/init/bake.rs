@@ -104,9 +104,9 @@ fn add(bake: &Bake, file: &str, name: &str, published: &mut Published) {
     };
     let text = |key: &str| target.get(key).and_then(Value::as_str);
     let mut service = Service { name: name.to_owned(), file: file.to_owned(), ..Service::default() };
-    let unread = bake.notes.iter().filter(|note| note.starts_with(&format!("{name}: "))).cloned();
+    let is_its = |note: &&String| note.starts_with(&format!("{name}: "));
+    let unread: Vec<String> = bake.notes.iter().filter(is_its).cloned().collect();
     let names: Vec<String> = strings("tags").iter().map(|tag| literal(tag)).collect();
-    let unread: Vec<String> = unread.collect();
     let computed = unread.iter().any(|note| note.contains("`tags`"));
     if let Some(why) = left_out(&target, &names, computed) {
         published.notes.extend(unread);
@@ -128,20 +128,16 @@ fn add(bake: &Bake, file: &str, name: &str, published: &mut Published) {
     };
     service.args = table("args");
     service.labels = table("labels");
+    let mut taken =
+        vec!["tags", "platforms", "context", "dockerfile", "target", "args", "labels", "inherits", "output"];
     for (key, ours) in LISTS {
         let values: Vec<String> = strings(key).iter().map(|value| literal(value)).collect();
         if !values.is_empty() {
             service.lists.insert(ours, values);
+            taken.push(key);
         }
     }
-    let known =
-        ["tags", "platforms", "context", "dockerfile", "target", "args", "labels", "inherits", "output"];
-    let is_taken = |key: &str| {
-        let ours = LISTS.iter().find(|(theirs, _)| *theirs == key).map(|(_, ours)| *ours);
-        known.contains(&key) || ours.is_some_and(|ours| service.lists.contains_key(ours))
-    };
-    let rest: Vec<&String> = target.keys().filter(|key| !is_taken(key)).collect();
-    for key in rest {
+    for key in target.keys().filter(|key| !taken.contains(&key.as_str())) {
         service.notes.push(format!("`{key}` of {file} is not taken over"));
     }
     service.notes.extend(unread);

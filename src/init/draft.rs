@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Dockerfile, Found, Own, Service, service};
 use crate::config::Package;
+use crate::import::push_new;
 use crate::platform::Platform;
 
 /// A target to be written.
@@ -142,7 +143,7 @@ fn of_service(found: &Found, service: &Service) -> Draft {
     };
     let mut open = Vec::new();
     for name in dockerfiles.clone().flat_map(Dockerfile::open_arguments).filter(|name| !given(name)) {
-        service::push_new(&mut open, name);
+        push_new(&mut open, name);
     }
     Draft {
         name: target_name(found, Some(&service.name)),

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::service::{Own, Published, Service, joined, push_new};
+use super::service::{Own, Published, Service, joined};
 use crate::import::go_template::convert;
-use crate::import::{docker_platform, yaml};
+use crate::import::{docker_platform, push_new, yaml};
 use crate::platform::Platform;
 
 #[derive(Debug, Default, Deserialize)]

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::import::push_new;
 use crate::reference::Reference;
 
 /// One thing that a file of another tool publishes.
@@ -136,13 +137,6 @@ fn groups(names: &[String]) -> Vec<(Vec<String>, Vec<String>)> {
         }
     }
     groups
-}
-
-/// Adds what is not there yet.
-pub(super) fn push_new(values: &mut Vec<String>, value: String) {
-    if !values.contains(&value) {
-        values.push(value);
-    }
 }
 
 /// Repository and tag; a colon before the last slash is a port's.

@@ -21,8 +21,7 @@ const ALIAS: &str = "run --quiet --package xtask --profile xtask --";
 const PROFILE: &str = "inherits = \"dev\"\ndebug = false\nincremental = false\npackage.sha2.opt-level = 3\n";
 
 /// Adds the package `xtask`, the alias `cargo xtask` with the profile it builds with and, where it needs one, the
-/// workspace's member to `root`;
-/// `library` is where the library is, when it is not to come from the package registry.
+/// workspace's member to `root`; `library` is where the library is, when it is not to come from the package registry.
 ///
 /// # Errors
 ///

@@ -1,6 +1,5 @@
 //! The lock on disk. I/O.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -8,7 +7,7 @@ use anyhow::{Context as _, Result};
 use super::model::Lock;
 use super::text::LockError;
 use crate::error::{Exit, Failure};
-use crate::rewrite::UNFINISHED;
+use crate::rewrite::{beside, folder_of};
 
 /// What became of a lock that was to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,27 +60,11 @@ pub fn write(path: &Path, lock: &Lock) -> Result<Written> {
     {
         return Ok(Written::Unchanged);
     }
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).with_context(what)?;
-    let mut file = tempfile::Builder::new();
-    file.prefix(UNFINISHED);
-    let mut file = permissions(&mut file).tempfile_in(folder).with_context(what)?;
-    file.write_all(text.as_bytes()).with_context(what)?;
+    std::fs::create_dir_all(folder_of(path)).with_context(what)?;
+    let file = beside(path, &text).with_context(what)?;
     file.as_file().sync_all().with_context(what)?;
     file.persist(path).with_context(what)?;
     Ok(Written::Changed)
-}
-
-/// A temporary file is private; the lock is as any file that one writes.
-#[cfg(unix)]
-fn permissions<'a, 'b>(builder: &'a mut tempfile::Builder<'b, 'b>) -> &'a mut tempfile::Builder<'b, 'b> {
-    use std::os::unix::fs::PermissionsExt as _;
-    builder.permissions(std::fs::Permissions::from_mode(0o666))
-}
-
-#[cfg(not(unix))]
-fn permissions<'a, 'b>(builder: &'a mut tempfile::Builder<'b, 'b>) -> &'a mut tempfile::Builder<'b, 'b> {
-    builder
 }
 
 #[cfg(test)]
