@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Declaration, Target};
 use crate::digest::Digest;
 use crate::facts;
+use crate::lock::Checks;
 use crate::reference::Reference;
 
 const FILE: &str = "journal.json";
@@ -100,6 +101,9 @@ pub struct Pushed {
     pub reference: Reference,
     /// The image itself: what was pushed may be an index around it.
     pub image: Digest,
+    /// What was checked of it.
+    #[serde(default)]
+    pub checked: Checks,
 }
 
 impl Entry {
@@ -315,7 +319,12 @@ mod tests {
             tried: true,
         };
         let reference = format!("registry.test/app@{digest}").parse().unwrap();
-        let pushed = Pushed { platform: "linux/amd64".to_owned(), reference, image: digest.clone() };
+        let pushed = Pushed {
+            platform: "linux/amd64".to_owned(),
+            reference,
+            image: digest.clone(),
+            checked: Checks::default(),
+        };
         Entry {
             inputs,
             images: vec![pushed],

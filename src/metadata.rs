@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Declaration, Target};
 use crate::digest::Digest;
+use crate::fingerprint::Fingerprint;
+use crate::lock::Checks;
 use crate::platform::Platform;
 use crate::reference::Reference;
 
@@ -40,7 +42,10 @@ pub(crate) struct PushedImage {
     pub digest: Digest,
     /// What it was built from, when that decides it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fingerprint: Option<Digest>,
+    pub fingerprint: Option<Fingerprint>,
+    /// What was checked of it.
+    #[serde(default, skip_serializing_if = "Checks::is_empty")]
+    pub checked: Checks,
     /// The images that it was built from.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub bases: BTreeMap<String, Digest>,

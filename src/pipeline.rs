@@ -17,6 +17,7 @@ use crate::engine::{BuildJob, Engine, Runnable};
 use crate::error::{Exit, Failure, exit_of, render};
 use crate::facts;
 use crate::fingerprint;
+use crate::lock::{Check, Checks};
 use crate::platform::Platform;
 use crate::programs::Programs;
 use crate::reference::Reference;
@@ -72,6 +73,8 @@ pub struct Produced {
     pub digest: Option<Digest>,
     /// Whether bytes went to the registry.
     pub pushed: bool,
+    /// What was checked of it, and was well.
+    pub checked: Checks,
 }
 
 impl Produced {
@@ -185,6 +188,7 @@ impl Pipeline<'_> {
             reference: image.reference.clone(),
             digest: None,
             pushed: false,
+            checked: Checks::default(),
         };
         let Some(build) = &image.build else { return Ok(produced) };
         let _permit = permits.acquire().await?;
@@ -200,8 +204,9 @@ impl Pipeline<'_> {
         let built = self.engine.build(&job, lines(task, "building")).await?;
 
         if self.until >= Until::Smoked {
-            self.check_programs(target, image, &built.image_id, task).await?;
-            self.smoke(image, &built.image_id, task).await?;
+            let programs = self.check_programs(target, image, &built.image_id, task).await?;
+            let smoke = self.smoke(image, &built.image_id, task).await?;
+            produced.checked = programs.into_iter().chain(smoke).collect();
         }
         if self.until >= Until::Pushed {
             task.stage("pushing");
@@ -229,49 +234,53 @@ impl Pipeline<'_> {
         Ok(build)
     }
 
-    /// An image is what it says: its programs are for its platform, and find their loader.
+    /// An image is what it says: its programs are for its platform, and find their loader. Gives the check that was
+    /// passed.
     async fn check_programs(
         &self,
         target: &Target,
         image: &Image,
         image_id: &str,
         task: &Task,
-    ) -> Result<()> {
+    ) -> Result<Option<Check>> {
         if target.binary_check == BinaryCheck::Off {
-            return Ok(());
+            return Ok(None);
         }
         task.stage("looking at programs");
         let programs = Programs { engine: self.engine, registry: self.registry, root: self.root };
         let findings = programs.findings(image, image_id).await?;
         if findings.is_empty() {
-            return Ok(());
+            return Ok(Some(Check::programs()));
         }
         let reference = &image.reference;
         let listed: String = findings.iter().map(|finding| format!("\n  {finding}")).collect();
         let message = format!("{reference} cannot be for {}:{listed}", image.platform);
         if target.binary_check == BinaryCheck::Warn {
             self.progress.warn(&message);
-            return Ok(());
+            return Ok(Some(Check::programs_with_warnings()));
         }
         Err(Failure::new(message)
             .hint("if that is meant so, say `binary-check = \"warn\"` or \"off\" in the target")
             .into())
     }
 
-    async fn smoke(&self, image: &Image, image_id: &str, task: &Task) -> Result<()> {
-        let Some(smoke) = &image.smoke else { return Ok(()) };
+    /// The declared smoke run. Gives the check that was passed.
+    async fn smoke(&self, image: &Image, image_id: &str, task: &Task) -> Result<Option<Check>> {
+        let Some(smoke) = &image.smoke else { return Ok(None) };
         if self.skip_smoke {
-            return Ok(());
+            return Ok(None);
         }
         if !self.runnable.can_run(&image.platform) {
             self.progress.warn(&format!(
                 "{}: no smoke run, as this machine has no emulator for it (`doctor` says how to get one)",
                 image.platform
             ));
-            return Ok(());
+            return Ok(None);
         }
         task.stage("smoke run");
-        self.engine.smoke(image_id, &image.reference, &image.platform, smoke, lines(task, "smoke run")).await
+        let lines = lines(task, "smoke run");
+        self.engine.smoke(image_id, &image.reference, &image.platform, smoke, lines).await?;
+        Ok(Some(Check::smoke(smoke)))
     }
 
     /// Brings the image to its reference, unless it is there: an engine would send its manifest every time. Gives its

@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::error::{Exit, Failure, exit_of};
 use crate::freshness::{Place, Survey};
 use crate::journal::{Entry, Inputs, Pushed};
-use crate::lock::{Lock, LockedTarget};
+use crate::lock::{Checks, Lock, LockedTarget};
 use crate::many;
 use crate::observe::{Source, observe};
 use crate::pipeline::{Pipeline, Produced};
@@ -33,6 +33,8 @@ pub struct Planned<'a> {
     pub interrupted: Interrupted,
     /// The positions of images that were taken for fresh, and are not where they should be.
     pub gone: BTreeSet<usize>,
+    /// What was checked of images in this run, or in the interrupted one, by their positions.
+    pub checked: BTreeMap<usize, Checks>,
 }
 
 /// What becomes of an interrupted run's images.
@@ -67,13 +69,15 @@ impl Planned<'_> {
     pub fn to_finish(&self, inputs: Inputs) -> Option<Entry> {
         let place = self.plan.places.first().filter(|_| self.plan.is_change())?;
         let images = self.target.images.iter().zip(&self.sources).zip(&place.entries);
-        let built = images.filter(|((image, _), _)| image.build.is_some()).map(|((image, source), entry)| {
+        let images = images.enumerate().filter(|(_, ((image, _), _))| image.build.is_some());
+        let built = images.map(|(index, ((image, source), entry))| {
             // What an immutable tag lists is found there again.
             let Source::At(reference) = source else { return None };
             Some(Pushed {
                 platform: image.platform.to_string(),
                 reference: reference.clone(),
                 image: entry.change.entry()?.digest.clone(),
+                checked: self.checked.get(&index).cloned().unwrap_or_default(),
             })
         });
         let images: Vec<Pushed> = built.collect::<Option<_>>()?;
@@ -260,7 +264,20 @@ async fn prepare_target<'a>(
     if let (Some(entry), Interrupted::Finished) = (entry, &interrupted) {
         plan.notes.extend(other_lists(entry, &plan));
     }
-    Ok(Planned { target, sources, plan, interrupted, gone })
+    let checked = match (entry, &interrupted) {
+        (Some(entry), Interrupted::Finished) => checked_before(entry, target),
+        _ => BTreeMap::new(),
+    };
+    Ok(Planned { target, sources, plan, interrupted, gone, checked })
+}
+
+/// What an interrupted run has checked of its images, by their positions.
+fn checked_before(entry: &Entry, target: &Target) -> BTreeMap<usize, Checks> {
+    let pushed = |platform: String| entry.images.iter().find(move |image| image.platform == platform);
+    let images = target.images.iter().enumerate();
+    images
+        .filter_map(|(index, image)| Some((index, pushed(image.platform.to_string())?.checked.clone())))
+        .collect()
 }
 
 /// Why an interrupted run's images cannot be taken: one of them is not there any more.
@@ -350,6 +367,7 @@ pub async fn produce<'a>(
             for one in produced.iter().filter(|one| one.target == planned.target.name) {
                 if let Some(digest) = &one.digest {
                     planned.sources[one.index] = Source::At(one.reference.repository.digest(digest));
+                    planned.checked.insert(one.index, one.checked.clone());
                 }
             }
             let mut observed = observe(registry, planned.target, &planned.sources).await?;

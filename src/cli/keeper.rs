@@ -10,7 +10,7 @@ use crate::apply::Event;
 use crate::config::Declaration;
 use crate::declared_file::DeclarationFile;
 use crate::freshness::Place;
-use crate::lock::{self, Lock, Origin, Written};
+use crate::lock::{self, ImageRecord, Lock, Written};
 use crate::publish::Planned;
 
 /// What becomes of the lock.
@@ -43,15 +43,15 @@ impl Keeper<'_> {
     fn next<'a>(
         &self,
         planned: impl IntoIterator<Item = &'a Planned<'a>>,
-        origins: &BTreeMap<Place, Origin>,
+        records: &BTreeMap<Place, ImageRecord>,
     ) -> Lock {
         let mut lock = self.lock.clone();
         let declared = |name: &String| self.declaration.targets.iter().any(|target| target.name == *name);
         lock.targets.retain(|name, _| !self.all || declared(name));
         for planned in planned {
             let name = &planned.target.name;
-            let of_target = origins.iter().filter(|((target, _), _)| target == name);
-            let of_target = of_target.map(|((_, index), origin)| (*index, origin.clone())).collect();
+            let of_target = records.iter().filter(|((target, _), _)| target == name);
+            let of_target = of_target.map(|((_, index), record)| (*index, record.clone())).collect();
             lock.published(planned.target, &planned.plan, &of_target, self.declaration.revision.as_deref());
         }
         lock
@@ -78,13 +78,13 @@ impl Keeper<'_> {
         &self,
         settled: &[Planned<'_>],
         confirmed: &Confirmed,
-        origins: &BTreeMap<Place, Origin>,
+        records: &BTreeMap<Place, ImageRecord>,
     ) -> Result<Written> {
         let mut settled = settled.iter().filter(|planned| confirmed.has(&planned.target.name)).peekable();
         if settled.peek().is_none() {
             return Ok(Written::Unchanged);
         }
-        lock::write(self.file, &self.next(settled, origins))
+        lock::write(self.file, &self.next(settled, records))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
 use crate::freshness::Place;
 use crate::load;
-use crate::lock::{self, Origin, Written};
+use crate::lock::{self, ImageRecord, Origin, Written};
 use crate::metadata::{Metadata, PushedImage, together};
 use crate::plan::Options;
 use crate::publish::{From, announce, apply_all, prepare, stop_on_problems};
@@ -49,7 +49,7 @@ pub(super) async fn run(context: &Context, arguments: &Reconcile) -> Result<Exit
         declaration: &declaration,
         all: arguments.targets.targets.is_empty(),
     };
-    if keeper.write(&planned, &confirmed, &origins(pushed))? == Written::Changed {
+    if keeper.write(&planned, &confirmed, &records(pushed))? == Written::Changed {
         context.progress.stage("Locked", &shown(&lock_file));
     }
     let applied = applied?;
@@ -88,9 +88,11 @@ fn references(pushed: &BTreeMap<Place, PushedImage>) -> Result<BTreeMap<Place, R
     pushed.iter().map(reference).collect()
 }
 
-fn origins(pushed: BTreeMap<Place, PushedImage>) -> BTreeMap<Place, Origin> {
-    let origin = |(place, image): (Place, PushedImage)| {
-        Some((place, Origin { fingerprint: image.fingerprint?, bases: image.bases }))
+/// What the machines that pushed have learned of the images.
+fn records(pushed: BTreeMap<Place, PushedImage>) -> BTreeMap<Place, ImageRecord> {
+    let record = |(place, image): (Place, PushedImage)| {
+        let origin = image.fingerprint.map(|fingerprint| Origin { fingerprint, bases: image.bases });
+        (place, ImageRecord { origin, checked: image.checked })
     };
-    pushed.into_iter().filter_map(origin).collect()
+    pushed.into_iter().map(record).collect()
 }

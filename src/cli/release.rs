@@ -18,7 +18,7 @@ use crate::facts;
 use crate::freshness::{Place, Survey, Trust};
 use crate::groundwork;
 use crate::journal::{Inputs, Journal};
-use crate::lock::{self, Written};
+use crate::lock::{self, ImageRecord, Written};
 use crate::pipeline::{Pipeline, Until};
 use crate::plan::Options;
 use crate::publish::{Interrupted, Planned, announce, apply_all, prepare_release, produce, stop_on_problems};
@@ -134,11 +134,20 @@ async fn publish(
     .await;
 
     // 5. The lock says what registries have confirmed, also where another target failed.
-    let origins = survey.origins(&registry, &built).await;
-    if keep.write(&settled, &confirmed, &origins)? == Written::Changed {
+    let mut origins = survey.origins(&registry, &built).await;
+    let made: BTreeSet<Place> = origins.keys().cloned().collect();
+    let records = settled.iter().flat_map(|planned| {
+        let images = (0..planned.target.images.len()).map(|index| (planned.target.name.clone(), index));
+        images.map(|place| (planned.checked.get(&place.1).cloned().unwrap_or_default(), place))
+    });
+    let records = records.map(|(checked, place)| {
+        let origin = origins.remove(&place);
+        (place, ImageRecord { origin, checked })
+    });
+    if keep.write(&settled, &confirmed, &records.collect())? == Written::Changed {
         progress.stage("Locked", &shown(lock_file));
     }
-    survey.note(declaration, &origins.into_keys().collect(), folder)?;
+    survey.note(declaration, &made, folder)?;
     let applied = applied?;
     if let Some(file) = metadata {
         let text = format!("{:#}\n", report::metadata::json(&applied, &settled));

@@ -99,6 +99,7 @@ async fn pushed(registry: &Registry, survey: &Survey, produced: &[Produced]) -> 
             reference: one.reference.to_string(),
             digest: one.digest.clone()?,
             fingerprint,
+            checked: one.checked.clone(),
             bases: bases.unwrap_or_default(),
         })
     });

@@ -10,6 +10,7 @@ pub mod context;
 mod command_line;
 mod differences;
 mod gather;
+mod scheme;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,9 +22,7 @@ use crate::digest::{Digest, hex};
 
 pub use differences::{Difference, summary};
 pub use gather::{Gathered, base, gather, paths};
-
-/// What is hashed, and how: another number, other fingerprints.
-const VERSION: &str = "manifests fingerprint 1";
+pub use scheme::{Fingerprint, SCHEME};
 
 /// Something that decides an image.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -83,21 +82,22 @@ impl Inputs {
         self.0.iter()
     }
 
-    /// The one digest of all of them.
-    pub fn fingerprint(&self) -> Digest {
+    /// The one digest of all of them, by this program's scheme.
+    pub fn fingerprint(&self) -> Fingerprint {
         let mut hasher = Sha256::new();
         let mut part = |text: &str| {
             hasher.update((text.len() as u64).to_le_bytes());
             hasher.update(text);
         };
-        part(VERSION);
+        part(&format!("manifests fingerprint {SCHEME}"));
         for (input, value) in &self.0 {
             // The display of an input is for people, and may be said better one day.
             part(&serde_json::to_string(input).unwrap_or_default());
             part(value);
         }
         let digest = format!("sha256:{}", hex(&hasher.finalize()));
-        digest.parse().unwrap_or_else(|_| Digest::of(b""))
+        let digest = digest.parse().unwrap_or_else(|_| Digest::of(b""));
+        Fingerprint { scheme: SCHEME, digest }
     }
 }
 

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::digest::Digest;
-use crate::fingerprint::{Difference, Gathered, Inputs, summary};
+use crate::fingerprint::{Difference, Fingerprint, Gathered, Inputs, SCHEME, summary};
 use crate::lock::LockedImage;
 use crate::reference::Reference;
 
@@ -29,6 +29,10 @@ pub(crate) enum Stale {
     Asked,
     /// The lock does not have it.
     NotLocked,
+    /// The lock does not say what it was built from.
+    NotRecorded,
+    /// Another version of this program hashed its inputs, by the scheme of this number.
+    HashedOtherwise(u32),
     /// These inputs are not what they were.
     Changed(Vec<Difference>),
     /// Some are, and what they were is not known on this machine.
@@ -50,6 +54,11 @@ impl fmt::Display for Stale {
         match self {
             Self::Asked => f.write_str("a rebuild is asked for"),
             Self::NotLocked => f.write_str("the lock does not have it"),
+            Self::NotRecorded => f.write_str("the lock does not say what it was built from"),
+            Self::HashedOtherwise(scheme) => {
+                let age = if *scheme < SCHEME { "an older" } else { "a newer" };
+                write!(f, "its inputs were hashed by {age} version of manifests")
+            }
             Self::Changed(differences) => f.write_str(&summary(differences)),
             Self::ChangedSomehow => f.write_str("inputs have changed since the locked release"),
             Self::Undecided(reasons) => f.write_str(&reasons.join(", ")),
@@ -76,7 +85,10 @@ pub(crate) fn unchanged(
         return Err(Stale::Undecided(gathered.undecided().to_vec()));
     }
     let locked = locked.ok_or(Stale::NotLocked)?;
-    let fingerprint = locked.fingerprint.as_ref().ok_or(Stale::NotLocked)?;
+    let fingerprint = locked.fingerprint.as_ref().ok_or(Stale::NotRecorded)?;
+    if fingerprint.scheme != SCHEME {
+        return Err(Stale::HashedOtherwise(fingerprint.scheme));
+    }
     let bases = gathered.images().filter_map(|image| {
         locked.bases.get(&image.to_string()).map(|digest| (image.clone(), digest.clone()))
     });
@@ -132,7 +144,7 @@ pub(crate) fn made_of(gathered: &Gathered, heads: &Heads) -> Option<MadeOf> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MadeOf {
     /// The one digest of all inputs.
-    pub fingerprint: Digest,
+    pub fingerprint: Fingerprint,
     /// The images that it uses, with their digests at that time.
     pub bases: BTreeMap<Reference, Digest>,
     /// All inputs.

@@ -42,6 +42,7 @@ fn locked(made: &MadeOf) -> LockedImage {
         digest: digest("image"),
         size: 1,
         fingerprint: Some(made.fingerprint.clone()),
+        checked: Default::default(),
         attestations: Vec::new(),
         bases: made.bases.iter().map(|(base, digest)| (base.to_string(), digest.clone())).collect(),
     }
@@ -65,7 +66,18 @@ fn what_is_not_says_why() {
     let told = |result: Result<(), Stale>| result.unwrap_err().to_string();
     assert_eq!(told(unchanged(&gathered, None, || None)), "the lock does not have it");
     let foreign = LockedImage { fingerprint: None, ..image.clone() };
-    assert_eq!(told(unchanged(&gathered, Some(&foreign), || None)), "the lock does not have it");
+    assert_eq!(
+        told(unchanged(&gathered, Some(&foreign), || None)),
+        "the lock does not say what it was built from"
+    );
+    for (scheme, age) in [(SCHEME - 1, "an older"), (SCHEME + 1, "a newer")] {
+        let fingerprint = Some(Fingerprint { scheme, ..made.fingerprint.clone() });
+        let image = LockedImage { fingerprint, ..image.clone() };
+        assert_eq!(
+            told(unchanged(&gathered, Some(&image), || None)),
+            format!("its inputs were hashed by {age} version of manifests")
+        );
+    }
     assert_eq!(
         told(bases_unmoved(&gathered, &image, &heads("second"))),
         "base docker.io/library/alpine:3 has moved"

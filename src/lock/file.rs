@@ -22,7 +22,7 @@ pub enum Written {
 ///
 /// # Errors
 ///
-/// It cannot be read, does not parse, or is of another version.
+/// It cannot be read, does not parse, or is of a later version.
 pub fn read(path: &Path) -> Result<Lock> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -30,12 +30,19 @@ pub fn read(path: &Path) -> Result<Lock> {
         Err(error) => return Err(error).with_context(|| format!("could not read {}", path.display())),
     };
     Lock::parse(&text).map_err(|error| {
-        let hint = match error {
-            LockError::Version(_) => "use the version of this program that wrote it, or a newer one",
-            LockError::Malformed(_) => {
-                "take it from version control again (after a merge, from either side), or remove it: then nothing is \
-                 taken for fresh"
+        let hint = match &error {
+            LockError::Newer { requires: Some(requires), .. } => {
+                format!("install manifests {requires} or later")
             }
+            LockError::Newer { requires: None, .. } => "install the version of manifests that wrote it".to_owned(),
+            LockError::Conflict(_) => format!(
+                "`git checkout --theirs -- {0}` takes one side whole; or remove it: then nothing is taken for fresh",
+                path.display()
+            ),
+            LockError::Malformed(_) => format!(
+                "`git checkout HEAD -- {}` takes it from the last commit; or remove it: then nothing is taken for fresh",
+                path.display()
+            ),
         };
         Failure::new(format!("could not read {}", path.display()))
             .because(error)
@@ -45,8 +52,8 @@ pub fn read(path: &Path) -> Result<Lock> {
     })
 }
 
-/// Brings the file at `path` to what `lock` says, by rename: nobody reads half of it, and what says the same already is
-/// not touched.
+/// Brings the file at `path` to what `lock` says, by rename: nobody reads half of it, and what says the same already,
+/// if in an earlier version of the format, is not touched.
 ///
 /// # Errors
 ///
@@ -95,7 +102,12 @@ mod tests {
     fn what_is_not_understood_stays_as_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("manifests.lock");
-        for (text, hint) in [("version = 2\n", "a newer one"), ("<<<<<<<\n", "after a merge")] {
+        for (text, hint) in [
+            ("version = 99\n", "install the version of manifests that wrote it"),
+            ("version = 99\nrequires = \"7.1.0\"\n", "install manifests 7.1.0 or later"),
+            ("<<<<<<< HEAD\n", "git checkout --theirs -- "),
+            ("version = 2\nunknown = 1\n", "git checkout HEAD -- "),
+        ] {
             std::fs::write(&path, text).unwrap();
             for error in [read(&path).unwrap_err(), write(&path, &Lock::default()).unwrap_err()] {
                 assert_eq!(exit_of(&error), Exit::Usage);

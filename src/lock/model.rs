@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::checks::Checks;
 use crate::digest::Digest;
+use crate::fingerprint::Fingerprint;
 use crate::platform::Platform;
 
 /// What was published.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lock {
     /// By name.
-    #[serde(rename = "target", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub targets: BTreeMap<String, LockedTarget>,
 }
 
@@ -52,9 +52,12 @@ pub struct LockedImage {
     pub digest: Digest,
     /// Its manifest's size in bytes.
     pub size: u64,
-    /// What it was built from; none when it was not built here.
+    /// What it was built from; none when it was not built here, or when that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fingerprint: Option<Digest>,
+    pub fingerprint: Option<Fingerprint>,
+    /// What was checked of it.
+    #[serde(default, skip_serializing_if = "Checks::is_empty")]
+    pub checked: Checks,
     /// Its attestations in the list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attestations: Vec<Digest>,

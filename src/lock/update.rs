@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::checks::Checks;
 use super::model::{Lock, LockedImage, LockedList, LockedTarget};
 use crate::config::Target;
 use crate::digest::Digest;
+use crate::fingerprint::Fingerprint;
 use crate::manifest::{self, List, Manifest};
 use crate::plan::{PlacePlan, TagAction, TargetPlan};
 
@@ -12,23 +14,32 @@ use crate::plan::{PlacePlan, TagAction, TargetPlan};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// Its fingerprint.
-    pub fingerprint: Digest,
+    pub fingerprint: Fingerprint,
     /// The images that it was built from, by reference.
     pub bases: BTreeMap<String, Digest>,
 }
 
+/// What a run has learned of an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageRecord {
+    /// What it was built from in this run; `None` when it was not built, or when that is not known.
+    pub origin: Option<Origin>,
+    /// What was checked of it.
+    pub checked: Checks,
+}
+
 impl Lock {
-    /// Takes in that `plan` was carried out for `target`. `origins` are those of the images built in this run, by their
+    /// Takes in that `plan` was carried out for `target`. `records` are what this run has learned of images, by their
     /// position; an image that is the same as before keeps what is locked of it.
     pub fn published(
         &mut self,
         target: &Target,
         plan: &TargetPlan,
-        origins: &BTreeMap<usize, Origin>,
+        records: &BTreeMap<usize, ImageRecord>,
         revision: Option<&str>,
     ) {
         let before = self.targets.get(&target.name);
-        let Some(mut locked) = locked_target(target, plan, origins, before) else { return };
+        let Some(mut locked) = locked_target(target, plan, records, before) else { return };
         locked.revision = match before {
             // A commit that changes nothing that is published is none to speak of: the lock would never come to rest.
             Some(before) if (LockedTarget { revision: None, ..before.clone() }) == locked => {
@@ -43,7 +54,7 @@ impl Lock {
 fn locked_target(
     target: &Target,
     plan: &TargetPlan,
-    origins: &BTreeMap<usize, Origin>,
+    records: &BTreeMap<usize, ImageRecord>,
     before: Option<&LockedTarget>,
 ) -> Option<LockedTarget> {
     let mut locked = LockedTarget::default();
@@ -60,9 +71,12 @@ fn locked_target(
     for (index, (image, entry)) in target.images.iter().zip(&first.entries).enumerate() {
         let entry = entry.change.entry()?;
         let same = before.and_then(|before| before.image(&image.platform));
-        let same = same.filter(|before| before.digest == entry.digest && image.build.is_some());
-        let origin = origins.get(&index).cloned().or_else(|| {
-            let same = same?;
+        let same = same.filter(|before| before.digest == entry.digest);
+        let record = records.get(&index).cloned().unwrap_or_default();
+        let mut checked = same.map(|same| same.checked.clone()).unwrap_or_default();
+        checked.extend(&record.checked);
+        let origin = record.origin.or_else(|| {
+            let same = same.filter(|_| image.build.is_some())?;
             Some(Origin { fingerprint: same.fingerprint.clone()?, bases: same.bases.clone() })
         });
         let (fingerprint, bases) = match origin {
@@ -72,7 +86,7 @@ fn locked_target(
         let attestations =
             list.attestations_of(&entry.digest).into_iter().map(|entry| entry.digest).collect();
         let (digest, size) = (entry.digest.clone(), entry.size);
-        let locked_image = LockedImage { digest, size, fingerprint, attestations, bases };
+        let locked_image = LockedImage { digest, size, fingerprint, checked, attestations, bases };
         locked.images.insert(image.platform.to_string(), locked_image);
     }
     Some(locked)

@@ -18,6 +18,7 @@ fn pushed(platform: &str) -> PushedImage {
         reference: format!("ghcr.io/acme/app:1-{}", platform.replace('/', "-")),
         digest: Digest::of(platform.as_bytes()),
         fingerprint: None,
+        checked: Checks::default(),
         bases: BTreeMap::new(),
     }
 }
