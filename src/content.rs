@@ -2,11 +2,12 @@
 //!
 //! Copying needs less than listing: artifacts of every kind are copied byte for byte, with what they name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::digest::Digest;
+use crate::go_json;
 use crate::manifest::{Descriptor, ManifestError};
 use crate::media;
 
@@ -24,26 +25,17 @@ pub(crate) struct Content {
     annotations: BTreeMap<String, String>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 struct Wire {
     config: Option<Descriptor>,
-    #[serde(default, deserialize_with = "or_empty")]
     layers: Vec<Descriptor>,
     /// Of the artifact manifest that image-spec 1.1 had before its release.
-    #[serde(default, deserialize_with = "or_empty")]
     blobs: Vec<Descriptor>,
-    #[serde(default, deserialize_with = "or_empty")]
     manifests: Vec<Descriptor>,
     subject: Option<Descriptor>,
     artifact_type: Option<String>,
-    #[serde(default, deserialize_with = "or_empty")]
     annotations: BTreeMap<String, String>,
-}
-
-/// Go writes an absent list or map as `null`.
-fn or_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 impl Content {
@@ -53,7 +45,7 @@ impl Content {
     ///
     /// It is no JSON, or not of the shape that all manifests have.
     pub(crate) fn of(bytes: &[u8], media_type: &str) -> Result<Self, ManifestError> {
-        let wire: Wire = serde_json::from_slice(bytes).map_err(|error| ManifestError::Malformed {
+        let wire: Wire = go_json::from_slice(bytes).map_err(|error| ManifestError::Malformed {
             media_type: media_type.to_owned(),
             reason: error.to_string(),
         })?;
@@ -67,11 +59,9 @@ impl Content {
             annotations: wire.annotations,
             ..Self::default()
         };
-        for blob in wire.config.into_iter().chain(wire.layers).chain(wire.blobs) {
-            if blob.urls.is_empty() && content.blobs.iter().all(|known| known.digest != blob.digest) {
-                content.blobs.push(blob);
-            }
-        }
+        let mut seen = BTreeSet::new();
+        let blobs = wire.config.into_iter().chain(wire.layers).chain(wire.blobs);
+        content.blobs.extend(blobs.filter(|blob| blob.urls.is_empty() && seen.insert(blob.digest.clone())));
         Ok(content)
     }
 

@@ -33,6 +33,7 @@ pub mod error;
 mod facts;
 pub mod fingerprint;
 mod freshness;
+mod go_json;
 mod groundwork;
 mod import;
 pub mod init;

@@ -1,15 +1,17 @@
 //! Bytes and meaning of manifests: lists (Docker manifest list, OCI image index) and images. Pure.
 //!
-//! What was received is kept as it is: fields this program does not know stay in [`Descriptor::other`] and
-//! [`List::other`]. `oci-spec`'s types write `os_version` for `os.version` and lose the order of annotations, hence
-//! these.
+//! What was received is kept as it is: members that this program does not know stay in [`Descriptor::other`],
+//! [`PlatformFields::other`] and [`List::other`]. `oci-spec`'s types write `os_version` for `os.version` and lose the
+//! order of annotations, hence these.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::digest::Digest;
+use crate::error::Failure;
+use crate::go_json::{self, Json, keeps_other_members};
 use crate::media;
 use crate::platform::Platform;
 
@@ -20,7 +22,7 @@ pub const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
 
 /// A reference to content by digest (image-spec, descriptor.md), with the platform when it is a list's entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Descriptor {
     /// The content's type.
     #[serde(default)]
@@ -30,21 +32,22 @@ pub struct Descriptor {
     /// The content's length in bytes.
     pub size: u64,
     /// Other places to fetch the content from; layers that have some are not distributed by registries.
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
     /// What the entry says of itself.
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     /// What the image runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<PlatformFields>,
     /// Everything else.
-    #[serde(flatten)]
+    #[serde(flatten, skip_deserializing)]
     pub other: Map<String, Value>,
 }
 
 /// The platform object of an entry (image-spec, image-index.md).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct PlatformFields {
     /// `GOARCH`.
     #[serde(default)]
@@ -62,7 +65,7 @@ pub struct PlatformFields {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub variant: String,
     /// Everything else.
-    #[serde(flatten)]
+    #[serde(flatten, skip_deserializing)]
     pub other: Map<String, Value>,
 }
 
@@ -92,12 +95,7 @@ impl From<&PlatformFields> for Platform {
     }
 }
 
-/// Go writes an absent list or map as `null`.
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
+keeps_other_members!(Descriptor, PlatformFields, WireList);
 
 /// What an entry of a list is there for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,23 +193,35 @@ impl List {
         serde_json::to_vec_pretty(&wire).unwrap_or_default()
     }
 
-    /// The attestations of the image `digest`.
+    /// The attestations of the image `digest`. For several images, [`List::attestations`] reads the list once.
     pub fn attestations_of(&self, digest: &Digest) -> Vec<Descriptor> {
-        let is_about = |entry: &&Descriptor| entry.role() == Role::Attestation(digest.clone());
-        self.entries.iter().filter(is_about).cloned().collect()
+        self.attestations().remove(digest).into_iter().flatten().cloned().collect()
+    }
+
+    /// All attestations, by the image that they are about.
+    pub fn attestations(&self) -> BTreeMap<Digest, Vec<&Descriptor>> {
+        let mut by_image: BTreeMap<Digest, Vec<&Descriptor>> = BTreeMap::new();
+        for entry in &self.entries {
+            if let Role::Attestation(image) = entry.role() {
+                by_image.entry(image).or_default().push(entry);
+            }
+        }
+        by_image
     }
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 struct WireList {
-    schema_version: u8,
+    #[serde(default)]
+    schema_version: u64,
+    #[serde(default)]
     media_type: String,
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default)]
     manifests: Vec<Descriptor>,
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     annotations: BTreeMap<String, String>,
-    #[serde(flatten)]
+    #[serde(flatten, skip_deserializing)]
     other: Map<String, Value>,
 }
 
@@ -220,6 +230,8 @@ struct WireList {
 pub struct ImageManifest {
     /// [`media::DOCKER_IMAGE`] or [`media::OCI_IMAGE`].
     pub media_type: String,
+    /// What the manifest holds when that is not an image (image-spec, manifest.md, "Guidelines for Artifact Usage").
+    pub artifact_type: Option<String>,
     /// The image's configuration.
     pub config: Descriptor,
     /// Bottom first.
@@ -230,13 +242,15 @@ impl ImageManifest {
     /// The blobs that a repository must hold before it takes this manifest: config and layers, each once, but for
     /// layers with `urls`, which no registry is given.
     pub fn blobs(&self) -> Vec<&Descriptor> {
-        let mut blobs: Vec<&Descriptor> = Vec::new();
-        for blob in std::iter::once(&self.config).chain(&self.layers) {
-            if blob.urls.is_empty() && !blobs.iter().any(|known| known.digest == blob.digest) {
-                blobs.push(blob);
-            }
-        }
-        blobs
+        let mut seen = BTreeSet::new();
+        let all = std::iter::once(&self.config).chain(&self.layers);
+        all.filter(|blob| blob.urls.is_empty() && seen.insert(&blob.digest)).collect()
+    }
+
+    /// The type of artifact that this is; `None` for an image that can be run.
+    pub fn artifact(&self) -> Option<&str> {
+        let config = &self.config.media_type;
+        self.artifact_type.as_deref().or((!media::is_image_config(config)).then_some(config))
     }
 }
 
@@ -263,32 +277,37 @@ pub enum ManifestError {
     /// An image of the first schema.
     #[error("a Docker image of schema 1, which cannot be listed; push it again with a current engine")]
     Schema1,
+    /// It reads as two kinds of manifest: clients that believe one or the other would run different images.
+    #[error("ambiguous: {0} (see CVE-2021-41190)")]
+    Ambiguous(String),
     /// Neither an image nor a list.
-    #[error("of type {0}, neither an image nor a list")]
+    #[error("of type {0:?}, neither an image nor a list")]
     Unknown(String),
 }
 
-/// Reads a manifest. `content_type` is what the registry served it as; the type in the bytes counts where there is one.
-pub fn parse(bytes: &[u8], content_type: &str) -> Result<Manifest, ManifestError> {
-    let malformed = |reason: String| ManifestError::Malformed { media_type: content_type.to_owned(), reason };
-    let mut value: Map<String, Value> =
-        serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?;
-    let served = content_type.split(';').next().unwrap_or_default().trim();
-    let media_type = match value.get("mediaType").and_then(Value::as_str) {
-        Some(own) => own.to_owned(),
-        None if media::is_list(served) || media::is_image(served) => served.to_owned(),
-        None if value.contains_key("fsLayers") => return Err(ManifestError::Schema1),
-        None if value.contains_key("manifests") => media::OCI_INDEX.to_owned(),
-        None if value.contains_key("config") => media::OCI_IMAGE.to_owned(),
-        None => served.to_owned(),
-    };
-    if media::DOCKER_SCHEMA1.contains(&media_type.as_str()) {
-        return Err(ManifestError::Schema1);
+impl ManifestError {
+    /// The error about what `reference` serves.
+    pub(crate) fn at(&self, reference: impl std::fmt::Display) -> Failure {
+        Failure::new(format!("{reference} is {self}"))
     }
-    value.insert("mediaType".to_owned(), Value::String(media_type.clone()));
+}
+
+/// Reads a manifest. `content_type` is what the registry served it as; the type in the bytes counts where there is one.
+///
+/// # Errors
+///
+/// The bytes are not a manifest of a known type, or could be taken for one of another type.
+pub fn parse(bytes: &[u8], content_type: &str) -> Result<Manifest, ManifestError> {
+    let served = content_type.split(';').next().unwrap_or_default().trim();
+    let malformed = |media_type: &str, error: &go_json::Error| ManifestError::Malformed {
+        media_type: if media_type.is_empty() { "manifest".to_owned() } else { media_type.to_owned() },
+        reason: error.to_string(),
+    };
+    let json = Json::parse(bytes).map_err(|error| malformed(served, &error))?;
+    let media_type = media_type(&json, served)?;
+    let malformed = |error: go_json::Error| malformed(&media_type, &error);
     if media::is_list(&media_type) {
-        let wire: WireList =
-            serde_json::from_value(Value::Object(value)).map_err(|error| malformed(error.to_string()))?;
+        let wire = <WireList as Deserialize>::deserialize(json).map_err(malformed)?;
         let kind = if media_type == media::DOCKER_LIST { ListKind::Docker } else { ListKind::Oci };
         return Ok(Manifest::List(List {
             kind,
@@ -297,15 +316,63 @@ pub fn parse(bytes: &[u8], content_type: &str) -> Result<Manifest, ManifestError
             other: wire.other,
         }));
     }
-    if !media::is_image(&media_type) {
-        return Err(ManifestError::Unknown(media_type));
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct WireImage {
+        artifact_type: Option<String>,
+        config: Descriptor,
+        #[serde(default)]
+        layers: Vec<Descriptor>,
     }
-    let mut part = |name: &str| value.remove(name).unwrap_or(Value::Null);
-    let config =
-        serde_json::from_value(part("config")).map_err(|error| malformed(format!("config: {error}")))?;
-    let layers =
-        serde_json::from_value(part("layers")).map_err(|error| malformed(format!("layers: {error}")))?;
-    Ok(Manifest::Image(ImageManifest { media_type, config, layers }))
+    let wire = WireImage::deserialize(json).map_err(malformed)?;
+    let artifact_type = wire.artifact_type.filter(|artifact_type| !artifact_type.is_empty());
+    Ok(Manifest::Image(ImageManifest { media_type, artifact_type, config: wire.config, layers: wire.layers }))
+}
+
+/// The type of a manifest: what it says, else what it was `served` as, else what its members show. Only types of images
+/// and lists are given, and only when the members are those of that type alone.
+fn media_type(json: &Json, served: &str) -> Result<String, ManifestError> {
+    let has = |member: &str| json.member(member).is_some();
+    let own = match json.member("mediaType") {
+        None => None,
+        Some(Json::Text(own)) => Some(own.as_str()).filter(|own| !own.is_empty()),
+        Some(_) => {
+            return Err(ManifestError::Malformed {
+                media_type: "manifest".to_owned(),
+                reason: "mediaType is not a string".to_owned(),
+            });
+        }
+    };
+    let known = |media_type: &&str| media::is_list(media_type) || media::is_image(media_type);
+    let by_members = || match () {
+        () if has("manifests") => Some(media::OCI_INDEX),
+        () if has("config") || has("layers") => Some(media::OCI_IMAGE),
+        () => None,
+    };
+    let media_type = match own.or(Some(served).filter(known)) {
+        Some(media_type) => media_type,
+        None if has("fsLayers") => return Err(ManifestError::Schema1),
+        None => by_members().unwrap_or(served),
+    };
+    if media::DOCKER_SCHEMA1.contains(&media_type) {
+        return Err(ManifestError::Schema1);
+    }
+    if !known(&media_type) {
+        return Err(ManifestError::Unknown(media_type.to_owned()));
+    }
+    let foreign: &[&str] = match media::is_list(media_type) {
+        true => &["config", "layers", "fsLayers"],
+        false => &["manifests", "fsLayers"],
+    };
+    if let Some(member) = foreign.iter().find(|member| has(member)) {
+        return Err(ManifestError::Ambiguous(format!("of type {media_type}, with the member `{member}`")));
+    }
+    if known(&served) && media::is_list(served) != media::is_list(media_type) {
+        return Err(ManifestError::Ambiguous(format!(
+            "served as {served}, and says that it is {media_type}"
+        )));
+    }
+    Ok(media_type.to_owned())
 }
 
 /// What an image's configuration says of itself (image-spec, config.md).
@@ -319,113 +386,32 @@ pub struct ImageConfig {
 
 impl ImageConfig {
     /// Reads the configuration's bytes.
+    ///
+    /// # Errors
+    ///
+    /// They are not a configuration.
     pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
-        #[derive(Deserialize)]
-        struct Wire {
-            #[serde(flatten)]
-            platform: PlatformFields,
-            #[serde(default)]
-            config: Option<Inner>,
-        }
-        #[derive(Deserialize, Default)]
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
         struct Inner {
-            #[serde(rename = "Labels", default)]
-            labels: Option<BTreeMap<String, String>>,
+            #[serde(rename = "Labels")]
+            labels: BTreeMap<String, String>,
         }
-        let wire: Wire = serde_json::from_slice(bytes).map_err(|error| ManifestError::Malformed {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Config {
+            config: Inner,
+        }
+        let malformed = |error: go_json::Error| ManifestError::Malformed {
             media_type: "image configuration".to_owned(),
             reason: error.to_string(),
-        })?;
-        Ok(Self {
-            platform: (&wire.platform).into(),
-            labels: wire.config.unwrap_or_default().labels.unwrap_or_default(),
-        })
+        };
+        let json = Json::parse(bytes).map_err(malformed)?;
+        let platform = <PlatformFields as Deserialize>::deserialize(json.clone()).map_err(malformed)?;
+        let Config { config } = Config::deserialize(json).map_err(malformed)?;
+        Ok(Self { platform: (&platform).into(), labels: config.labels })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(content: &str, os: &str, arch: &str) -> Descriptor {
-        let mut entry =
-            Descriptor::new(media::OCI_IMAGE, Digest::of(content.as_bytes()), content.len() as u64);
-        entry.platform = Some((&Platform::new(os, arch)).into());
-        entry
-    }
-
-    #[test]
-    fn a_list_is_read_as_it_was_written() {
-        let mut list = List::new(ListKind::Oci);
-        list.entries = vec![entry("a", "linux", "amd64"), entry("b", "linux", "arm64")];
-        list.annotations.insert("k".to_owned(), "v".to_owned());
-        list.other.insert("artifactType".to_owned(), "x/y".into());
-        list.entries[0].other.insert("data".to_owned(), "YQ==".into());
-        let bytes = list.to_bytes();
-        assert_eq!(parse(&bytes, "text/plain"), Ok(Manifest::List(list.clone())));
-        assert_eq!(bytes, list.to_bytes());
-    }
-
-    #[test]
-    fn the_type_comes_from_the_bytes_then_the_header_then_the_shape() {
-        let docker = format!(r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[]}}"#, media::DOCKER_LIST);
-        let bare = r#"{"schemaVersion":2,"manifests":[]}"#;
-        let kind = |bytes: &str, content_type| match parse(bytes.as_bytes(), content_type) {
-            Ok(Manifest::List(list)) => list.kind,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(kind(&docker, media::OCI_INDEX), ListKind::Docker);
-        assert_eq!(
-            kind(bare, "application/vnd.docker.distribution.manifest.list.v2+json; x=y"),
-            ListKind::Docker
-        );
-        assert_eq!(kind(bare, "application/json"), ListKind::Oci);
-        assert_eq!(
-            parse(br#"{"schemaVersion":1,"fsLayers":[]}"#, "application/json"),
-            Err(ManifestError::Schema1)
-        );
-        assert!(matches!(parse(b"{}", "text/html"), Err(ManifestError::Unknown(_))));
-        assert!(matches!(parse(b"<html>", "text/html"), Err(ManifestError::Malformed { .. })));
-    }
-
-    #[test]
-    fn an_entry_is_an_image_an_attestation_or_neither() {
-        let image = entry("a", "linux", "amd64");
-        assert_eq!(image.role(), Role::Image(Platform::new("linux", "amd64")));
-        let mut attestation = entry("b", "unknown", "unknown");
-        assert_eq!(attestation.role(), Role::Other);
-        attestation.annotations.insert(REFERENCE_TYPE.to_owned(), "attestation-manifest".to_owned());
-        attestation.annotations.insert(REFERENCE_DIGEST.to_owned(), image.digest.to_string());
-        assert_eq!(attestation.role(), Role::Attestation(image.digest.clone()));
-        let mut list = List::new(ListKind::Oci);
-        list.entries = vec![image.clone(), attestation.clone()];
-        assert_eq!(list.attestations_of(&image.digest), vec![attestation]);
-    }
-
-    #[test]
-    fn blobs_are_named_once_and_foreign_layers_not_at_all() {
-        let layer = Descriptor::new("x", Digest::of(b"layer"), 5);
-        let foreign =
-            Descriptor { urls: vec!["https://x".to_owned()], ..Descriptor::new("x", Digest::of(b"f"), 1) };
-        let image = ImageManifest {
-            media_type: media::OCI_IMAGE.to_owned(),
-            config: Descriptor::new("c", Digest::of(b"config"), 6),
-            layers: vec![layer.clone(), foreign, layer.clone()],
-        };
-        let digests: Vec<_> = image.blobs().iter().map(|blob| blob.digest.clone()).collect();
-        assert_eq!(digests, vec![Digest::of(b"config"), layer.digest]);
-    }
-
-    #[test]
-    fn a_configuration_gives_platform_and_labels() {
-        let config = ImageConfig::parse(
-            br#"{"architecture":"amd64","os":"windows","os.version":"10.0.17763.1","config":{"Labels":{"a":"b"}}}"#,
-        )
-        .unwrap();
-        assert_eq!(config.platform.to_string(), "windows(10.0.17763.1)/amd64");
-        assert_eq!(config.labels["a"], "b");
-        assert!(
-            ImageConfig::parse(br#"{"architecture":"amd64","os":"linux","config":{"Labels":null}}"#).is_ok()
-        );
-    }
-}
+mod tests;

@@ -14,6 +14,11 @@ pub const DOCKER_SCHEMA1: [&str; 2] = [
     "application/vnd.docker.distribution.manifest.v1+prettyjws",
 ];
 
+/// The configuration of an OCI image.
+pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// The configuration of a Docker image.
+pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+
 /// Whether `media_type` is a list of either kind.
 pub fn is_list(media_type: &str) -> bool {
     matches!(media_type, DOCKER_LIST | OCI_INDEX)
@@ -22,4 +27,9 @@ pub fn is_list(media_type: &str) -> bool {
 /// Whether `media_type` is an image manifest of either kind.
 pub fn is_image(media_type: &str) -> bool {
     matches!(media_type, DOCKER_IMAGE | OCI_IMAGE)
+}
+
+/// Whether `media_type` is an image's configuration; other manifests of an image's type are artifacts.
+pub fn is_image_config(media_type: &str) -> bool {
+    matches!(media_type, DOCKER_CONFIG | OCI_CONFIG)
 }

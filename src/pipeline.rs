@@ -19,7 +19,7 @@ use crate::facts;
 use crate::fingerprint;
 use crate::lock::{Check, Checks};
 use crate::platform::Platform;
-use crate::programs::Programs;
+use crate::programs::{Looked, Programs};
 use crate::reference::Reference;
 use crate::registry::Registry;
 use crate::report::progress::{Progress, Subject, Task};
@@ -248,7 +248,10 @@ impl Pipeline<'_> {
         }
         task.stage("looking at programs");
         let programs = Programs { engine: self.engine, registry: self.registry, root: self.root };
-        let findings = programs.findings(image, image_id).await?;
+        let Looked { findings, unread } = programs.findings(image, image_id).await?;
+        for why in unread {
+            self.progress.warn(&format!("{}: {why}", image.reference));
+        }
         if findings.is_empty() {
             return Ok(Some(Check::programs()));
         }

@@ -12,6 +12,7 @@ use crate::config::Image;
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::fingerprint;
+use crate::go_json;
 use crate::manifest::{self, ImageManifest, Manifest, Role};
 use crate::platform::Platform;
 use crate::reference::{Reference, Repository};
@@ -29,6 +30,15 @@ pub(crate) struct Programs<'a> {
     pub root: &'a Path,
 }
 
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Looked {
+    /// The programs that cannot run.
+    pub findings: Vec<Finding>,
+    /// The layers that could not be read, and why: what is in them is not checked.
+    pub unread: Vec<String>,
+}
+
 impl Programs<'_> {
     /// The programs of `image`, built as `image_id`, that cannot run on its platform. An image that was found well before
     /// is not looked at again.
@@ -36,10 +46,10 @@ impl Programs<'_> {
     /// # Errors
     ///
     /// The engine does not give the image.
-    pub(crate) async fn findings(&self, image: &Image, image_id: &str) -> Result<Vec<Finding>> {
+    pub(crate) async fn findings(&self, image: &Image, image_id: &str) -> Result<Looked> {
         let noted = self.note(image_id, &image.platform);
         if noted.exists() {
-            return Ok(Vec::new());
+            return Ok(Looked::default());
         }
         let base = image.build.as_ref().and_then(|build| fingerprint::base(build, &image.platform));
         let folder = tempfile::tempdir().context("could not make a temporary folder")?;
@@ -54,17 +64,24 @@ impl Programs<'_> {
         let saved = saved?;
         let given = saved.iter().zip(&given).take_while(|(layer, given)| layer.diff_id == **given).count();
         let platform = image.platform.clone();
-        let findings = tokio::task::spawn_blocking(move || {
-            let layers = saved.par_iter().map(|layer| Ok(Layer::read(layer.open()?)?));
-            anyhow::Ok(check(&layers.collect::<Result<Vec<_>>>()?, given, &platform))
+        let looked = tokio::task::spawn_blocking(move || {
+            let layers: Vec<_> = saved.par_iter().map(|layer| Layer::read(layer.open()?)).collect();
+            let of_layer = saved.iter().zip(&layers);
+            let unread = of_layer.filter_map(|(layer, read)| {
+                let why = read.as_ref().err()?;
+                Some(format!("layer {} is not checked: {why}", layer.diff_id))
+            });
+            let unread = unread.collect();
+            let layers: Vec<Option<Layer>> = layers.into_iter().map(Result::ok).collect();
+            Looked { findings: check(&layers, given, &platform), unread }
         });
-        let findings = findings.await?.with_context(|| format!("could not look into {}", image.reference))?;
-        if findings.is_empty() {
+        let looked = looked.await.with_context(|| format!("could not look into {}", image.reference))?;
+        if looked.findings.is_empty() && looked.unread.is_empty() {
             // Without the note it is looked at again, nothing else.
             let folder = noted.parent().unwrap_or(self.root);
             let _ = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&noted, ""));
         }
-        Ok(findings)
+        Ok(looked)
     }
 
     /// The file that is there when the image was found well.
@@ -107,7 +124,8 @@ impl Programs<'_> {
 
     async fn manifest(&self, repository: &Repository, lookup: &str) -> Result<Option<Manifest>> {
         let fetched = self.registry.manifest(repository, lookup).await?;
-        Ok(fetched.map(|fetched| manifest::parse(&fetched.bytes, &fetched.media_type)).transpose()?)
+        let read = fetched.map(|fetched| manifest::parse(&fetched.bytes, &fetched.media_type)).transpose();
+        read.map_err(|error| error.at(format_args!("{repository} at {lookup}")).into())
     }
 
     async fn diff_ids(&self, repository: &Repository, image: &ImageManifest) -> Result<Vec<Digest>> {
@@ -120,7 +138,7 @@ impl Programs<'_> {
             diff_ids: Vec<Digest>,
         }
         let bytes = self.registry.get_blob(repository, &image.config.digest, image.config.size).await?;
-        let config: Config = serde_json::from_slice(&bytes)?;
+        let config: Config = go_json::from_slice(&bytes)?;
         Ok(config.rootfs.diff_ids)
     }
 }

@@ -160,7 +160,8 @@ async fn place(
                 Failure::new(format!("{} is not in the registry any more", from.digest(digest))).into()
             );
         };
-        match manifest::parse(&fetched.bytes, &fetched.media_type)? {
+        let read = manifest::parse(&fetched.bytes, &fetched.media_type);
+        match read.map_err(|error| error.at(from.digest(digest)))? {
             Manifest::List(list) => Ok((list, fetched.bytes)),
             Manifest::Image(_) => Err(anyhow::Error::from(Failure::new(format!(
                 "{} is an image, not a list",
@@ -212,6 +213,7 @@ async fn copies(
     list: &Digest,
 ) -> Result<Vec<CopyPlan>> {
     let observed = observe_copy(registry, from, list, to, Attestations::Keep).await?;
-    let copies = observed.map(|observed| observed.missing().copies).unwrap_or_default();
-    Ok(copies.into_iter().filter(|copy| copy.manifest.digest != *list).collect())
+    let observed = observed
+        .ok_or_else(|| Failure::new(format!("{} is not in the registry any more", from.digest(list))))?;
+    Ok(observed.missing().copies.into_iter().filter(|copy| copy.manifest.digest != *list).collect())
 }

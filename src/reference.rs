@@ -114,7 +114,7 @@ impl FromStr for Reference {
             None => (text, None),
         };
         let digest = digest
-            .map(|digest| digest.parse::<Digest>().map_err(|error| wrong(error.reason())))
+            .map(|digest| Digest::verifiable(digest).map_err(|error| wrong(error.reason())))
             .transpose()?;
         // A colon in an earlier part is that of a port.
         let tag_at = named.rfind('/').map_or(0, |slash| slash + 1);
@@ -219,7 +219,7 @@ fn explain(text: &str) -> Option<String> {
         return Some("a repository's name is lower-case".to_owned());
     }
     if let Some((_, digest)) = text.split_once('@') {
-        return digest.parse::<Digest>().err().map(|error| error.reason().to_owned());
+        return Digest::verifiable(digest).err().map(|error| error.reason().to_owned());
     }
     if let Some((_, tag)) = name.rsplit('/').next().and_then(|last| last.split_once(':'))
         && let Some(reason) = tag_problem(tag)
@@ -286,7 +286,7 @@ mod tests {
     fn by_the_crate(text: &str) -> Option<(String, String, Option<String>, Option<String>)> {
         let parsed = oci_distribution::Reference::try_from(text).ok()?;
         let digest = parsed.digest().map(str::to_owned);
-        if digest.as_ref().is_some_and(|digest| digest.parse::<Digest>().is_err())
+        if digest.as_ref().is_some_and(|digest| Digest::verifiable(digest).is_err())
             || parsed.tag().is_some_and(|tag| tag_problem(tag).is_some())
             || parsed.repository().chars().any(char::is_uppercase)
         {

@@ -1,6 +1,6 @@
 //! Whether registries still serve what the lock says, every child included. Reads only.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use anyhow::Result;
@@ -116,16 +116,20 @@ async fn of_list(
     let Some(fetched) = registry.manifest(repository, digest.as_str()).await? else {
         return Ok(vec![Drift::ListGone(repository.digest(digest))]);
     };
-    let Manifest::List(list) = manifest::parse(&fetched.bytes, &fetched.media_type)? else {
+    let read = manifest::parse(&fetched.bytes, &fetched.media_type)
+        .map_err(|error| error.at(repository.digest(digest)))?;
+    let Manifest::List(list) = read else {
         return Ok(Vec::new());
     };
-    let children = list.entries.iter().map(|entry| async move {
+    let platforms: &BTreeMap<_, _> =
+        &locked.images.iter().map(|(platform, image)| (&image.digest, platform)).collect();
+    let children = many::try_over(&list.entries, |entry| async move {
         let head = registry.head_manifest(repository, entry.digest.as_str()).await?;
-        let platform = locked.images.iter().find(|(_, image)| image.digest == entry.digest);
-        let platform = platform.map_or("attestation or other entry", |(platform, _)| platform.as_str());
+        let platform = platforms.get(&entry.digest);
+        let platform = platform.map_or("attestation or other entry", |platform| platform.as_str());
         let gone =
             || Drift::ChildGone { child: repository.digest(&entry.digest), platform: platform.to_owned() };
         anyhow::Ok(head.is_none().then(gone))
     });
-    Ok(try_join_all(children).await?.into_iter().flatten().collect())
+    Ok(children.await?.into_iter().flatten().collect())
 }

@@ -1,10 +1,11 @@
 //! Looks at what was written: the registry holds the list with every child, and every tag serves it.
 
 use anyhow::Result;
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::try_join;
 
 use crate::digest::Digest;
 use crate::error::Failure;
+use crate::many;
 use crate::plan::{PlacePlan, PlannedList};
 use crate::reference::Repository;
 use crate::registry::Registry;
@@ -25,7 +26,7 @@ pub(super) async fn confirm_children(
     repository: &Repository,
     list: &PlannedList,
 ) -> Result<()> {
-    try_join_all(list.children.iter().map(|child| held(registry, repository, child))).await?;
+    many::try_over(&list.children, |child| held(registry, repository, child)).await?;
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use crate::content::{Content, is_manifest};
 use crate::digest::Digest;
 use crate::error::Failure;
 use crate::manifest::Descriptor;
+use crate::many;
 use crate::plan::{CopyPlan, CopyRole, CopyStage};
 use crate::reference::Repository;
 use crate::registry::Registry;
@@ -38,8 +39,8 @@ pub async fn bring(
     if copies.is_empty() {
         return Ok(());
     }
-    let fetched = try_join_all(copies.iter().map(|copy| fetch(registry, copy))).await?;
-    try_join_all(fetched.iter().map(|one| bring_blobs(registry, one, to))).await?;
+    let fetched = many::try_over(copies, |copy| fetch(registry, copy)).await?;
+    bring_blobs(registry, &fetched, to).await?;
     for stage in CopyStage::ALL {
         let now: Vec<_> = fetched.iter().filter(|one| one.copy.stage() == stage).collect();
         let written = now.iter().map(|one| write(registry, one, to, on_event));
@@ -63,15 +64,22 @@ async fn fetch<'a>(registry: &Registry, copy: &'a CopyPlan) -> Result<Fetched<'a
         Failure::new(format!("{} is no longer there", copy.from.digest(&copy.manifest.digest)))
             .hint("somebody deleted it since the plan was made; run again")
     })?;
-    let content = Content::of(&fetched.bytes, &fetched.media_type)?;
+    let content = Content::of(&fetched.bytes, &fetched.media_type)
+        .map_err(|error| error.at(copy.from.digest(&copy.manifest.digest)))?;
     Ok(Fetched { copy, bytes: fetched.bytes, content })
 }
 
-async fn bring_blobs(registry: &Registry, one: &Fetched<'_>, to: &Repository) -> Result<()> {
-    // Some indexes, those of build caches, list blobs.
-    let listed = one.content.children.iter().filter(|child| !is_manifest(&child.media_type));
-    let blobs = one.content.blobs.iter().chain(listed);
-    try_join_all(blobs.map(|blob| registry.copy_blob(&one.copy.from, to, &blob.digest, blob.size))).await?;
+async fn bring_blobs(registry: &Registry, all: &[Fetched<'_>], to: &Repository) -> Result<()> {
+    let blobs = all.iter().flat_map(|one| {
+        // Some indexes, those of build caches, list blobs.
+        let listed = one.content.children.iter().filter(|child| !is_manifest(&child.media_type));
+        one.content.blobs.iter().chain(listed).map(|blob| (&one.copy.from, blob))
+    });
+    let blobs: Vec<(&Repository, &Descriptor)> = blobs.collect();
+    many::try_over(&blobs, |(from, blob)| async move {
+        Ok(registry.copy_blob(from, to, &blob.digest, blob.size).await?)
+    })
+    .await?;
     Ok(())
 }
 

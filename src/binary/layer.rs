@@ -76,6 +76,8 @@ fn program(file: impl Read, executable: bool) -> Result<Option<Program>> {
 /// An image's files.
 pub(super) struct Files<'a> {
     files: BTreeMap<&'a str, Node<'a>>,
+    /// What comes from layers below this one may have been replaced by a layer that could not be read.
+    certain_from: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -83,13 +85,17 @@ struct Node<'a> {
     change: &'a Change,
     /// Whether the build added it.
     added: bool,
+    /// The layer that its content comes from.
+    layer: usize,
 }
 
 impl<'a> Files<'a> {
     /// What is left when all layers lie upon each other; the first `given` are the base image's.
-    pub(super) fn of(layers: &'a [Layer], given: usize) -> Self {
+    pub(super) fn of(layers: &'a [Option<Layer>], given: usize) -> Self {
         let mut files: BTreeMap<&str, Node<'_>> = BTreeMap::new();
-        for (index, layer) in layers.iter().enumerate() {
+        for (index, layer) in
+            layers.iter().enumerate().filter_map(|(index, layer)| Some((index, layer.as_ref()?)))
+        {
             // What a layer takes away is of those below, wherever in the archive it says so.
             for (path, change) in &layer.changes {
                 if matches!(change, Change::Removed | Change::Emptied) {
@@ -106,7 +112,7 @@ impl<'a> Files<'a> {
                         Some(node) => Node { added: index >= given, ..*node },
                         None => continue,
                     },
-                    change => Node { change, added: index >= given },
+                    change => Node { change, added: index >= given, layer: index },
                 };
                 let before = files.insert(path, node);
                 if *node.change != Change::Folder && before.is_some_and(|node| *node.change == Change::Folder)
@@ -115,12 +121,14 @@ impl<'a> Files<'a> {
                 }
             }
         }
-        Self { files }
+        let certain_from = layers.iter().rposition(Option::is_none).map_or(0, |unread| unread + 1);
+        Self { files, certain_from }
     }
 
-    /// The programs that the build added, with their paths.
+    /// The programs that the build certainly added, with their paths.
     pub(super) fn added_programs(&self) -> impl Iterator<Item = (&'a str, &'a Program)> {
-        self.files.iter().filter(|(_, node)| node.added).filter_map(|(path, node)| match node.change {
+        let certain = self.files.iter().filter(|(_, node)| node.added && node.layer >= self.certain_from);
+        certain.filter_map(|(path, node)| match node.change {
             Change::File(Some(program)) => Some((*path, program)),
             _ => None,
         })

@@ -3,11 +3,13 @@
 //! Only headers are looked at, so that no emulator is needed. A program is an ELF file that may be executed, or, in an
 //! image for Windows, a PE file. What a base image brought is its maker's affair and is not judged.
 
+mod compression;
 mod header;
 mod layer;
 
 use std::fmt;
 
+pub(crate) use compression::uncompressed;
 pub(crate) use header::Machine;
 pub(crate) use layer::Layer;
 
@@ -56,10 +58,14 @@ impl fmt::Display for Finding {
 
 /// The programs that cannot run on `platform`, sorted, out of an image's layers, bottom first. The first `given` of them
 /// are the base image's: what they hold is there, and is not judged.
-pub(crate) fn check(layers: &[Layer], given: usize, platform: &Platform) -> Vec<Finding> {
+///
+/// A layer that could not be read is `None`. It may replace what is below it and bring any loader, so only programs
+/// above it are judged, and of those only their machine.
+pub(crate) fn check(layers: &[Option<Layer>], given: usize, platform: &Platform) -> Vec<Finding> {
     let Some(expected) = Machine::of(platform) else { return Vec::new() };
     let windows = platform.normal().os == "windows";
     let files = Files::of(layers, given);
+    let complete = layers.iter().all(Option::is_some);
     let mut findings: Vec<Finding> = files
         .added_programs()
         .filter(|(_, program)| program.portable_executable == windows)
@@ -68,7 +74,7 @@ pub(crate) fn check(layers: &[Layer], given: usize, platform: &Platform) -> Vec<
                 _ if program.machine != expected => {
                     Wrong::Machine { found: program.machine.clone(), expected: expected.clone() }
                 }
-                Some(loader) if !files.has(loader) => Wrong::NoLoader(loader.clone()),
+                Some(loader) if complete && !files.has(loader) => Wrong::NoLoader(loader.clone()),
                 _ => return None,
             };
             Some(Finding { path: format!("/{path}"), wrong })

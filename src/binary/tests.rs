@@ -100,7 +100,18 @@ fn layer(entries: &[Entry<'_>]) -> Layer {
 }
 
 fn findings(layers: &[Layer], given: usize, platform: &str) -> Vec<String> {
-    check(layers, given, &platform.parse().unwrap()).iter().map(Finding::to_string).collect()
+    let layers: Vec<Option<Layer>> = layers.iter().cloned().map(Some).collect();
+    check(&layers, given, &platform.parse().unwrap()).iter().map(Finding::to_string).collect()
+}
+
+#[test]
+fn below_a_layer_that_cannot_be_read_nothing_is_certain() {
+    let app = |path| Some(layer(&[Entry::File(path, 0o755, program(62))]));
+    let dynamic = Some(layer(&[Entry::File("c", 0o755, elf(183, 64, true, 3, Some("/lib/ld.so")))]));
+    let found = |layers: &[Option<Layer>]| check(layers, 0, &"linux/arm64".parse().unwrap()).len();
+    assert_eq!(found(&[app("a"), app("b"), dynamic.clone()]), 3);
+    assert_eq!(found(&[app("a"), None, app("b"), dynamic.clone()]), 1);
+    assert_eq!(found(&[None, dynamic]), 0);
 }
 
 fn program(machine: u16) -> Vec<u8> {

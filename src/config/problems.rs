@@ -112,8 +112,9 @@ impl Problems {
 
     /// The problems with line and column.
     pub fn located(&self) -> impl Iterator<Item = Located<'_>> {
-        self.list.iter().map(|problem| {
-            let (line, column) = position(&self.text, problem.span.start);
+        let lines = Lines::of(&self.text);
+        self.list.iter().map(move |problem| {
+            let (line, column) = lines.position(problem.span.start);
             Located {
                 path: &self.path,
                 line,
@@ -139,25 +140,29 @@ impl Problems {
             None => renderer,
         };
         let path = self.path.display().to_string();
+        let lines = Lines::of(&self.text);
         let shown: Vec<String> =
-            self.list.iter().map(|problem| renderer.render(&[self.group(problem, &path)])).collect();
+            self.list.iter().map(|problem| renderer.render(&[group(problem, &path, &lines)])).collect();
         let mut text = shown.join("\n\n");
         text.push('\n');
         text
     }
+}
 
-    fn group<'a>(&'a self, problem: &'a Problem, path: &'a str) -> Group<'a> {
-        let primary = AnnotationKind::Primary.span(problem.span.clone()).label(problem.label.as_deref());
-        let also = problem
-            .also
-            .as_ref()
-            .map(|(span, label)| AnnotationKind::Context.span(span.clone()).label(label.as_str()));
-        let snippet = Snippet::source(&self.text).path(path).annotation(primary).annotations(also);
-        let group = Level::ERROR.primary_title(&problem.message).element(snippet);
-        match &problem.help {
-            Some(help) => group.element(Level::HELP.message(help)),
-            None => group,
-        }
+fn group<'a>(problem: &'a Problem, path: &'a str, lines: &Lines<'a>) -> Group<'a> {
+    let also = problem.also.iter();
+    let start = also.clone().map(|(span, _)| span.start).fold(problem.span.start, usize::min);
+    let end = also.clone().map(|(span, _)| span.end).fold(problem.span.end, usize::max);
+    // The renderer goes through all that it is given for each problem, so it is given what the problem is about.
+    let (first, text, offset) = lines.around(start..end);
+    let within = |span: &Span| span.start - offset..span.end - offset;
+    let primary = AnnotationKind::Primary.span(within(&problem.span)).label(problem.label.as_deref());
+    let also = also.map(|(span, label)| AnnotationKind::Context.span(within(span)).label(label.as_str()));
+    let snippet = Snippet::source(text).line_start(first).path(path).annotation(primary).annotations(also);
+    let group = Level::ERROR.primary_title(&problem.message).element(snippet);
+    match &problem.help {
+        Some(help) => group.element(Level::HELP.message(help)),
+        None => group,
     }
 }
 
@@ -183,9 +188,36 @@ fn coloured() -> Renderer {
     renderer.line_num(line).context(line)
 }
 
-/// Line and column, from 1, the column in characters.
-fn position(text: &str, offset: usize) -> (usize, usize) {
-    let before = text.get(..offset).unwrap_or(text);
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+/// A text and where its lines begin.
+struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Self {
+        let starts = text.match_indices('\n').map(|(newline, _)| newline + 1);
+        Self { text, starts: std::iter::once(0).chain(starts).collect() }
+    }
+
+    /// The line that `offset` is in, from 0.
+    fn line(&self, offset: usize) -> usize {
+        self.starts.partition_point(|start| *start <= offset).saturating_sub(1)
+    }
+
+    /// Line and column, from 1, the column in characters.
+    fn position(&self, offset: usize) -> (usize, usize) {
+        let line = self.line(offset);
+        let before = self.text.get(self.starts[line]..offset).unwrap_or_default();
+        (line + 1, before.chars().count() + 1)
+    }
+
+    /// The lines that `span` touches and one on either side: the number of the first, from 1, the text, and where it
+    /// begins.
+    fn around(&self, span: Span) -> (usize, &'a str, usize) {
+        let first = self.line(span.start).saturating_sub(1);
+        let end = self.starts.get(self.line(span.end) + 2).copied().unwrap_or(self.text.len());
+        let start = self.starts[first];
+        (first + 1, &self.text[start..end], start)
+    }
 }

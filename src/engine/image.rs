@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::Engine;
 use crate::digest::Digest;
 use crate::error::Failure;
+use crate::go_json;
 use crate::platform::Platform;
 use crate::reference::{Reference, Repository};
 
@@ -107,7 +108,7 @@ struct RootFs {
 }
 
 fn parse(json: &str) -> Result<LocalImage> {
-    let inspected: Inspected = serde_json::from_str(json.trim())?;
+    let inspected: Inspected = go_json::from_slice(json.as_bytes())?;
     let some = |text: String| Some(text).filter(|text| !text.is_empty());
     let recorded = inspected.repo_digests.unwrap_or_default();
     let recorded = recorded.iter().filter_map(|text| text.parse::<Reference>().ok());

@@ -6,6 +6,7 @@ use anyhow::Result;
 use futures_util::future::try_join_all;
 
 use crate::config::Target;
+use crate::content::Content;
 use crate::digest::Digest;
 use crate::error::Failure;
 use crate::manifest::{self, Descriptor, Manifest, ManifestError};
@@ -90,8 +91,13 @@ async fn tags_and_lists(registry: &Registry, repository: &Repository) -> Result<
 fn entries(fetched: &Fetched) -> Result<Option<Vec<Descriptor>>, ManifestError> {
     match manifest::parse(&fetched.bytes, &fetched.media_type) {
         Ok(Manifest::List(list)) => Ok(Some(list.entries)),
-        Ok(Manifest::Image(_)) | Err(ManifestError::Schema1 | ManifestError::Unknown(_)) => Ok(None),
-        Err(error @ ManifestError::Malformed { .. }) => Err(error),
+        Ok(Manifest::Image(_)) | Err(ManifestError::Schema1) => Ok(None),
+        // A type that is not known here may list manifests all the same.
+        Err(ManifestError::Unknown(_)) => {
+            let children = Content::of(&fetched.bytes, &fetched.media_type)?.children;
+            Ok(Some(children).filter(|children| !children.is_empty()))
+        }
+        Err(error @ (ManifestError::Malformed { .. } | ManifestError::Ambiguous(_))) => Err(error),
     }
 }
 

@@ -117,7 +117,8 @@ impl<'a> Finder<'a> {
             let Some(fetched) = self.registry.named_manifest(from, index).await? else {
                 return Err(Failure::new(format!("{} is not there", from.digest(&index.digest))).into());
             };
-            let content = Content::of(&fetched.bytes, &fetched.media_type)?;
+            let content = Content::of(&fetched.bytes, &fetched.media_type)
+                .map_err(|error| error.at(from.digest(&index.digest)))?;
             let children = content.children.into_iter().filter(|child| is_manifest(&child.media_type));
             let all = try_join_all(children.map(|child| async move {
                 let mut all = match media::is_list(&child.media_type) {

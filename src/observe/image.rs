@@ -6,6 +6,7 @@ use super::{descriptor_of, unreadable};
 use crate::config::Image;
 use crate::digest::Digest;
 use crate::manifest::{self, Descriptor, ImageConfig, ImageManifest, List, Manifest, Role};
+use crate::media;
 use crate::plan::{FoundImage, ObservedImage, disagreement};
 use crate::reference::{Reference, Repository};
 use crate::registry::Registry;
@@ -133,11 +134,10 @@ pub(super) async fn image_config(
     repository: &Repository,
     manifest: &ImageManifest,
 ) -> Result<Option<ImageConfig>> {
-    const TYPES: [&str; 2] =
-        ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
-    if !TYPES.contains(&manifest.config.media_type.as_str()) {
+    if !media::is_image_config(&manifest.config.media_type) {
         return Ok(None);
     }
     let bytes = registry.get_blob(repository, &manifest.config.digest, manifest.config.size).await?;
-    Ok(Some(ImageConfig::parse(&bytes)?))
+    let reference = || repository.digest(&manifest.config.digest);
+    Ok(Some(ImageConfig::parse(&bytes).map_err(|error| error.at(reference()))?))
 }

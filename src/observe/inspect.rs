@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use futures_util::future::try_join_all;
 
 use super::image::image_config;
 use super::{Source, descriptor_of, observe};
 use crate::config::Target;
 use crate::digest::Digest;
 use crate::manifest::{self, Descriptor, ImageConfig, ImageManifest, List, Manifest, Role};
+use crate::many;
 use crate::media;
 use crate::plan::ObservedImage;
 use crate::platform::Platform;
@@ -119,25 +119,26 @@ pub async fn inspect(registry: &Registry, reference: &Reference, details: bool) 
     let bytes = fetched.bytes.to_vec();
     let mut inspected =
         Inspected { reference: reference.clone(), descriptor, bytes, list: None, images: BTreeMap::new() };
-    match manifest::parse(&fetched.bytes, &fetched.media_type)? {
+    let parsed = manifest::parse(&fetched.bytes, &fetched.media_type).map_err(|error| error.at(reference))?;
+    match parsed {
         Manifest::Image(manifest) => {
             let image = inspect_image(registry, repository, &fetched, manifest).await?;
             inspected.images.insert(fetched.digest.clone(), image);
         }
         Manifest::List(list) => {
             if details {
-                let entries = list.entries.iter().filter(|entry| media::is_image(&entry.media_type));
-                let images = try_join_all(entries.map(|entry| async move {
+                let is_image = |entry: &&Descriptor| media::is_image(&entry.media_type);
+                let entries: Vec<&Descriptor> = list.entries.iter().filter(is_image).collect();
+                let images = many::try_over(&entries, |entry| async move {
                     let Some(fetched) = registry.manifest(repository, entry.digest.as_str()).await? else {
-                        return anyhow::Ok(None);
-                    };
-                    let Manifest::Image(manifest) = manifest::parse(&fetched.bytes, &fetched.media_type)?
-                    else {
                         return Ok(None);
                     };
+                    let read = manifest::parse(&fetched.bytes, &fetched.media_type)
+                        .map_err(|error| error.at(repository.digest(&entry.digest)))?;
+                    let Manifest::Image(manifest) = read else { return Ok(None) };
                     let image = inspect_image(registry, repository, &fetched, manifest).await?;
                     Ok(Some((entry.digest.clone(), image)))
-                }));
+                });
                 inspected.images = images.await?.into_iter().flatten().collect();
             }
             inspected.list = Some(list);

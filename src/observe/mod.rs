@@ -170,7 +170,12 @@ fn descriptor_of(fetched: &Fetched) -> Descriptor {
     let media_type = match manifest::parse(&fetched.bytes, &fetched.media_type) {
         Ok(Manifest::Image(image)) => image.media_type,
         Ok(Manifest::List(list)) => list.kind.media_type().to_owned(),
+        // What is copied as it is need not be understood.
         Err(_) => fetched.media_type.clone(),
     };
-    Descriptor::new(&media_type, fetched.digest.clone(), fetched.bytes.len() as u64)
+    descriptor(fetched, &media_type)
+}
+
+fn descriptor(fetched: &Fetched, media_type: &str) -> Descriptor {
+    Descriptor::new(media_type, fetched.digest.clone(), fetched.bytes.len() as u64)
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use futures_util::future::try_join_all;
 
 use super::image::image_config;
-use super::{descriptor_of, unreadable};
+use super::{descriptor, unreadable};
 use crate::config::{Tag, TagPolicy, Target};
 use crate::digest::Digest;
-use crate::manifest::{self, ImageConfig, List, Manifest, Role};
+use crate::manifest::{self, Descriptor, ImageConfig, List, Manifest, ManifestError, Role};
+use crate::many;
 use crate::plan::{ObservedTag, PublishedList, VERSION};
 use crate::reference::Repository;
 use crate::registry::Registry;
@@ -25,12 +25,29 @@ pub(super) async fn observe_tag(
         Ok(None) => return Ok(ObservedTag::Absent),
         Err(error) => return unreadable(error).map(ObservedTag::Unreadable),
     };
-    let descriptor = descriptor_of(&fetched);
+    let served = |media_type: &str| descriptor(&fetched, media_type);
     let list = match manifest::parse(&fetched.bytes, &fetched.media_type) {
         Ok(Manifest::List(list)) => list,
-        // Whatever else it holds, an image of any schema or an artifact, is not a list and would be replaced by one.
-        Ok(Manifest::Image(_)) | Err(_) => return Ok(ObservedTag::Image(descriptor)),
+        Ok(Manifest::Image(image)) => {
+            let descriptor = served(&image.media_type);
+            return Ok(match image.artifact() {
+                Some(artifact) => {
+                    ObservedTag::Other { descriptor, what: format!("an artifact of type {artifact:?}") }
+                }
+                None => ObservedTag::Image(descriptor),
+            });
+        }
+        // An image all the same; that it cannot be listed does not matter for a tag that is to serve a list.
+        Err(ManifestError::Schema1) => return Ok(ObservedTag::Image(served(&fetched.media_type))),
+        Err(error) => {
+            let what = match error {
+                ManifestError::Malformed { .. } => format!("what is {error}"),
+                _ => format!("a manifest that is {error}"),
+            };
+            return Ok(ObservedTag::Other { descriptor: served(&fetched.media_type), what });
+        }
     };
+    let descriptor = served(list.kind.media_type());
     let builds = target.images.iter().any(|image| image.build.is_some());
     let asks = match tag.policy {
         TagPolicy::Immutable => builds,
@@ -47,23 +64,36 @@ pub(super) async fn observe_tag(
     })))
 }
 
-/// The configurations of a list's images; those that the registry no longer holds are left out.
+/// The configurations of a list's images; those that the registry no longer holds, and those of other
+/// things than images, are left out.
+///
+/// # Errors
+///
+/// As [`super::observe`]; also a manifest or configuration that cannot be read.
 async fn configs(
     registry: &Registry,
     repository: &Repository,
     list: &List,
 ) -> Result<BTreeMap<Digest, ImageConfig>> {
-    let images = list.entries.iter().filter(|entry| matches!(entry.role(), Role::Image(_)));
-    let configs = try_join_all(images.map(|entry| async move {
+    let is_image = |entry: &&Descriptor| matches!(entry.role(), Role::Image(_));
+    let images: Vec<&Descriptor> = list.entries.iter().filter(is_image).collect();
+    let configs = many::try_over(&images, |entry| async move {
         let Some(fetched) = registry.named_manifest(repository, entry).await? else {
-            return anyhow::Ok(None);
-        };
-        let Ok(Manifest::Image(manifest)) = manifest::parse(&fetched.bytes, &fetched.media_type) else {
             return Ok(None);
+        };
+        let manifest = match manifest::parse(&fetched.bytes, &fetched.media_type) {
+            Ok(Manifest::Image(manifest)) => manifest,
+            // Listed for a platform, and yet it has no configuration of an image's.
+            Ok(Manifest::List(_)) | Err(ManifestError::Schema1 | ManifestError::Unknown(_)) => {
+                return Ok(None);
+            }
+            Err(error) => {
+                return Err(error.at(repository.digest(&entry.digest)).into());
+            }
         };
         let config = image_config(registry, repository, &manifest).await?;
         Ok(config.map(|config| (entry.digest.clone(), config)))
-    }))
+    })
     .await?;
     Ok(configs.into_iter().flatten().collect())
 }

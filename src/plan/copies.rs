@@ -135,6 +135,7 @@ pub fn missing<'a>(
     to: &Repository,
 ) -> Missing {
     let mut missing = Missing::default();
+    let mut seen = BTreeSet::new();
     for (from, manifest) in wanted {
         if present.contains(&manifest.digest) {
             continue;
@@ -151,20 +152,24 @@ pub fn missing<'a>(
                 }
                 continue;
             }
-            missing.add(from, &hanging_one.manifest, hanging_one.role.clone());
+            missing.add(from, &hanging_one.manifest, hanging_one.role.clone(), &mut seen);
         }
-        missing.add(from, manifest, CopyRole::Content);
+        missing.add(from, manifest, CopyRole::Content, &mut seen);
     }
     missing.copies.sort_by_key(CopyPlan::stage);
     missing
 }
 
 impl Missing {
-    fn add(&mut self, from: &Repository, manifest: &Descriptor, role: CopyRole) {
-        let copy = CopyPlan { from: from.clone(), manifest: manifest.clone(), role };
-        let known = |one: &CopyPlan| one.manifest.digest == copy.manifest.digest && one.role == copy.role;
-        if !self.copies.iter().any(known) {
-            self.copies.push(copy);
+    fn add(
+        &mut self,
+        from: &Repository,
+        manifest: &Descriptor,
+        role: CopyRole,
+        seen: &mut BTreeSet<(Digest, CopyRole)>,
+    ) {
+        if seen.insert((manifest.digest.clone(), role.clone())) {
+            self.copies.push(CopyPlan { from: from.clone(), manifest: manifest.clone(), role });
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::config::Undeclared;
 use crate::digest::Digest;
 use crate::manifest::{Descriptor, List, PlatformFields, Role};
 use crate::platform::Platform;
+use crate::reference::Repository;
 
 /// What happens to one entry of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,21 @@ pub enum EntryChange {
     },
 }
 
+impl EntryPlan {
+    /// What a reviewer should know of an entry whose image is still to be built: what goes if the image changes.
+    pub(super) fn lost_with_the_image(&self, repository: &Repository) -> Option<String> {
+        let EntryChange::Pending { published: Some(published), .. } = &self.change else { return None };
+        let members = of_the_image(published);
+        (!members.is_empty()).then(|| {
+            format!(
+                "the entry for {} in {repository} has {}, which is dropped if its image changes",
+                self.name,
+                members.join(", ")
+            )
+        })
+    }
+}
+
 impl EntryChange {
     /// The entry that the list will have, if it is known and there is one.
     pub fn entry(&self) -> Option<&Descriptor> {
@@ -95,6 +111,7 @@ pub(super) fn compare(
     let wanted: Vec<&Platform> = declared.iter().map(|entry| &entry.platform).collect();
     let pairs = pair(&wanted, &platforms);
 
+    let taken: BTreeSet<usize> = pairs.iter().flatten().copied().collect();
     let mut plans: Vec<EntryPlan> = declared
         .iter()
         .zip(&pairs)
@@ -106,7 +123,7 @@ pub(super) fn compare(
     let left_over = published_images
         .iter()
         .enumerate()
-        .filter(|(index, _)| !pairs.contains(&Some(*index)))
+        .filter(|(index, _)| !taken.contains(index))
         .map(|(_, (entry, platform))| (*entry, platform.to_string()));
     let without_platform = published
         .into_iter()
@@ -131,14 +148,40 @@ fn change(declared: &DeclaredEntry, published: Option<&Descriptor>) -> EntryChan
         (None, published) => EntryChange::Pending { published: published.cloned(), why: Vec::new() },
         (Some(entry), None) => EntryChange::Add { entry: entry.clone() },
         (Some(entry), Some(from)) => {
-            let why = differences(from, entry);
+            let (entry, lost) = carry_over(from, entry);
+            let mut why = differences(from, &entry);
             if why.is_empty() {
-                EntryChange::Keep { entry: from.clone() }
-            } else {
-                EntryChange::Replace { from: from.clone(), entry: entry.clone(), why }
+                return EntryChange::Keep { entry: from.clone() };
             }
+            why.extend(
+                lost.iter().map(|member| format!("{member} is dropped, which was about the old image")),
+            );
+            EntryChange::Replace { from: from.clone(), entry, why }
         }
     }
+}
+
+/// The entry to publish with what the published one says besides, and what of that is lost.
+///
+/// The platform is the same one, so what it says besides stays true. The rest is about the image: it stays with the
+/// same image and goes with another.
+fn carry_over(from: &Descriptor, to: &Descriptor) -> (Descriptor, Vec<String>) {
+    let mut entry = to.clone();
+    if let (Some(from), Some(to)) = (&from.platform, &mut entry.platform) {
+        to.other.clone_from(&from.other);
+    }
+    if from.digest != entry.digest {
+        return (entry, of_the_image(from));
+    }
+    entry.urls.clone_from(&from.urls);
+    entry.other.clone_from(&from.other);
+    (entry, Vec::new())
+}
+
+/// The members of an entry that are about its image, such as `data`, and that nothing declares.
+fn of_the_image(entry: &Descriptor) -> Vec<String> {
+    let urls = (!entry.urls.is_empty()).then_some("urls");
+    urls.into_iter().chain(entry.other.keys().map(String::as_str)).map(|name| format!("`{name}`")).collect()
 }
 
 /// What differs between a published entry and the one to publish, in words.
@@ -193,23 +236,23 @@ fn or_none(text: &str) -> &str {
 /// the same version and features first, then versions of one Windows build or a prefix of one another, and last, but
 /// not for Windows, where a version is a platform of its own, whatever single one is left.
 fn pair(declared: &[&Platform], published: &[&Platform]) -> Vec<Option<usize>> {
-    let mut pairs: Vec<Option<usize>> = vec![None; declared.len()];
     let rules: [fn(&Platform, &Platform) -> bool; 3] = [
-        |a, b| a.same_as(b),
+        |a, b| a == b,
         |a, b| versions_kin(a.os_version.as_deref(), b.os_version.as_deref()),
-        |a, _| a.normal().os != "windows",
+        |a, _| a.os != "windows",
     ];
+    let normal = |platforms: &[&Platform]| platforms.iter().map(|one| one.normal()).collect::<Vec<_>>();
+    let (declared, published) = (normal(declared), normal(published));
+    let mut by_base: BTreeMap<Platform, Vec<usize>> = BTreeMap::new();
+    for (index, platform) in published.iter().enumerate() {
+        by_base.entry(platform.base()).or_default().push(index);
+    }
+    let mut pairs: Vec<Option<usize>> = vec![None; declared.len()];
     for rule in rules {
-        for (index, wanted) in declared.iter().enumerate() {
-            if pairs[index].is_some() {
-                continue;
-            }
-            let free = |candidate: &usize| {
-                !pairs.contains(&Some(*candidate))
-                    && published[*candidate].base() == wanted.base()
-                    && rule(wanted, published[*candidate])
-            };
-            pairs[index] = (0..published.len()).find(free);
+        for (wanted, pair) in declared.iter().zip(&mut pairs).filter(|(_, pair)| pair.is_none()) {
+            let Some(free) = by_base.get_mut(&wanted.base()) else { continue };
+            let fits = free.iter().position(|candidate| rule(wanted, &published[*candidate]));
+            *pair = fits.map(|position| free.remove(position));
         }
     }
     pairs

@@ -4,13 +4,14 @@
 mod copies;
 mod entries;
 mod images;
+mod list;
 mod newest;
 mod observed;
 mod pin;
 mod tags;
 mod unpublish;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use copies::{CopyPlan, CopyRole, CopyStage, Hanging, HangingManifest, Missing, ObservedCopy, missing};
 pub use entries::{EntryChange, EntryPlan};
@@ -25,7 +26,7 @@ pub use unpublish::{
 
 use crate::config::{Attestations, Format, Tag, TagPolicy, Target, Undeclared};
 use crate::digest::Digest;
-use crate::manifest::{Descriptor, List, ListKind, Role};
+use crate::manifest::{Descriptor, List, ListKind};
 use crate::media;
 use crate::reference::{Reference, Repository};
 
@@ -237,18 +238,22 @@ fn plan_place(
     let published = baseline.map(|published| &published.list);
     let entries = entries::compare(&declared, published, target.undeclared, &observed.known);
     problems.extend(undecided(target, place, &entries));
-    let list_changes = list_changes(target, kind, baseline.map(|published| &published.list));
+    notes.extend(entries.iter().filter_map(|entry| entry.lost_with_the_image(&place.repository)));
 
     let settled = declared.iter().all(|entry| entry.descriptor.is_some());
-    let desired = settled.then(|| build_list(target, observed, kind, &entries, baseline));
+    let desired = settled.then(|| list::build(target, observed, kind, &entries, baseline));
     let same = desired.as_ref().filter(|desired| place.all_serve(desired, target));
-    let list = match (&desired, same) {
-        (Some(_), Some(_)) => baseline.map(PlannedList::published),
-        (Some(desired), None) => {
-            Some(place.held_by_immutable(desired, target).unwrap_or_else(|| desired.planned()))
-        }
-        (None, _) => None,
+    // What differs is told of the list that will be written; while that is not known, as far as it is.
+    let (list, written) = match &desired {
+        Some(_) if same.is_some() => (baseline.map(PlannedList::published), None),
+        Some(desired) => match place.held_by_immutable(desired, target) {
+            Some(held) => (Some(PlannedList::published(held)), Some(&held.list)),
+            None => (Some(desired.planned()), Some(desired)),
+        },
+        None => (None, None),
     };
+    let list_changes =
+        published.map(|published| list::changes(target, kind, published, written)).unwrap_or_default();
     let tags = tags::plan_tags(target, place, list.as_ref(), options, problems);
     let wanted = list.iter().flat_map(|list| children(observed, list));
     let missing = missing(wanted, &place.present, &observed.hanging, &place.repository);
@@ -274,36 +279,6 @@ impl PlannedList {
     }
 }
 
-impl List {
-    fn planned(&self) -> PlannedList {
-        let bytes = self.to_bytes();
-        PlannedList {
-            digest: Digest::of(&bytes),
-            bytes,
-            kind: self.kind,
-            children: self.entries.iter().map(|entry| entry.digest.clone()).collect(),
-        }
-    }
-
-    /// Whether both say the same: kind, annotations, and the same entries in any order. Attestations are compared not
-    /// at all: they follow their image, and alone are no reason to rewrite a list.
-    fn means(&self, other: &Self) -> bool {
-        let entries = |list: &Self| {
-            let mut entries: Vec<Descriptor> = list
-                .entries
-                .iter()
-                .filter(|entry| !matches!(entry.role(), Role::Attestation(_)))
-                .cloned()
-                .collect();
-            entries.sort_by(|a, b| {
-                (&a.digest, format!("{:?}", a.platform)).cmp(&(&b.digest, format!("{:?}", b.platform)))
-            });
-            entries
-        };
-        self.kind == other.kind && self.annotations == other.annotations && entries(self) == entries(other)
-    }
-}
-
 impl ObservedPlace {
     /// Whether every declared tag serves one digest, and the list behind it means `desired`.
     fn all_serve(&self, desired: &List, target: &Target) -> bool {
@@ -315,59 +290,14 @@ impl ObservedPlace {
     }
 
     /// The list of an immutable tag, when it means `desired`: then its very bytes go under the other tags too.
-    fn held_by_immutable(&self, desired: &List, target: &Target) -> Option<PlannedList> {
+    fn held_by_immutable(&self, desired: &List, target: &Target) -> Option<&PublishedList> {
         self.tags
             .iter()
             .zip(&target.tags)
             .filter(|(_, tag)| tag.policy == TagPolicy::Immutable)
             .filter_map(|(observed, _)| observed.list())
             .find(|published| published.list.means(desired))
-            .map(PlannedList::published)
     }
-}
-
-/// The list to publish: declared entries in declaration order, each followed by its attestations, then what is kept.
-fn build_list(
-    target: &Target,
-    observed: &ObservedTarget,
-    kind: ListKind,
-    entries: &[EntryPlan],
-    baseline: Option<&PublishedList>,
-) -> List {
-    let mut list = List { annotations: target.annotations.clone(), ..List::new(kind) };
-    for plan in entries {
-        let Some(entry) = plan.change.entry() else { continue };
-        list.entries.push(entry.clone());
-        if target.attestations == Attestations::Drop || kind == ListKind::Docker {
-            continue;
-        }
-        let beside = observed
-            .attested()
-            .filter(|found| found.descriptor.digest == entry.digest)
-            .flat_map(|found| found.attestations.clone());
-        let published =
-            baseline.into_iter().flat_map(|published| published.list.attestations_of(&entry.digest));
-        let mut attestations = BTreeMap::new();
-        let mut order = Vec::new();
-        for attestation in beside.chain(published) {
-            if attestations.insert(attestation.digest.clone(), attestation.clone()).is_none() {
-                order.push(attestation.digest);
-            }
-        }
-        list.entries.extend(order.iter().filter_map(|digest| attestations.remove(digest)));
-    }
-    list
-}
-
-/// What differs in the list itself.
-fn list_changes(target: &Target, kind: ListKind, published: Option<&List>) -> Vec<String> {
-    let Some(published) = published else { return Vec::new() };
-    let mut changes = Vec::new();
-    if published.kind != kind {
-        changes.push(format!("type {} → {}", published.kind.name(), kind.name()));
-    }
-    changes.extend(entries::annotation_changes(&published.annotations, &target.annotations));
-    changes
 }
 
 /// The entries that the declaration leaves undecided, as one problem with the choices.
@@ -407,7 +337,8 @@ fn children<'a>(
     let named = found.flat_map(|found| {
         std::iter::once(&found.descriptor).chain(&found.attestations).map(move |named| (&found.source, named))
     });
-    named.filter(|(_, named)| list.children.contains(&named.digest))
+    let listed: BTreeSet<&Digest> = list.children.iter().collect();
+    named.filter(move |(_, named)| listed.contains(&named.digest))
 }
 
 /// The references of declared images that are not there, for messages.

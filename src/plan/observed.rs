@@ -70,6 +70,13 @@ pub enum ObservedTag {
     Unreadable(String),
     /// A plain image.
     Image(Descriptor),
+    /// Neither an image nor a list, or something that cannot be read as one: an artifact, a manifest of an unknown type.
+    Other {
+        /// Media type, digest and size of what is served.
+        descriptor: Descriptor,
+        /// What it is, after "serves".
+        what: String,
+    },
     /// A list.
     List(Box<PublishedList>),
 }
@@ -79,7 +86,7 @@ impl ObservedTag {
     pub fn digest(&self) -> Option<&Digest> {
         match self {
             Self::Absent | Self::Unreadable(_) => None,
-            Self::Image(descriptor) => Some(&descriptor.digest),
+            Self::Image(descriptor) | Self::Other { descriptor, .. } => Some(&descriptor.digest),
             Self::List(list) => Some(&list.descriptor.digest),
         }
     }

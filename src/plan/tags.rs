@@ -129,6 +129,12 @@ fn action(
     if let Some(why) = stays(target, place, tag, observed) {
         return Ok(TagAction::Skipped { from, why });
     }
+    if let ObservedTag::Other { what, .. } = observed {
+        return Err(Problem::new(
+            format!("{reference} serves {what}, which a list would replace"),
+            "choose another tag for the list, or delete this one in the registry first if it is not needed",
+        ));
+    }
     if tag.policy == TagPolicy::Immutable {
         match observed {
             ObservedTag::Image(_) => {

@@ -3,13 +3,14 @@
 
 mod interrupted;
 mod invariants;
+mod members;
 mod policies;
 
 use std::collections::BTreeSet;
 
 use super::*;
 use crate::config::{BinaryCheck, Image};
-use crate::manifest::{ImageConfig, PlatformFields, REFERENCE_DIGEST, REFERENCE_TYPE};
+use crate::manifest::{ImageConfig, PlatformFields, REFERENCE_DIGEST, REFERENCE_TYPE, Role};
 use crate::platform::Platform;
 
 /// A target with existing images for `platforms` in the list's own repository.

@@ -64,6 +64,9 @@ impl Registry {
         size: u64,
     ) -> Result<Bytes, RegistryError> {
         let task = self.task("read", repository, digest.as_str());
+        if let Some(why) = digest.unverifiable() {
+            return Err(task.error(Kind::Local, why));
+        }
         if size > LARGEST_SMALL_BLOB {
             return Err(
                 task.error(Kind::TooLarge, format!("it has {size} bytes, too many to keep in memory"))

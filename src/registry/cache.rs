@@ -86,7 +86,7 @@ impl Cache {
     }
 
     fn shelved(&self, kind: &str, hex: &str) -> PathBuf {
-        self.0.join(kind).join(&hex[..2]).join(hex)
+        self.0.join(kind).join(hex.get(..2).unwrap_or(hex)).join(hex)
     }
 }
 

@@ -63,6 +63,8 @@ impl Registry {
         }
         if reply.status.is_success()
             && let Some(head) = head(&reply)
+            // What a tag serves is compared by digests that can be verified.
+            && (head.digest.unverifiable().is_none() || head.digest.as_str() == lookup)
         {
             check_lookup(&call.task, lookup, &head.digest)?;
             return Ok(Some(head));
@@ -197,6 +199,9 @@ impl Registry {
         let task = self.task("write", repository, lookup);
         let digest = match lookup.parse::<Digest>() {
             Ok(digest) if digest.matches(bytes) => digest,
+            Ok(digest) if digest.unverifiable().is_some() => {
+                return Err(task.error(Kind::Local, digest.unverifiable().unwrap_or_default()));
+            }
             Ok(_) => return Err(task.error(Kind::Corrupt, "the bytes to write have another digest")),
             Err(_) => Digest::of(bytes),
         };
@@ -320,10 +325,13 @@ fn fetched(task: &Task, lookup: &str, reply: &Reply) -> Result<Fetched, Registry
         )
     };
     let asked = lookup.parse::<Digest>().ok();
+    if let Some(why) = asked.as_ref().and_then(Digest::unverifiable) {
+        return Err(task.error(Kind::Local, why));
+    }
     if let Some(asked) = asked.as_ref().filter(|asked| !asked.matches(&bytes)) {
         return Err(wrong(asked, "which was asked for"));
     }
-    let said = reply.header(DIGEST).and_then(|text| text.parse::<Digest>().ok());
+    let said = reply.header(DIGEST).and_then(|text| Digest::verifiable(text).ok());
     if let Some(said) = said.as_ref().filter(|said| !said.matches(&bytes)) {
         return Err(wrong(said, "which the registry names"));
     }

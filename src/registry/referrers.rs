@@ -8,7 +8,7 @@ use super::Registry;
 use super::error::{Kind, RegistryError};
 use crate::digest::Digest;
 use crate::keyed::Keyed;
-use crate::manifest::{Descriptor, List, ListKind, Manifest, parse};
+use crate::manifest::{Descriptor, List, ListKind, Manifest, ManifestError, parse};
 use crate::reference::Repository;
 
 /// Who writes a fallback tag in this process: one at a time, since each writes what it read and something more.
@@ -42,12 +42,12 @@ impl Registry {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<Vec<Descriptor>, RegistryError> {
-        match self.fallback(repository, &fallback_tag(digest)).await {
-            Ok(list) => Ok(list.map(|list| list.entries).unwrap_or_default()),
+        let list = match self.fallback(repository, &fallback_tag(digest)).await? {
+            Some(Fallback::List(list)) => list.entries,
             // A tag that only looks like the fallback.
-            Err(error) if error.kind() == Kind::Protocol => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
+            Some(Fallback::Other(_)) | None => Vec::new(),
+        };
+        Ok(list)
     }
 
     /// What the referrers API says; `None` when the registry has none.
@@ -98,7 +98,11 @@ impl Registry {
         let turn = self.0.turns.of((repository.clone(), tag.clone()));
         let _turn = turn.lock().await;
         let attempt = || async {
-            let mut list = self.fallback(repository, &tag).await?.unwrap_or(List::new(ListKind::Oci));
+            let mut list = match self.fallback(repository, &tag).await? {
+                Some(Fallback::List(list)) => list,
+                Some(Fallback::Other(error)) => return Err(error),
+                None => List::new(ListKind::Oci),
+            };
             let lacking_now = lacking(&list, referrers);
             if lacking_now.is_empty() {
                 return Ok(());
@@ -106,7 +110,7 @@ impl Registry {
             list.entries.extend(lacking_now);
             self.put_manifest(repository, &tag, list.kind.media_type(), &list.to_bytes()).await?;
             match self.fallback(repository, &tag).await? {
-                Some(kept) if lacking(&kept, referrers).is_empty() => Ok(()),
+                Some(Fallback::List(kept)) if lacking(&kept, referrers).is_empty() => Ok(()),
                 _ => {
                     let task = self.task("write", repository, &tag);
                     Err(task.error(
@@ -119,20 +123,28 @@ impl Registry {
         self.retrying(|error| error.kind() == Kind::NotFound, attempt).await
     }
 
-    /// The index under the fallback tag.
-    async fn fallback(&self, repository: &Repository, tag: &str) -> Result<Option<List>, RegistryError> {
+    /// What the fallback tag serves.
+    async fn fallback(&self, repository: &Repository, tag: &str) -> Result<Option<Fallback>, RegistryError> {
         let Some(fetched) = self.get_manifest(repository, tag).await? else { return Ok(None) };
+        let wrong = |found: String| {
+            let task = self.task("read", repository, tag);
+            task.error(Kind::Protocol, format!("a list of referrers belongs there, and it serves {found}"))
+        };
         match parse(&fetched.bytes, &fetched.media_type) {
-            Ok(Manifest::List(list)) => Ok(Some(list)),
-            _ => Err(self.task("read", repository, tag).error(
-                Kind::Protocol,
-                format!(
-                    "a list of referrers belongs there, and it serves something of type {}",
-                    fetched.media_type
-                ),
-            )),
+            Ok(Manifest::List(list)) => Ok(Some(Fallback::List(list))),
+            Ok(Manifest::Image(_)) | Err(ManifestError::Schema1 | ManifestError::Unknown(_)) => {
+                Ok(Some(Fallback::Other(wrong(format!("something of type {}", fetched.media_type)))))
+            }
+            Err(error) => Err(wrong(format!("what is {error}"))),
         }
     }
+}
+
+/// What a fallback tag serves.
+enum Fallback {
+    List(List),
+    /// Something else, and the error for who needs a list there.
+    Other(RegistryError),
 }
 
 /// Where the referrers of `digest` are listed by registries without the API (distribution-spec, "Referrers Tag Schema").

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use reqwest::header::{ACCEPT, HeaderValue, LINK};
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::Registry;
 use super::blobs::pull;
 use super::error::{Kind, RegistryError};
 use super::manifests::{LARGEST_MANIFEST, confirm_absence};
 use super::transport::{Call, Reply, Wanted};
+use crate::go_json;
 use crate::reference::Repository;
 
 #[derive(Deserialize)]
@@ -50,12 +52,12 @@ impl Registry {
         if reply.status != StatusCode::OK || reply.headers.contains_key(LINK) {
             return None;
         }
-        let page: Page = serde_json::from_slice(&reply.body).ok()?;
+        let page: Page = go_json::from_slice(&reply.body).ok()?;
         Some(page.tags.unwrap_or_default())
     }
 
     /// Reads page after page; false when the first is not there.
-    pub(super) async fn pages<P: for<'de> Deserialize<'de>>(
+    pub(super) async fn pages<P: DeserializeOwned>(
         &self,
         verb: &'static str,
         repository: &Repository,
@@ -81,7 +83,7 @@ impl Registry {
                 }
                 _ => return Err(reply.error(&call)),
             }
-            let page = serde_json::from_slice(&reply.body).map_err(|error| {
+            let page = go_json::from_slice(&reply.body).map_err(|error| {
                 call.task.error(Kind::Protocol, format!("the answer is not what it should be: {error}"))
             })?;
             take(page);

@@ -65,6 +65,9 @@ impl Registry {
         origin: Origin<'_>,
         session: Option<Session>,
     ) -> Result<(), RegistryError> {
+        if let Some(why) = digest.unverifiable() {
+            return Err(self.task("upload", to, digest.as_str()).error(Kind::Local, why));
+        }
         let upload = Mutex::new(Upload {
             registry: self,
             to,

@@ -26,9 +26,10 @@ pub(crate) fn text(inspected: &Inspected, style: Style) -> String {
     for (key, value) in &list.annotations {
         let _ = writeln!(out, "  annotation  {key} = {value}");
     }
+    let attestations = list.attestations();
     let entries = list.entries.iter().filter(|entry| !matches!(entry.role(), Role::Attestation(_)));
     for entry in entries {
-        let attestations = list.attestations_of(&entry.digest).len();
+        let attestations = attestations.get(&entry.digest).map_or(0, Vec::len);
         let _ = writeln!(out, "\n  {}", style.paint(Ink::Strong, &name(entry)));
         let _ = writeln!(out, "    digest      {}", entry.digest);
         let _ = writeln!(out, "    media type  {}", entry.media_type);
@@ -76,12 +77,13 @@ fn image_text(out: &mut String, image: &InspectedImage, indent: &str) {
 /// For machines.
 pub(crate) fn json(inspected: &Inspected) -> Value {
     let entries = inspected.list.as_ref().map(|list| {
+        let attestations = list.attestations();
         let platforms = list.entries.iter().filter(|entry| !matches!(entry.role(), Role::Attestation(_)));
         platforms
             .map(|entry| {
                 let mut value = descriptor_json(entry);
-                value["attestations"] =
-                    list.attestations_of(&entry.digest).iter().map(descriptor_json).collect();
+                let of_entry = attestations.get(&entry.digest).into_iter().flatten();
+                value["attestations"] = of_entry.map(|one| descriptor_json(one)).collect();
                 value["image"] = inspected.images.get(&entry.digest).map(image_json).into();
                 value
             })

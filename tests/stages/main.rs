@@ -11,3 +11,4 @@ mod interrupted;
 mod newest;
 mod several;
 mod unpublish;
+mod unreadable;

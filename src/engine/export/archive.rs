@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek as _, SeekFrom, Take};
+use std::io::{BufReader, Read, Seek as _, SeekFrom, Take};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
@@ -10,6 +10,7 @@ use flate2::{Compression, GzBuilder};
 use sha2::{Digest as _, Sha256};
 
 use super::ExportedBlob;
+use crate::binary::uncompressed;
 use crate::digest::{Digest, hex};
 
 /// What a manifest, an index or the table of contents may measure: a registry's limit (distribution-spec, "Pushing
@@ -79,9 +80,10 @@ impl Archive {
         file.finish()
     }
 
-    /// Compresses an entry into `folder`, always to the same bytes; also gives the digest of what was compressed.
+    /// Compresses an entry with gzip into `folder`, always to the same bytes; also gives the digest of what was
+    /// compressed, without any compression that it had.
     pub(super) fn compress(&mut self, name: &str, folder: &Path) -> Result<(Digest, ExportedBlob)> {
-        let entry = self.entry(name)?;
+        let entry = uncompressed(BufReader::new(self.entry(name)?))?;
         let mut bare = Hashing { inner: entry, hasher: Sha256::new() };
         // Without a time and a name, the header says nothing of when and where.
         let mut encoder = GzBuilder::new().mtime(0).write(Measured::create(folder)?, Compression::default());

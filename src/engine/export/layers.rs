@@ -1,16 +1,17 @@
 //! The layers of an image as they lie upon each other, for who looks into them. Nothing is compressed or copied.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use flate2::read::MultiGzDecoder;
 
 use super::archive::Archive;
 use super::parts::{Config, Saved};
+use crate::binary::uncompressed;
 use crate::digest::Digest;
 use crate::engine::Engine;
+use crate::go_json;
 
 /// A layer within an archive.
 #[derive(Debug)]
@@ -28,19 +29,10 @@ impl SavedLayer {
     /// # Errors
     ///
     /// It cannot be read, or is compressed in a way that is not known here.
-    pub fn open(&self) -> Result<Box<dyn Read>> {
-        let open = || {
-            let mut file = File::open(&self.archive)?;
-            std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(self.position))?;
-            anyhow::Ok(BufReader::new(file.take(self.length)))
-        };
-        let mut start = Vec::new();
-        open()?.take(4).read_to_end(&mut start)?;
-        match &start[..] {
-            [0x1f, 0x8b, ..] => Ok(Box::new(MultiGzDecoder::new(open()?))),
-            [0x28, 0xb5, 0x2f, 0xfd] => bail!("layer {} is compressed with zstd", self.diff_id),
-            _ => Ok(Box::new(open()?)),
-        }
+    pub fn open(&self) -> std::io::Result<Box<dyn Read>> {
+        let mut file = File::open(&self.archive)?;
+        file.seek(SeekFrom::Start(self.position))?;
+        uncompressed(BufReader::new(file.take(self.length)))
     }
 }
 
@@ -62,10 +54,10 @@ impl Engine {
 /// Every kind of archive has the table that engines load images by.
 fn layers(file: &Path) -> Result<Vec<SavedLayer>> {
     let mut archive = Archive::open(file)?;
-    let saved: Vec<Saved> = serde_json::from_slice(&archive.document("manifest.json")?)
+    let saved: Vec<Saved> = go_json::from_slice(&archive.document("manifest.json")?)
         .context("manifest.json of the archive is not of the known shape")?;
     let [saved] = &saved[..] else { bail!("the archive holds {} images, not one", saved.len()) };
-    let config: Config = serde_json::from_slice(&archive.document(&saved.config)?)
+    let config: Config = go_json::from_slice(&archive.document(&saved.config)?)
         .context("the image's configuration is not of the known shape")?;
     let diff_ids = config.rootfs.diff_ids.unwrap_or_default();
     let names = saved.layers.as_deref().unwrap_or_default();

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::archive::Archive;
 use super::{Exported, ExportedBlob, ExportedManifest};
 use crate::digest::Digest;
+use crate::go_json;
 use crate::media;
 use crate::platform::Platform;
 
@@ -131,12 +132,15 @@ impl Taken<'_> {
 
 fn document(archive: &mut Archive, digest: &Digest) -> Result<Vec<u8>> {
     let bytes = archive.document(&path(digest))?;
+    if let Some(why) = digest.unverifiable() {
+        bail!(why);
+    }
     ensure!(digest.matches(&bytes), "the content of {digest} in the archive is another");
     Ok(bytes)
 }
 
 fn parse(bytes: &[u8], name: &str) -> Result<Document> {
-    serde_json::from_slice(bytes).with_context(|| format!("{name} in the archive is not of the known shape"))
+    go_json::from_slice(bytes).with_context(|| format!("{name} in the archive is not of the known shape"))
 }
 
 fn path(digest: &Digest) -> String {

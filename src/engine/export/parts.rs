@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::archive::Archive;
 use super::{Exported, ExportedBlob, ExportedManifest};
 use crate::digest::Digest;
+use crate::go_json;
 use crate::manifest::Descriptor;
 use crate::media;
 
@@ -18,7 +19,6 @@ const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Saved {
     pub(super) config: String,
-    #[serde(default)]
     pub(super) layers: Option<Vec<String>>,
 }
 
@@ -29,15 +29,14 @@ pub(super) struct Config {
 
 #[derive(Deserialize)]
 pub(super) struct RootFs {
-    #[serde(default)]
     pub(super) diff_ids: Option<Vec<Digest>>,
 }
 
 pub(super) fn read(archive: &mut Archive, folder: &Path) -> Result<Exported> {
-    let saved: Vec<Saved> = serde_json::from_slice(&archive.document("manifest.json")?)
+    let saved: Vec<Saved> = go_json::from_slice(&archive.document("manifest.json")?)
         .context("manifest.json of the archive is not of the known shape")?;
     let [saved] = &saved[..] else { anyhow::bail!("the archive holds {} images, not one", saved.len()) };
-    let config: Config = serde_json::from_slice(&archive.document(&saved.config)?)
+    let config: Config = go_json::from_slice(&archive.document(&saved.config)?)
         .context("the image's configuration is not of the known shape")?;
     let diff_ids = config.rootfs.diff_ids.unwrap_or_default();
     let names = saved.layers.as_deref().unwrap_or_default();

@@ -62,8 +62,11 @@ fn published_list() -> impl Strategy<Value = List> {
                 let mut entry = found(&image, &content).descriptor;
                 entry.platform = Some(PlatformFields::from(&image.platform));
                 entry.annotations.extend(annotation.map(|value| ("entry".to_owned(), value.to_owned())));
-                // A field that nobody here knows.
+                // Members that nothing declares.
                 entry.other.insert("data".to_owned(), text.into());
+                entry.platform.iter_mut().for_each(|fields| {
+                    fields.other.insert("features".to_owned(), text.into());
+                });
                 let attestation = attestation(&entry);
                 list.entries.push(entry);
                 if attested && kind == ListKind::Oci {
@@ -71,6 +74,8 @@ fn published_list() -> impl Strategy<Value = List> {
                 }
             }
             if artifact {
+                list.other.insert("artifactType".to_owned(), "a/b".into());
+                list.other.insert("x".to_owned(), true.into());
                 list.entries.push(Descriptor::new(media::OCI_IMAGE, Digest::of(b"an artifact"), 11));
             }
             list
@@ -142,6 +147,7 @@ proptest! {
             prop_assert_eq!(tag.digest(), Some(&served.descriptor.digest), "all tags serve one list");
         }
         means_what_is_declared(&target, &observed, &served.list)?;
+        what_is_lost_is_named(&target, &observed, &first.places[0], &served.list)?;
 
         let second = plan(&target, &after, Options::default());
         prop_assert_eq!(&second.problems, &Vec::new());
@@ -185,6 +191,38 @@ fn means_what_is_declared(
             _ => {
                 prop_assert_eq!(target.undeclared, Undeclared::Keep);
                 prop_assert!(published.contains(entry), "kept as it was, with fields that nobody here knows");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Members that nothing declares stay, unless the plan says that they go.
+fn what_is_lost_is_named(
+    target: &Target,
+    before: &ObservedTarget,
+    place: &PlacePlan,
+    list: &List,
+) -> Result<(), TestCaseError> {
+    let Some(published) = before.places[0].baseline(target) else { return Ok(()) };
+    let named = |name: &str, said: &[String]| {
+        said.iter().any(|line| line.starts_with(&format!("`{name}` is dropped")))
+    };
+    for (name, value) in &published.list.other {
+        let kept = list.other.get(name) == Some(value);
+        prop_assert!(kept != named(name, &place.list_changes), "{} {:?}", name, &place.list_changes);
+    }
+    for entry in &place.entries {
+        if let EntryChange::Replace { from, entry, why } = &entry.change {
+            let platform = |entry: &Descriptor| entry.platform.as_ref().map(|fields| fields.other.clone());
+            prop_assert_eq!(platform(from), platform(entry));
+            for (name, value) in &from.other {
+                prop_assert!(
+                    (entry.other.get(name) == Some(value)) != named(name, why),
+                    "{} {:?}",
+                    name,
+                    why
+                );
             }
         }
     }

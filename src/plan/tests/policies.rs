@@ -175,3 +175,23 @@ fn an_immutable_tag_pins_the_images_of_its_revision() {
     existing.images.push(Image { build: None, ..existing.images[0].clone() });
     assert_eq!(digests(pin(&existing, &observed, earlier)), [Some(digest), None]);
 }
+
+#[test]
+fn what_is_neither_an_image_nor_a_list_is_never_replaced() {
+    let target = target(&["linux/amd64"]);
+    for policy in [TagPolicy::Moving, TagPolicy::Immutable, TagPolicy::Newest] {
+        let mut target = target.clone();
+        target.tags[0].policy = policy;
+        let mut observed = unpublished(&target);
+        observed.places[0].tags[0] = ObservedTag::Other {
+            descriptor: Descriptor::new(media::OCI_IMAGE, Digest::of(b"a chart"), 7),
+            what: "an artifact of type \"a/b\"".to_owned(),
+        };
+        let plan = plan(&target, &observed, Options::default());
+        assert_eq!(
+            plan.problems[0].message,
+            "registry.test/team/app:1.0 serves an artifact of type \"a/b\", which a list would replace"
+        );
+        assert!(plan.places[0].list.is_none() && !plan.places[0].tags[0].action.is_write());
+    }
+}

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::super::secret::Secret;
 use super::helper;
+use crate::go_json::Json;
 
 /// Where credentials are looked for: the environment of one run.
 #[derive(Clone, Debug)]
@@ -147,16 +148,14 @@ impl Credentials {
     /// The sources that exist, in their order, each with its name.
     fn configs(&self) -> impl Iterator<Item = Result<(ConfigFile, String), String>> {
         let variable = self.docker_auth_config.as_ref().map(|text| {
-            let config = serde_json::from_str(text.reveal())
-                .map_err(|_| "DOCKER_AUTH_CONFIG does not hold the JSON of a config.json".to_owned())?;
-            Ok((config, "DOCKER_AUTH_CONFIG".to_owned()))
+            let name = "DOCKER_AUTH_CONFIG".to_owned();
+            Ok((read(text.reveal().as_bytes(), &name)?, name))
         });
         let files = self.files().into_iter().filter_map(|path| match std::fs::read(&path) {
-            // The parser's message is left out: it may quote what it read.
-            Ok(bytes) => Some(match serde_json::from_slice(&bytes) {
-                Ok(config) => Ok((config, path.display().to_string())),
-                Err(error) => Err(format!("{} is broken at line {}", path.display(), error.line())),
-            }),
+            Ok(bytes) => {
+                let name = path.display().to_string();
+                Some(read(&bytes, &name).map(|config| (config, name)))
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => Some(Err(format!("cannot read {}: {error}", path.display()))),
         });
@@ -223,6 +222,21 @@ impl Credentials {
         // Docker writes an empty entry for what its helper keeps.
         from_entries(&entries[whole_host..])
     }
+}
+
+/// Reads a configuration file as Docker does: an empty one holds nothing.
+///
+/// The parser's message is left out of the error: it may quote what it read.
+fn read(bytes: &[u8], name: &str) -> Result<ConfigFile, String> {
+    let json = match Json::first(bytes) {
+        Ok(Some(json)) => json,
+        Ok(None) => return Ok(ConfigFile::default()),
+        Err(error) => return Err(format!("{name} is not valid JSON at line {}", error.line().unwrap_or(1))),
+    };
+    ConfigFile::deserialize(json).map_err(|error| match error.place() {
+        Some(place) => format!("{name} does not hold what a config.json holds at `{place}`"),
+        None => format!("{name} does not hold the JSON object of a config.json"),
+    })
 }
 
 impl Entry {

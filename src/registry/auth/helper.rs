@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::super::secret::Secret;
 use super::credentials::Credential;
 use crate::children::Program;
+use crate::go_json;
 
 /// What helpers say, by protocol, for an address that they hold nothing for.
 const NOTHING: [&str; 2] = ["credentials not found in native keychain", "credentials server URL is missing"];
@@ -15,7 +16,9 @@ const NOTHING: [&str; 2] = ["credentials not found in native keychain", "credent
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Answer {
+    #[serde(default)]
     username: String,
+    #[serde(default)]
     secret: String,
 }
 
@@ -46,7 +49,7 @@ pub(crate) fn ask(
         let why = said.unwrap_or("it says nothing on stderr");
         return Err(format!("{program} failed ({}): {}", output.status, why.trim()));
     }
-    let answer: Answer = serde_json::from_str(&output.stdout)
+    let answer: Answer = go_json::from_slice(output.stdout.as_bytes())
         .map_err(|_| format!("{program} did not answer with credentials in JSON"))?;
     Ok(Some(Credential::from_pair(answer.username, Secret::new(answer.secret))))
 }

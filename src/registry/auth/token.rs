@@ -15,6 +15,7 @@ use super::challenge::Bearer;
 use super::credentials::{Credential, Found};
 use super::scopes::Scopes;
 use super::{basic, secrets};
+use crate::go_json;
 
 /// A token and how long to use it.
 pub(crate) struct Fetched {
@@ -155,7 +156,7 @@ fn encode(form: &[(&str, &str)]) -> String {
 }
 
 fn read(body: &[u8], sent: Instant) -> Option<Fetched> {
-    let answer: Answer = serde_json::from_slice(body).ok()?;
+    let answer: Answer = go_json::from_slice(body).ok()?;
     let secret = answer.token.or(answer.access_token).filter(|token| !token.is_empty())?;
     let said = answer.expires_in.and_then(|said| said.as_f64().or_else(|| said.as_str()?.parse().ok()));
     let lasts = said.filter(|seconds| *seconds > 0.0).unwrap_or(USUAL).min(LONGEST_USE);

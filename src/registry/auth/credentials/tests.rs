@@ -133,7 +133,7 @@ fn what_is_named_for_the_run_comes_first() {
 fn broken_files_are_named_and_never_quoted() {
     let (home, credentials) = docker("{ \"auths\": {\n \"r.corp\": { \"auth\": hunter2 } } }");
     let error = credentials.find("r.corp", "").unwrap_err();
-    assert_eq!(error, format!("{}/.docker/config.json is broken at line 2", home.path().display()));
+    assert_eq!(error, format!("{}/.docker/config.json is not valid JSON at line 2", home.path().display()));
 
     let (_home, credentials) = docker(r#"{ "auths": { "r.corp": { "auth": "hunter2 is no base64" } } }"#);
     let error = credentials.find("r.corp", "").unwrap_err();
@@ -202,4 +202,35 @@ fn missing_failing_and_hanging_helpers_are_named() {
     let hurried = Credentials { helper_limit: Duration::from_millis(300), ..credentials };
     let error = hurried.find("r.corp", "").unwrap_err();
     assert!(error.contains("docker-credential-store gave no answer within"), "{error}");
+}
+
+#[test]
+fn a_file_is_read_as_docker_reads_it() {
+    let none =
+        ["", " \n", "{}", "null", r#"{"auths":null}"#, r#"{"auths":{"r.corp":null},"credHelpers":null}"#];
+    for config in none.into_iter().chain([r#"{"credsStore":null,"HttpHeaders":null}"#]) {
+        let (_home, credentials) = docker(config);
+        assert_eq!(credentials.find("r.corp", ""), Ok(None), "{config:?}");
+    }
+    for config in [
+        r#"{"Auths":{"r.corp":{"Auth":"bWU6cA==","email":null,"identitytoken":null}}}"#,
+        r#"{"auths":{},"AUTHS":{"r.corp":{"USERNAME":"me","Password":"p"}}}"#,
+        r#"{"auths":{"r.corp":{"auth":"bWU6cA=="}}} trailing"#,
+    ] {
+        let (_home, credentials) = docker(config);
+        let found = credentials.find("r.corp", "").unwrap().map(|found| found.credential);
+        assert_eq!(found, Some(password("me", "p")), "{config}");
+    }
+    for (config, message) in [
+        ("[]", "does not hold the JSON object of a config.json"),
+        (
+            r#"{"auths":{"r.corp":{"auth":5}}}"#,
+            "does not hold what a config.json holds at `auths.r.corp.auth`",
+        ),
+        ("{\n\"auths\": s3cret", "is not valid JSON at line 2"),
+    ] {
+        let (_home, credentials) = docker(config);
+        let error = credentials.find("r.corp", "").unwrap_err();
+        assert!(error.ends_with(message) && !error.contains("s3cret"), "{error}");
+    }
 }
