@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use crate::digest::Digest;
-use crate::go_json;
-use crate::manifest::{Descriptor, ManifestError};
+use crate::go_json::{self, Json};
+use crate::manifest::{self, Descriptor, ManifestError};
 use crate::media;
 
 /// What a manifest says, as far as copying it needs.
@@ -43,12 +43,18 @@ impl Content {
     ///
     /// # Errors
     ///
-    /// It is no JSON, or not of the shape that all manifests have.
+    /// It is no JSON, not of the shape that all manifests have, or of two kinds at once.
     pub(crate) fn of(bytes: &[u8], media_type: &str) -> Result<Self, ManifestError> {
-        let wire: Wire = go_json::from_slice(bytes).map_err(|error| ManifestError::Malformed {
+        let malformed = |error: go_json::Error| ManifestError::Malformed {
             media_type: media_type.to_owned(),
             reason: error.to_string(),
-        })?;
+        };
+        let json = Json::parse(bytes).map_err(malformed)?;
+        // Of any type, but of one: what two clients take for different things is not copied either.
+        if let Err(ambiguous @ ManifestError::Ambiguous(_)) = manifest::media_type(&json, media_type) {
+            return Err(ambiguous);
+        }
+        let wire = Wire::deserialize(json).map_err(malformed)?;
         // The type of an artifact without one is that of its configuration (distribution-spec, "Listing Referrers").
         let artifact_type = wire.artifact_type.filter(|text| !text.is_empty());
         let artifact_type = artifact_type.or(wire.config.as_ref().map(|config| config.media_type.clone()));
@@ -109,6 +115,11 @@ mod tests {
         assert_eq!(digests(&of(&artifact)), [Digest::of(b"layer")]);
         assert_eq!(of(&artifact).subject, Some(Digest::of(b"image")));
         assert!(Content::of(b"<html>", "text/html").is_err());
+        let both = serde_json::json!({ "config": descriptor("config", "c"), "layers": [], "manifests": [] });
+        assert!(matches!(
+            Content::of(&serde_json::to_vec(&both).unwrap(), ""),
+            Err(ManifestError::Ambiguous(_))
+        ));
     }
 
     #[test]

@@ -331,7 +331,7 @@ pub fn parse(bytes: &[u8], content_type: &str) -> Result<Manifest, ManifestError
 
 /// The type of a manifest: what it says, else what it was `served` as, else what its members show. Only types of images
 /// and lists are given, and only when the members are those of that type alone.
-fn media_type(json: &Json, served: &str) -> Result<String, ManifestError> {
+pub(crate) fn media_type(json: &Json, served: &str) -> Result<String, ManifestError> {
     let has = |member: &str| json.member(member).is_some();
     let own = match json.member("mediaType") {
         None => None,

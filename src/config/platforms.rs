@@ -1,5 +1,7 @@
 //! Which platforms a target declares: `platforms`, the tables `platform."…"`, or both.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::expand::{Expander, Scope};
 use super::problems::{Problem, Span};
 use super::tables::{PlatformTable, TargetTable};
@@ -22,18 +24,22 @@ pub(super) fn declared<'a>(
     expander: &mut Expander<'_>,
 ) -> Vec<Declared<'a>> {
     let mut tables: Vec<(Platform, &PlatformTable)> = Vec::new();
+    let mut by_platform: BTreeMap<Platform, &PlatformTable> = BTreeMap::new();
     for inner in &table.tables {
         let Some(platform) = platform(&inner.key, expander) else { continue };
-        match tables.iter().find(|(other, _)| other.same_as(&platform)) {
-            Some((_, first)) => expander.problems.push(
+        match by_platform.get(&platform.normal()) {
+            Some(first) => expander.problems.push(
                 Problem::new(&inner.key.span, format!("two tables for platform {platform}"))
                     .also(&first.key.span, "the first one"),
             ),
-            None => tables.push((platform, inner)),
+            None => {
+                by_platform.insert(platform.normal(), inner);
+                tables.push((platform, inner));
+            }
         }
     }
     let mut declared = match &table.platforms {
-        Some(list) => listed(list, &tables, expander),
+        Some(list) => listed(list, &tables, &by_platform, expander),
         None => tables
             .into_iter()
             .map(|(platform, inner)| Declared { platform, table: Some(inner), span: inner.key.span.clone() })
@@ -49,12 +55,14 @@ pub(super) fn declared<'a>(
 fn listed<'a>(
     list: &[Text],
     tables: &[(Platform, &'a PlatformTable)],
+    by_platform: &BTreeMap<Platform, &'a PlatformTable>,
     expander: &mut Expander<'_>,
 ) -> Vec<Declared<'a>> {
     let platforms: Vec<(Platform, &Text)> =
         list.iter().filter_map(|text| Some((platform(text, expander)?, text))).collect();
+    let declared: BTreeSet<Platform> = platforms.iter().map(|(platform, _)| platform.normal()).collect();
     for (key, inner) in tables.iter().filter(|(_, inner)| inner.own) {
-        if !platforms.iter().any(|(platform, _)| platform.same_as(key)) {
+        if !declared.contains(&key.normal()) {
             let names: Vec<&str> = list.iter().map(|text| text.value.as_str()).collect();
             let message = format!("platform {key} is not among `platforms`");
             expander.problems.push(Problem::new(&inner.key.span, message).meant(&inner.key.value, &names));
@@ -63,7 +71,7 @@ fn listed<'a>(
     platforms
         .into_iter()
         .map(|(platform, text)| {
-            let table = tables.iter().find(|(key, _)| key.same_as(&platform)).map(|(_, inner)| *inner);
+            let table = by_platform.get(&platform.normal()).copied();
             Declared { platform, table, span: text.span.clone() }
         })
         .collect()

@@ -149,17 +149,40 @@ impl Problems {
     }
 }
 
+/// So many lines apart, two places are shown each by itself.
+const FAR: usize = 100;
+
 fn group<'a>(problem: &'a Problem, path: &'a str, lines: &Lines<'a>) -> Group<'a> {
-    let also = problem.also.iter();
-    let start = also.clone().map(|(span, _)| span.start).fold(problem.span.start, usize::min);
-    let end = also.clone().map(|(span, _)| span.end).fold(problem.span.end, usize::max);
-    // The renderer goes through all that it is given for each problem, so it is given what the problem is about.
-    let (first, text, offset) = lines.around(start..end);
-    let within = |span: &Span| span.start - offset..span.end - offset;
-    let primary = AnnotationKind::Primary.span(within(&problem.span)).label(problem.label.as_deref());
-    let also = also.map(|(span, label)| AnnotationKind::Context.span(within(span)).label(label.as_str()));
-    let snippet = Snippet::source(text).line_start(first).path(path).annotation(primary).annotations(also);
-    let group = Level::ERROR.primary_title(&problem.message).element(snippet);
+    let place = |start: usize, end: usize| {
+        // The renderer goes through all that it is given for each problem, so it is given what the problem is about.
+        let (first, text, offset) = lines.around(start..end);
+        let within = move |span: &Span| span.start - offset..span.end - offset;
+        (Snippet::source(text).line_start(first).path(path), within)
+    };
+    let Span { start, end } = problem.span;
+    let title = Level::ERROR.primary_title(&problem.message);
+    let near = |span: &Span| lines.line(span.start).abs_diff(lines.line(start)) < FAR;
+    let group = match &problem.also {
+        Some((span, label)) if near(span) => {
+            let (snippet, within) = place(start.min(span.start), end.max(span.end));
+            let primary = AnnotationKind::Primary.span(within(&problem.span)).label(problem.label.as_deref());
+            let also = AnnotationKind::Context.span(within(span)).label(label.as_str());
+            title.element(snippet.annotation(primary).annotation(also))
+        }
+        also => {
+            let (snippet, within) = place(start, end);
+            let primary = AnnotationKind::Primary.span(within(&problem.span)).label(problem.label.as_deref());
+            let group = title.element(snippet.annotation(primary));
+            match also {
+                Some((span, label)) => {
+                    let (snippet, within) = place(span.start, span.end);
+                    let also = AnnotationKind::Context.span(within(span)).label(label.as_str());
+                    group.element(snippet.annotation(also))
+                }
+                None => group,
+            }
+        }
+    };
     match &problem.help {
         Some(help) => group.element(Level::HELP.message(help)),
         None => group,

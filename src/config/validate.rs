@@ -1,5 +1,6 @@
 //! Checks of meaning. Each is one function and one line in [`CHECKS`]; all of them run, whatever the others found.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::model::{Format, Image, Tag};
@@ -66,7 +67,7 @@ pub(super) fn files(
 fn doubled_repositories(resolved: &Resolved, problems: &mut Vec<Problem>) {
     for target in &resolved.targets {
         let repositories: Vec<_> = target.target.repositories.iter().zip(&target.repositories).collect();
-        for ((first, first_span), (_, span)) in pairs(&repositories, |a, b| a.0 == b.0) {
+        for ((first, first_span), (_, span)) in pairs(&repositories, |item| item.0, |_, _| true) {
             problems.push(
                 Problem::new(span, format!("{first} is declared twice")).also(first_span, "the first time"),
             );
@@ -77,7 +78,7 @@ fn doubled_repositories(resolved: &Resolved, problems: &mut Vec<Problem>) {
 fn doubled_tags(resolved: &Resolved, problems: &mut Vec<Problem>) {
     for target in &resolved.targets {
         let tags: Vec<_> = target.target.tags.iter().zip(&target.tags).collect();
-        for ((first, first_span), (_, span)) in pairs(&tags, |a, b| a.0.name == b.0.name) {
+        for ((first, first_span), (_, span)) in pairs(&tags, |item| item.0.name.as_str(), |_, _| true) {
             problems.push(
                 Problem::new(span, format!("tag `{}` is declared twice", first.name))
                     .also(first_span, "the first time"),
@@ -89,7 +90,7 @@ fn doubled_tags(resolved: &Resolved, problems: &mut Vec<Problem>) {
 fn doubled_platforms(resolved: &Resolved, problems: &mut Vec<Problem>) {
     for target in &resolved.targets {
         for ((first, first_places), (second, places)) in
-            pairs(&images(target), |a, b| a.0.platform.same_as(&b.0.platform))
+            pairs(&images(target), |item| item.0.platform.normal(), |_, _| true)
         {
             let (a, b) = (first.platform.to_string(), second.platform.to_string());
             let message = if a == b {
@@ -105,10 +106,11 @@ fn doubled_platforms(resolved: &Resolved, problems: &mut Vec<Problem>) {
 
 fn one_reference_for_two_images(resolved: &Resolved, problems: &mut Vec<Problem>) {
     for target in &resolved.targets {
-        let same = |a: &(&Image, &ImagePlaces), b: &(&Image, &ImagePlaces)| {
-            same_reference(&a.0.reference, &b.0.reference) && !a.0.platform.same_as(&b.0.platform)
-        };
-        for ((first, first_places), (second, places)) in pairs(&images(target), same) {
+        let collide =
+            |a: &(&Image, &ImagePlaces), b: &(&Image, &ImagePlaces)| !a.0.platform.same_as(&b.0.platform);
+        for ((first, first_places), (second, places)) in
+            pairs(&images(target), |item| looked_up(&item.0.reference), collide)
+        {
             let (a, b) = (&first.platform, &second.platform);
             problems.push(if first_places.reference == places.reference {
                 Problem::new(&places.reference, format!("one image for two platforms: {a} and {b}"))
@@ -131,7 +133,7 @@ fn two_builds_of_one_reference(resolved: &Resolved, problems: &mut Vec<Problem>)
         .filter(|(_, image, _)| image.build.is_some())
         .collect();
     for ((first, _, first_places), (target, image, places)) in
-        pairs(&built, |a, b| a.0.name != b.0.name && same_reference(&a.1.reference, &b.1.reference))
+        pairs(&built, |item| looked_up(&item.1.reference), |a, b| a.0.name != b.0.name)
     {
         let message = format!(
             "targets `{}` and `{}` both build {}",
@@ -145,7 +147,7 @@ fn two_builds_of_one_reference(resolved: &Resolved, problems: &mut Vec<Problem>)
 fn two_targets_with_one_tag(resolved: &Resolved, problems: &mut Vec<Problem>) {
     let published: Vec<_> = resolved.targets.iter().flat_map(published).collect();
     for ((first, _, _, first_span), (_, repository, tag, span)) in
-        pairs(&published, |a, b| a.0.name != b.0.name && a.1 == b.1 && a.2.name == b.2.name)
+        pairs(&published, |item| (item.1, item.2.name.as_str()), |a, b| a.0.name != b.0.name)
     {
         let message = format!("target `{}` publishes {repository}:{} already", first.target.name, tag.name);
         problems.push(Problem::new(span, message).also(first_span, "there"));
@@ -153,16 +155,14 @@ fn two_targets_with_one_tag(resolved: &Resolved, problems: &mut Vec<Problem>) {
 }
 
 fn image_is_a_list(resolved: &Resolved, problems: &mut Vec<Problem>) {
-    let published: Vec<_> = resolved.targets.iter().flat_map(published).collect();
+    let mut lists: BTreeMap<(&Repository, &str), &Span> = BTreeMap::new();
+    for (_, repository, tag, span) in resolved.targets.iter().flat_map(published) {
+        lists.entry((repository, &tag.name)).or_insert(span);
+    }
     for target in &resolved.targets {
         for (image, places) in images(target) {
             let reference = &image.reference;
-            let list = published.iter().find(|(_, repository, tag, _)| {
-                reference.digest.is_none()
-                    && reference.repository == **repository
-                    && reference.tag.as_deref() == Some(&tag.name)
-            });
-            if let Some((_, _, _, span)) = list {
+            if let Some(span) = lists.get(&looked_up(reference)).filter(|_| reference.digest.is_none()) {
                 let message = format!("{reference} is both an image and a list");
                 let problem = Problem::new(&places.reference, message).also(span, "the list's tag");
                 problems.push(problem.help("give the images a tag or a repository of their own"));
@@ -285,14 +285,25 @@ fn published(target: &ResolvedTarget) -> Vec<(&ResolvedTarget, &Repository, &Tag
         .collect()
 }
 
-/// Whether both are looked up as one: with a digest, the digest counts.
-fn same_reference(a: &Reference, b: &Reference) -> bool {
-    a.repository == b.repository && a.lookup() == b.lookup()
+/// What tells references apart: with a digest, the digest counts.
+fn looked_up(reference: &Reference) -> (&Repository, &str) {
+    (&reference.repository, reference.lookup())
 }
 
-/// Every item with the first before it that is the `same`.
-fn pairs<T>(items: &[T], same: impl Fn(&T, &T) -> bool) -> Vec<(&T, &T)> {
-    let first =
-        |(index, item)| items[..index].iter().find(|first| same(first, item)).map(|first| (first, item));
-    items.iter().enumerate().filter_map(first).collect()
+/// Every item with the first before it that has the same key and that `collides` with it.
+fn pairs<'a, T, K: Ord>(
+    items: &'a [T],
+    key: impl Fn(&'a T) -> K,
+    collides: impl Fn(&T, &T) -> bool,
+) -> Vec<(&'a T, &'a T)> {
+    let mut by_key: BTreeMap<K, Vec<&T>> = BTreeMap::new();
+    let mut pairs = Vec::new();
+    for item in items {
+        let before = by_key.entry(key(item)).or_default();
+        match before.iter().find(|first| collides(first, item)) {
+            Some(first) => pairs.push((*first, item)),
+            None => before.push(item),
+        }
+    }
+    pairs
 }

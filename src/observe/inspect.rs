@@ -1,6 +1,6 @@
 //! A published reference, looked at for people: `inspect`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
@@ -29,6 +29,8 @@ pub struct Inspected {
     pub list: Option<List>,
     /// Images by digest; all of a list's when details were asked for, else only a plain image itself.
     pub images: BTreeMap<Digest, InspectedImage>,
+    /// Images that the list names and the registry does not hold, when details were asked for.
+    pub absent: BTreeSet<Digest>,
 }
 
 impl Inspected {
@@ -117,8 +119,14 @@ pub async fn inspect(registry: &Registry, reference: &Reference, details: bool) 
     let Some(fetched) = registry.manifest(repository, reference.lookup()).await? else { return Ok(None) };
     let descriptor = descriptor_of(&fetched);
     let bytes = fetched.bytes.to_vec();
-    let mut inspected =
-        Inspected { reference: reference.clone(), descriptor, bytes, list: None, images: BTreeMap::new() };
+    let mut inspected = Inspected {
+        reference: reference.clone(),
+        descriptor,
+        bytes,
+        list: None,
+        images: BTreeMap::new(),
+        absent: BTreeSet::new(),
+    };
     let parsed = manifest::parse(&fetched.bytes, &fetched.media_type).map_err(|error| error.at(reference))?;
     match parsed {
         Manifest::Image(manifest) => {
@@ -131,15 +139,20 @@ pub async fn inspect(registry: &Registry, reference: &Reference, details: bool) 
                 let entries: Vec<&Descriptor> = list.entries.iter().filter(is_image).collect();
                 let images = many::try_over(&entries, |entry| async move {
                     let Some(fetched) = registry.manifest(repository, entry.digest.as_str()).await? else {
-                        return Ok(None);
+                        return Ok(Some((entry.digest.clone(), None)));
                     };
                     let read = manifest::parse(&fetched.bytes, &fetched.media_type)
                         .map_err(|error| error.at(repository.digest(&entry.digest)))?;
                     let Manifest::Image(manifest) = read else { return Ok(None) };
                     let image = inspect_image(registry, repository, &fetched, manifest).await?;
-                    Ok(Some((entry.digest.clone(), image)))
+                    Ok(Some((entry.digest.clone(), Some(image))))
                 });
-                inspected.images = images.await?.into_iter().flatten().collect();
+                for (digest, image) in images.await?.into_iter().flatten() {
+                    match image {
+                        Some(image) => drop(inspected.images.insert(digest, image)),
+                        None => drop(inspected.absent.insert(digest)),
+                    }
+                }
             }
             inspected.list = Some(list);
         }

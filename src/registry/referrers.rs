@@ -149,9 +149,10 @@ enum Fallback {
 
 /// Where the referrers of `digest` are listed by registries without the API (distribution-spec, "Referrers Tag Schema").
 pub fn fallback_tag(digest: &Digest) -> String {
-    // The specification cuts longer ones: a tag has at most 128 characters, which sha512 exceeds.
-    let hex = digest.hex();
-    format!("{}-{}", digest.algorithm(), hex.get(..64).unwrap_or(hex))
+    // The specification cuts both parts: a tag has at most 128 characters, which sha512 exceeds.
+    let cut = |text: &str, length: usize| text.get(..length).unwrap_or(text).to_owned();
+    let tag = format!("{}-{}", cut(digest.algorithm(), 32), cut(digest.hex(), 64));
+    tag.replace(['+', '='], "-")
 }
 
 /// Those that the list does not name yet.
@@ -170,5 +171,7 @@ mod tests {
         assert_eq!(fallback_tag(&digest), format!("sha256-{}", digest.hex()));
         let long: Digest = format!("sha512:{}", "a".repeat(128)).parse().unwrap();
         assert_eq!(fallback_tag(&long), format!("sha512-{}", "a".repeat(64)));
+        let other: Digest = "multihash+base64:Qm_-Zx==".parse().unwrap();
+        assert_eq!(fallback_tag(&other), "multihash-base64-Qm_-Zx--");
     }
 }

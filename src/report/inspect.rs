@@ -43,6 +43,9 @@ pub(crate) fn text(inspected: &Inspected, style: Style) -> String {
         if let Some(image) = inspected.images.get(&entry.digest) {
             image_text(&mut out, image, "    ");
         }
+        if inspected.absent.contains(&entry.digest) {
+            let _ = writeln!(out, "    missing     the registry does not hold this image");
+        }
     }
     out
 }
@@ -84,6 +87,7 @@ pub(crate) fn json(inspected: &Inspected) -> Value {
                 let mut value = descriptor_json(entry);
                 let of_entry = attestations.get(&entry.digest).into_iter().flatten();
                 value["attestations"] = of_entry.map(|one| descriptor_json(one)).collect();
+                value["missing"] = inspected.absent.contains(&entry.digest).into();
                 value["image"] = inspected.images.get(&entry.digest).map(image_json).into();
                 value
             })
