@@ -107,9 +107,9 @@ pub struct Pushed {
 }
 
 impl Entry {
-    /// Where the image of a platform is.
-    pub fn reference(&self, platform: &str) -> Option<&Reference> {
-        self.images.iter().find(|image| image.platform == platform).map(|image| &image.reference)
+    /// The image of a platform.
+    pub fn image(&self, platform: &str) -> Option<&Pushed> {
+        self.images.iter().find(|image| image.platform == platform)
     }
 
     /// The images themselves.

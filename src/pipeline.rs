@@ -17,7 +17,8 @@ use crate::engine::{BuildJob, Engine, Runnable};
 use crate::error::{Exit, Failure, exit_of, render};
 use crate::facts;
 use crate::fingerprint;
-use crate::lock::{Check, Checks};
+use crate::freshness::Survey;
+use crate::lock::{Check, Checks, Outstanding};
 use crate::platform::Platform;
 use crate::programs::{Looked, Programs};
 use crate::reference::Reference;
@@ -48,6 +49,8 @@ pub struct Pipeline<'a> {
     /// Whether the engine's daemon reaches registries on this machine's loopback; when not, images for them are exported
     /// and pushed from here.
     pub engine_reaches_loopback: bool,
+    /// What images are made of, to see whether it stays so while they are built.
+    pub survey: Option<&'a Survey>,
     /// How far to go.
     pub until: Until,
     /// `--skip-smoke`.
@@ -75,6 +78,27 @@ pub struct Produced {
     pub pushed: bool,
     /// What was checked of it, and was well.
     pub checked: Checks,
+    /// Why it is not known what it is made of, although its inputs were.
+    pub unknown: Option<String>,
+}
+
+/// An image that is in a registry, and that the declaration asks to check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unchecked<'a> {
+    /// Its target.
+    pub target: &'a Target,
+    /// Which of the target's images.
+    pub index: usize,
+    /// Where it is, by its digest.
+    pub at: Reference,
+    /// What is to be checked.
+    pub outstanding: Vec<Outstanding>,
+}
+
+impl<'a> Unchecked<'a> {
+    fn place(&self) -> (&'a Target, usize) {
+        (self.target, self.index)
+    }
 }
 
 impl Produced {
@@ -98,11 +122,44 @@ impl Pipeline<'_> {
     /// After all have ended, one error that names every platform that failed and why.
     pub async fn run(&self, work: &[(&Target, usize)]) -> Result<Vec<Produced>> {
         self.check_emulators(work)?;
+        self.each(work, async |position: usize, task: &Task| {
+            let (target, index) = work[position];
+            let produced = self.run_one(target, index, task).await?;
+            task.done(&self.outcome(&produced));
+            self.progress.event("image", produced.to_json());
+            Ok(produced)
+        })
+        .await
+    }
+
+    /// Checks images that are in a registry, as far as that is outstanding. Gives what was passed, one for each.
+    ///
+    /// # Errors
+    ///
+    /// After all have ended, one error that names every platform that failed and why.
+    pub async fn check(&self, unchecked: &[Unchecked<'_>]) -> Result<Vec<Checks>> {
+        let smoked = unchecked.iter().filter(|one| one.outstanding.iter().any(Outstanding::is_smoke));
+        self.check_emulators(&smoked.map(Unchecked::place).collect::<Vec<_>>())?;
+        let work: Vec<_> = unchecked.iter().map(Unchecked::place).collect();
+        self.each(&work, async |position: usize, task: &Task| {
+            let checked = self.check_one(&unchecked[position], task).await?;
+            task.done("checked");
+            Ok(checked)
+        })
+        .await
+    }
+
+    /// Does the same to all images of `work` side by side, given their positions.
+    async fn each<T>(
+        &self,
+        work: &[(&Target, usize)],
+        run: impl AsyncFn(usize, &Task) -> Result<T>,
+    ) -> Result<Vec<T>> {
         let permits = Semaphore::new(self.jobs.max(1));
         let several = work.iter().any(|(target, _)| target.name != work[0].0.name);
         let overall = self.progress.overall(work.len(), "images");
         let counted = &overall;
-        let runs = join_all(work.iter().map(|(target, index)| {
+        let runs = join_all(work.iter().enumerate().map(|(position, (target, index))| {
             let image = &target.images[*index];
             let name = match several {
                 true => format!("{} {}", target.name, image.platform),
@@ -110,15 +167,15 @@ impl Pipeline<'_> {
             };
             let subject = Subject { target: target.name.clone(), platform: image.platform.to_string() };
             let task = self.progress.task(&name, subject);
-            let permits = &permits;
+            let (permits, run) = (&permits, &run);
             async move {
-                let result = self.run_one(target, *index, &task, permits).await;
-                match &result {
-                    Ok(produced) => {
-                        task.done(&self.outcome(produced));
-                        self.progress.event("image", produced.to_json());
-                    }
-                    Err(_) => task.failed(""),
+                let result = async {
+                    let _permit = permits.acquire().await?;
+                    run(position, &task).await
+                };
+                let result = result.await;
+                if result.is_err() {
+                    task.failed("");
                 }
                 counted.one_more();
                 result.map_err(|error| (name, error))
@@ -173,13 +230,7 @@ impl Pipeline<'_> {
             .into())
     }
 
-    async fn run_one(
-        &self,
-        target: &Target,
-        index: usize,
-        task: &Task,
-        permits: &Semaphore,
-    ) -> Result<Produced> {
+    async fn run_one(&self, target: &Target, index: usize, task: &Task) -> Result<Produced> {
         let image = &target.images[index];
         let mut produced = Produced {
             target: target.name.clone(),
@@ -189,9 +240,9 @@ impl Pipeline<'_> {
             digest: None,
             pushed: false,
             checked: Checks::default(),
+            unknown: None,
         };
         let Some(build) = &image.build else { return Ok(produced) };
-        let _permit = permits.acquire().await?;
 
         task.stage("building");
         let job = BuildJob {
@@ -202,6 +253,15 @@ impl Pipeline<'_> {
             build: self.dated(build, &image.platform).await?,
         };
         let built = self.engine.build(&job, lines(task, "building")).await?;
+        if let Some(survey) = self.survey {
+            produced.unknown = self.unknown(survey, target, index, build).await?;
+        }
+        if let Some(why) = &produced.unknown {
+            self.progress.warn(&format!(
+                "{} for {}: {why}; what it is made of is not recorded, and the next release builds it again",
+                image.reference, image.platform
+            ));
+        }
 
         if self.until >= Until::Smoked {
             let programs = self.check_programs(target, image, &built.image_id, task).await?;
@@ -214,6 +274,65 @@ impl Pipeline<'_> {
             (produced.digest, produced.pushed) = (Some(digest), pushed);
         }
         Ok(produced)
+    }
+
+    /// Why an image that was just built may be made of something else than was surveyed.
+    async fn unknown(
+        &self,
+        survey: &Survey,
+        target: &Target,
+        index: usize,
+        build: &Build,
+    ) -> Result<Option<String>> {
+        if let Some(changed) = survey.changed_since(&target.name, index).await? {
+            return Ok(Some(format!("{changed} while it was built")));
+        }
+        // A builder prefers the image that the engine holds under a base's tag, unless it is told to pull.
+        for (base, head) in survey.bases(&target.name, index).filter(|_| !build.pull) {
+            let held = self.engine.inspect(&base.to_string()).await?;
+            if held.is_some_and(|held| held.recorded_in(&base.repository).all(|digest| digest != head)) {
+                return Ok(Some(format!(
+                    "the engine holds another {base} than the registry serves, and may have built on it \
+                     (`build.pull = true` builds on the registry's)"
+                )));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Has the engine fetch an image, unless it holds it, and does what is outstanding.
+    async fn check_one(&self, unchecked: &Unchecked<'_>, task: &Task) -> Result<Checks> {
+        let Unchecked { target, index, at, outstanding } = unchecked;
+        let image = &target.images[*index];
+        let found = self.engine.inspect(&at.to_string()).await?;
+        let fetched = found.is_none();
+        let image_id = match found {
+            Some(found) => found.id.to_string(),
+            None if at.repository.is_loopback() && !self.engine_reaches_loopback => {
+                let tried = format!("could not check {at}: the engine does not reach {}", at.repository.host);
+                let hint = "`release --rebuild` builds it again, and checks it then";
+                return Err(Failure::new(tried).hint(hint).into());
+            }
+            None => {
+                task.stage("pulling");
+                self.engine.pull(at, lines(task, "pulling")).await?
+            }
+        };
+        let checked = async {
+            let smoke = outstanding.iter().any(Outstanding::is_smoke);
+            let programs = outstanding.iter().any(|outstanding| !outstanding.is_smoke());
+            let programs = match programs {
+                true => self.check_programs(target, image, &image_id, task).await?,
+                false => None,
+            };
+            let smoke = if smoke { self.smoke(image, &image_id, task).await? } else { None };
+            anyhow::Ok(programs.into_iter().chain(smoke).collect())
+        };
+        let checked = checked.await;
+        if fetched {
+            self.engine.forget(at).await;
+        }
+        checked
     }
 
     /// With the time that an image gets, where the builder heeds it (reproducible-builds.org, `SOURCE_DATE_EPOCH`): that

@@ -143,7 +143,13 @@ fn plan(target: &str, places: Vec<PlacePlan>) -> TargetPlan {
             )
         })
     });
-    TargetPlan { target: target.to_owned(), problems: problems.collect(), places, notes: Vec::new() }
+    TargetPlan {
+        target: target.to_owned(),
+        problems: problems.collect(),
+        places,
+        references: Vec::new(),
+        notes: Vec::new(),
+    }
 }
 
 /// What it takes that `tags` of the repository `to` serve the list `digest`, which `from` has.

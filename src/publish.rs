@@ -14,8 +14,8 @@ use crate::freshness::{Place, Survey};
 use crate::journal::{Entry, Inputs, Pushed};
 use crate::lock::{Checks, Lock, LockedTarget};
 use crate::many;
-use crate::observe::{Source, observe};
-use crate::pipeline::{Pipeline, Produced};
+use crate::observe::{Known, Source, observe};
+use crate::pipeline::{Pipeline, Produced, Unchecked};
 use crate::plan::{Evidence, FoundImage, ObservedImage, ObservedTarget, Options, Pin, TargetPlan, pin, plan};
 use crate::reference::Reference;
 use crate::registry::{Access, Registry};
@@ -35,6 +35,8 @@ pub struct Planned<'a> {
     pub gone: BTreeSet<usize>,
     /// What was checked of images in this run, or in the interrupted one, by their positions.
     pub checked: BTreeMap<usize, Checks>,
+    /// The positions of images that were built in this run, and of which it is not known what they are made of.
+    pub unknown: BTreeSet<usize>,
 }
 
 /// What becomes of an interrupted run's images.
@@ -54,7 +56,7 @@ impl AsRef<TargetPlan> for Planned<'_> {
     }
 }
 
-impl Planned<'_> {
+impl<'a> Planned<'a> {
     /// The positions of the images that this run builds.
     pub fn to_build(&self) -> impl Iterator<Item = usize> {
         self.sources
@@ -62,6 +64,31 @@ impl Planned<'_> {
             .enumerate()
             .filter(|(_, source)| **source == Source::Built)
             .map(|(index, _)| index)
+    }
+
+    /// The images that are there and that the declaration asks to check, which neither this run nor the release that
+    /// the lock has did. Smoke runs may be left out.
+    pub fn unchecked(&self, locked: Option<&LockedTarget>, smoke: bool) -> Vec<Unchecked<'a>> {
+        let target: &'a Target = self.target;
+        let unchecked = |(index, image): (usize, &'a Image)| {
+            image.build.as_ref()?;
+            let digest = &self.plan.places.first()?.entries.get(index)?.change.entry()?.digest;
+            let locked = locked.and_then(|locked| locked.image(&image.platform));
+            let locked = locked.filter(|locked| locked.digest == *digest);
+            let mut checked = locked.map(|locked| locked.checked.clone()).unwrap_or_default();
+            checked.extend(self.checked.get(&index).unwrap_or(&Checks::default()));
+            let outstanding = checked.outstanding(target, image, smoke);
+            let moved = self.plan.references.iter().find(|plan| plan.reference == image.reference);
+            let repository = match &self.sources[index] {
+                Source::Built => return None,
+                Source::At(reference) => &reference.repository,
+                Source::Known(_) => moved.map_or(&image.reference.repository, |plan| &plan.from),
+                Source::Found(found) => &found.source,
+            };
+            let at = repository.digest(digest);
+            (!outstanding.is_empty()).then_some(Unchecked { target, index, at, outstanding })
+        };
+        target.images.iter().enumerate().filter_map(unchecked).collect()
     }
 
     /// What another run needs to finish this one; `None` when there is nothing to finish, or when nothing that was built
@@ -72,7 +99,11 @@ impl Planned<'_> {
         let images = images.enumerate().filter(|(_, ((image, _), _))| image.build.is_some());
         let built = images.map(|(index, ((image, source), entry))| {
             // What an immutable tag lists is found there again.
-            let Source::At(reference) = source else { return None };
+            let reference = match source {
+                Source::At(reference) => reference,
+                Source::Known(known) => known.at.first()?,
+                Source::Built | Source::Found(_) => return None,
+            };
             Some(Pushed {
                 platform: image.platform.to_string(),
                 reference: reference.clone(),
@@ -111,9 +142,15 @@ impl From<'_> {
     fn sources(&self, target: &Target, interrupted: Option<&Entry>) -> Vec<Source> {
         let source = |(index, image): (usize, &Image)| match (&image.build, self) {
             (Some(_), Self::Build(_, survey)) => {
-                let pushed = interrupted.and_then(|entry| entry.reference(&image.platform.to_string()));
-                let there = pushed.or_else(|| survey.fresh(&target.name, index));
-                there.map_or(Source::Built, |reference| Source::At(reference.clone()))
+                let fresh = survey.fresh(&target.name, index);
+                let pushed = interrupted.and_then(|entry| entry.image(&image.platform.to_string()));
+                let pushed = pushed.map(|pushed| {
+                    let digest = pushed.image.clone();
+                    let fresh = fresh.filter(|fresh| fresh.digest == digest);
+                    let also = fresh.into_iter().flat_map(|fresh| fresh.at.iter().cloned());
+                    Known { digest, at: std::iter::once(pushed.reference.clone()).chain(also).collect() }
+                });
+                pushed.or_else(|| fresh.cloned()).map_or(Source::Built, Source::Known)
             }
             (_, Self::Pushed(pushed)) => {
                 let reported = pushed.get(&(target.name.clone(), index));
@@ -181,7 +218,7 @@ pub async fn prepare<'a>(
     .await
 }
 
-/// As [`prepare`] for a release, with what is fresh. The images that builds use are looked up meanwhile; what turns out
+/// As [`prepare`] for a release that makes smoke runs or not, with what is fresh. The images that builds use are looked up meanwhile; what turns out
 /// not to be fresh is planned to be built.
 ///
 /// # Errors
@@ -194,6 +231,7 @@ pub async fn prepare_release<'a>(
     survey: &mut Survey,
     lock: &Lock,
     options: Options,
+    smoke: bool,
 ) -> Result<Vec<Planned<'a>>> {
     let prepared =
         async { prepare(registry, declaration, From::Build(interrupted, survey), lock, options).await };
@@ -209,6 +247,15 @@ pub async fn prepare_release<'a>(
     }
     for planned in &mut planned {
         planned.plan.explain(&survey.stale(&planned.target.name));
+        for unchecked in planned.unchecked(lock.targets.get(&planned.target.name), smoke) {
+            let platform = &planned.target.images[unchecked.index].platform;
+            for outstanding in unchecked.outstanding {
+                planned.plan.notes.push(format!(
+                    "{platform} is not built again, but its {} is not recorded as passed: a release makes it",
+                    outstanding.check
+                ));
+            }
+        }
     }
     Ok(planned)
 }
@@ -268,7 +315,7 @@ async fn prepare_target<'a>(
         (Some(entry), Interrupted::Finished) => checked_before(entry, target),
         _ => BTreeMap::new(),
     };
-    Ok(Planned { target, sources, plan, interrupted, gone, checked })
+    Ok(Planned { target, sources, plan, interrupted, gone, checked, unknown: BTreeSet::new() })
 }
 
 /// What an interrupted run has checked of its images, by their positions.
@@ -282,12 +329,14 @@ fn checked_before(entry: &Entry, target: &Target) -> BTreeMap<usize, Checks> {
 
 /// Why an interrupted run's images cannot be taken: one of them is not there any more.
 fn lost(target: &Target, sources: &[Source], observed: &ObservedTarget) -> Option<String> {
+    let gone = |reference: &Reference| format!("{reference} is not in the registry any more");
     let built = target.images.iter().zip(sources).zip(&observed.images);
     built.filter(|((image, _), _)| image.build.is_some()).find_map(|((_, source), observed)| {
         match (source, observed) {
             (_, ObservedImage::Found(_)) => None,
             (_, ObservedImage::Unusable(why)) => Some(why.clone()),
-            (Source::At(reference), _) => Some(format!("{reference} is not in the registry any more")),
+            (Source::At(reference), _) => Some(gone(reference)),
+            (Source::Known(known), _) => known.at.first().map(gone),
             (_, _) => Some("it does not say where every image is".to_owned()),
         }
     })
@@ -368,6 +417,9 @@ pub async fn produce<'a>(
                 if let Some(digest) = &one.digest {
                     planned.sources[one.index] = Source::At(one.reference.repository.digest(digest));
                     planned.checked.insert(one.index, one.checked.clone());
+                    if one.unknown.is_some() {
+                        planned.unknown.insert(one.index);
+                    }
                 }
             }
             let mut observed = observe(registry, planned.target, &planned.sources).await?;

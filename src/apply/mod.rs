@@ -6,6 +6,7 @@
 mod account;
 mod confirm;
 mod copy;
+mod references;
 mod tags;
 mod unpublish;
 
@@ -16,7 +17,7 @@ use futures_util::future::{try_join, try_join_all};
 
 use crate::digest::Digest;
 use crate::error::Failure;
-use crate::plan::{PlacePlan, PlannedList, TargetPlan};
+use crate::plan::{PlacePlan, PlannedList, ReferencePlan, TargetPlan};
 use crate::reference::{Reference, Repository};
 use crate::registry::Registry;
 
@@ -25,6 +26,7 @@ pub use self::unpublish::{Unpublished, UnpublishedPlace, unpublish};
 
 use self::account::Account;
 use self::confirm::{confirm_children, confirm_staged, confirm_tag};
+use self::references::write_references;
 use self::tags::write_tags;
 
 /// What became of one target.
@@ -102,7 +104,7 @@ pub async fn apply(
     }
     let mut account = Account::new(plan)
         .ok_or_else(|| Failure::new(format!("target {} still has images to build", plan.target)))?;
-    match carry_out(registry, &mut account, on_event).await {
+    match carry_out(registry, &mut account, &plan.references, on_event).await {
         Ok(()) => {
             on_event(Event::Confirmed(plan.target.clone()));
             Ok(account.applied())
@@ -114,10 +116,12 @@ pub async fn apply(
 async fn carry_out(
     registry: &Registry,
     account: &mut Account<'_>,
+    references: &[ReferencePlan],
     on_event: &(dyn Fn(Event) + Sync),
 ) -> Result<()> {
     let changed: Vec<_> = account.places().filter(|(place, _)| place.is_change()).collect();
-    bring_children(registry, &changed, on_event).await?;
+    let children = bring_children(registry, &changed, on_event);
+    try_join(children, write_references(registry, references, on_event)).await?;
     // With one repository the list arrives with its first tag, which saves round trips and shows nobody a half-made
     // list. With several it is first in all of them.
     if changed.len() > 1 {

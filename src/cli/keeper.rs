@@ -10,7 +10,8 @@ use crate::apply::Event;
 use crate::config::Declaration;
 use crate::declared_file::DeclarationFile;
 use crate::freshness::Place;
-use crate::lock::{self, ImageRecord, Lock, Written};
+use crate::lock::{self, ImageRecord, Lock, Outstanding, Written};
+use crate::plan::PlacePlan;
 use crate::publish::Planned;
 
 /// What becomes of the lock.
@@ -57,13 +58,24 @@ impl Keeper<'_> {
         lock
     }
 
-    /// Why a release would not leave everything as it is.
-    pub(super) fn differs(&self, planned: &[Planned<'_>]) -> Option<String> {
+    /// Why a release, with smoke runs or without, would not leave everything as it is.
+    pub(super) fn differs(&self, planned: &[Planned<'_>], smoke: bool) -> Option<String> {
         if let Some(planned) = planned.iter().find(|planned| planned.to_build().next().is_some()) {
             return Some(format!("{} has images that are not fresh", planned.target.name));
         }
         if let Some(planned) = planned.iter().find(|planned| planned.plan.is_change()) {
-            return Some(format!("the list of {} would change", planned.target.name));
+            let list = planned.plan.places.iter().any(PlacePlan::is_change);
+            let what = if list { "the list" } else { "a reference to an image" };
+            return Some(format!("{what} of {} would change", planned.target.name));
+        }
+        for planned in planned {
+            let unchecked = planned.unchecked(self.lock.targets.get(&planned.target.name), smoke);
+            // What this machine may not be able to do changes nothing for certain.
+            let certain = |outstanding: &&Outstanding| !outstanding.optional;
+            if let Some(outstanding) = unchecked.iter().flat_map(|one| &one.outstanding).find(certain) {
+                let (check, target) = (&outstanding.check, &planned.target.name);
+                return Some(format!("the {check} of an image of {target} is not recorded as passed"));
+            }
         }
         let next = self.next(planned, &BTreeMap::new());
         (next != *self.lock).then(|| format!("{} would change", shown(self.file)))

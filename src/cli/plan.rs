@@ -50,7 +50,8 @@ async fn show(
     let lock = lock::read(lock)?;
     let mut survey = Survey::of(&declaration, &lock, folder, Trust::LockAlone).await?;
     let planned =
-        prepare_release(&registry, &declaration, &unfinished.usable, &mut survey, &lock, options).await?;
+        prepare_release(&registry, &declaration, &unfinished.usable, &mut survey, &lock, options, true)
+            .await?;
     ci::summarise(context, &report::plan::markdown(&planned));
     match context.global.format {
         Format::Markdown => context.print_raw(&report::plan::markdown(&planned))?,

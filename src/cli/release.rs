@@ -18,11 +18,11 @@ use crate::facts;
 use crate::freshness::{Place, Survey, Trust};
 use crate::groundwork;
 use crate::journal::{Inputs, Journal};
-use crate::lock::{self, ImageRecord, Written};
+use crate::lock::{self, ImageRecord, Lock, Written};
 use crate::pipeline::{Pipeline, Until};
 use crate::plan::Options;
 use crate::publish::{Interrupted, Planned, announce, apply_all, prepare_release, produce, stop_on_problems};
-use crate::registry::Access;
+use crate::registry::{Access, Registry};
 use crate::report;
 use crate::working_folder;
 
@@ -55,7 +55,8 @@ async fn publish(
     announce(&registry, declaration, Access::Push)?;
     let options = Options { first_publish: arguments.first.first_publish };
     let journal = open_journal(context, folder)?;
-    let inputs = Inputs::of_run(declaration, !arguments.skip_smoke)?;
+    let smoke = !arguments.skip_smoke;
+    let inputs = Inputs::of_run(declaration, smoke)?;
     let lock = lock::read(lock_file)?;
 
     // 1. What runs before builds, always: what it makes is an input.
@@ -73,7 +74,8 @@ async fn publish(
     let trust = if arguments.rebuild { Trust::Nothing } else { Trust::Lock };
     let mut survey = Survey::of(declaration, &lock, folder, trust).await?;
     let planned =
-        prepare_release(&registry, declaration, &unfinished.usable, &mut survey, &lock, options).await?;
+        prepare_release(&registry, declaration, &unfinished.usable, &mut survey, &lock, options, smoke)
+            .await?;
     put_aside(context, &journal, &lost(&planned))?;
     progress.line(plans_shown(context, &planned).trim_end());
     progress.event("planned", report::plan::json(&planned));
@@ -81,7 +83,7 @@ async fn publish(
     let keep =
         Keeper { file: lock_file, lock: &lock, declaration, all: arguments.targets.targets.is_empty() };
     if arguments.locked
-        && let Some(why) = keep.differs(&planned)
+        && let Some(why) = keep.differs(&planned, smoke)
     {
         progress.line(&format!("not as locked: {why}"));
         return Ok(Exit::Differs);
@@ -94,24 +96,16 @@ async fn publish(
     // 3. Build, smoke run, push: only what is pending needs an engine at all.
     let pending = planned.iter().any(|planned| planned.plan.is_pending());
     let readiness = if pending { Some(ready(context, declaration).await?) } else { None };
-    let pipeline = readiness.as_ref().map(|ready: &Readiness| Pipeline {
-        engine: &ready.engine,
-        registry: &registry,
-        root: &declaration.root,
-        runnable: &ready.runnable,
-        engine_reaches_loopback: ready.engine_reaches_loopback,
-        until: Until::Pushed,
-        skip_smoke: arguments.skip_smoke,
-        jobs: context.jobs(),
-        progress,
-    });
-    let settled = produce(&registry, pipeline.as_ref(), planned, &lock, options).await?;
+    let work = Work { context, declaration, registry: &registry, survey: &survey, skip_smoke: !smoke };
+    let pipeline = readiness.as_ref().map(|ready| work.pipeline(ready));
+    let mut settled = produce(&registry, pipeline.as_ref(), planned, &lock, options).await?;
     if pending {
         progress.stage("Planned", "with the images that were built");
         progress.line(plans_shown(context, &settled).trim_end());
         progress.event("planned", report::plan::json(&settled));
     }
     stop_on_problems(&settled)?;
+    work.check(&mut settled, &lock, readiness).await?;
 
     // 4. Reconcile. From here on the journal knows what is to come, until it is confirmed.
     let entries = settled.iter().filter_map(|planned| {
@@ -134,7 +128,11 @@ async fn publish(
     .await;
 
     // 5. The lock says what registries have confirmed, also where another target failed.
-    let mut origins = survey.origins(&registry, &built).await;
+    let unknown = |(target, index): &Place| {
+        settled.iter().any(|planned| planned.target.name == *target && planned.unknown.contains(index))
+    };
+    let known = built.into_iter().filter(|place| !unknown(place)).collect();
+    let mut origins = survey.origins(&registry, &known).await;
     let made: BTreeSet<Place> = origins.keys().cloned().collect();
     let records = settled.iter().flat_map(|planned| {
         let images = (0..planned.target.images.len()).map(|index| (planned.target.name.clone(), index));
@@ -157,6 +155,61 @@ async fn publish(
     ci::summarise(context, &report::summary::markdown(&applied, heading));
     context.print(|style| report::summary::text(&applied, style), || report::summary::json(&applied))?;
     Ok(Exit::Done)
+}
+
+/// What building and checking work with.
+struct Work<'a> {
+    context: &'a Context,
+    declaration: &'a Declaration,
+    registry: &'a Registry,
+    survey: &'a Survey,
+    skip_smoke: bool,
+}
+
+impl Work<'_> {
+    fn pipeline<'a>(&'a self, ready: &'a Readiness) -> Pipeline<'a> {
+        Pipeline {
+            engine: &ready.engine,
+            registry: self.registry,
+            root: &self.declaration.root,
+            runnable: &ready.runnable,
+            engine_reaches_loopback: ready.engine_reaches_loopback,
+            survey: Some(self.survey),
+            until: Until::Pushed,
+            skip_smoke: self.skip_smoke,
+            jobs: self.context.jobs(),
+            progress: &self.context.progress,
+        }
+    }
+
+    /// Does the declared checks of images that this run did not build, unless the lock has them as passed.
+    async fn check(
+        &self,
+        settled: &mut [Planned<'_>],
+        lock: &Lock,
+        readiness: Option<Readiness>,
+    ) -> Result<()> {
+        let unchecked = settled
+            .iter()
+            .flat_map(|planned| planned.unchecked(lock.targets.get(&planned.target.name), !self.skip_smoke));
+        let unchecked: Vec<_> = unchecked.collect();
+        if unchecked.is_empty() {
+            return Ok(());
+        }
+        let readiness = match readiness {
+            Some(ready) => ready,
+            None => ready(self.context, self.declaration).await?,
+        };
+        let places = unchecked.iter().map(|unchecked| (unchecked.target.name.clone(), unchecked.index));
+        let places: Vec<Place> = places.collect();
+        let checked = self.pipeline(&readiness).check(&unchecked).await?;
+        for ((target, index), checked) in places.into_iter().zip(checked) {
+            for planned in settled.iter_mut().filter(|planned| planned.target.name == target) {
+                planned.checked.entry(index).or_default().extend(&checked);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The whole of it against the embedded registry.

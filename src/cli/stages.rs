@@ -53,17 +53,6 @@ async fn run(
     let registry = context.registry(Some(&declaration))?;
     let ready = ready(context, &declaration).await?;
     groundwork::lay(&declaration.root, &work, context.jobs(), &context.progress).await?;
-    let pipeline = Pipeline {
-        engine: &ready.engine,
-        registry: &registry,
-        root: &declaration.root,
-        runnable: &ready.runnable,
-        engine_reaches_loopback: ready.engine_reaches_loopback,
-        until,
-        skip_smoke,
-        jobs: context.jobs(),
-        progress: &context.progress,
-    };
     let survey = match &metadata {
         Some(_) => {
             let folder = working_folder::of(&declaration.root);
@@ -73,9 +62,21 @@ async fn run(
         }
         None => None,
     };
+    let pipeline = Pipeline {
+        engine: &ready.engine,
+        registry: &registry,
+        root: &declaration.root,
+        runnable: &ready.runnable,
+        engine_reaches_loopback: ready.engine_reaches_loopback,
+        survey: survey.as_ref(),
+        until,
+        skip_smoke,
+        jobs: context.jobs(),
+        progress: &context.progress,
+    };
     let produced = pipeline.run(&work).await?;
-    if let (Some((file, text)), Some(survey)) = (metadata, survey) {
-        let pushed = pushed(&registry, &survey, &produced).await;
+    if let (Some((file, text)), Some(survey)) = (metadata, &survey) {
+        let pushed = pushed(&registry, survey, &produced).await;
         let metadata = Metadata::new(declaration.revision.clone(), &text, pushed);
         file.write(&metadata.to_text(), "everything is pushed")?;
     }
@@ -88,7 +89,8 @@ async fn run(
 
 /// What was pushed, for another machine.
 async fn pushed(registry: &Registry, survey: &Survey, produced: &[Produced]) -> Vec<PushedImage> {
-    let places = produced.iter().map(|one| (one.target.clone(), one.index)).collect();
+    let known = produced.iter().filter(|one| one.unknown.is_none());
+    let places = known.map(|one| (one.target.clone(), one.index)).collect();
     let mut origins = survey.origins(registry, &places).await;
     let images = produced.iter().filter_map(|one| {
         let origin = origins.remove(&(one.target.clone(), one.index));

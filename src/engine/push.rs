@@ -18,6 +18,33 @@ pub struct Pushed {
 }
 
 impl Engine {
+    /// Fetches the image behind a reference by digest; every line goes to `lines`. Gives what the engine knows it by.
+    ///
+    /// # Errors
+    ///
+    /// The engine cannot fetch it: it has credentials and TLS settings of its own.
+    pub async fn pull(&self, reference: &Reference, lines: Lines) -> Result<String> {
+        let ended = self.command(["pull", &reference.to_string()]).lines(lines).merged().await?;
+        if !ended.success {
+            let output = indent(&ended.stdout);
+            return Err(Failure::new(format!("could not pull {reference} with the engine:\n{output}"))
+                .hint(hint(&ended.stdout, reference))
+                .into());
+        }
+        match self.inspect(&reference.to_string()).await? {
+            Some(image) => Ok(image.id.to_string()),
+            None => {
+                let lost = "the pull ended well, but the engine does not hold the image";
+                Err(Failure::new(format!("could not pull {reference} with the engine: {lost}")).into())
+            }
+        }
+    }
+
+    /// Takes a name away that [`Engine::pull`] gave. An image that stays takes room, nothing else.
+    pub async fn forget(&self, reference: &Reference) {
+        let _ = self.command(["image", "rm", &reference.to_string()]).merged().await;
+    }
+
     /// `docker push REF`.
     ///
     /// # Errors

@@ -1,13 +1,14 @@
 //! Gathers the inputs of builds from the file system. I/O.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
 use super::command_line::{Extra, secret_id};
-use super::context::{Found, Kind, hash, reached};
-use super::{Input, Inputs};
+use super::context::{Found, Kind, reached};
+use super::hashes::Hashes;
+use super::{Input, Inputs, summary};
 use crate::config::Build;
 use crate::digest::Digest;
 use crate::dockerfile::{Asked, Dockerfile, Ignore, Needs};
@@ -33,6 +34,19 @@ impl Gathered {
         &self.undecided
     }
 
+    /// What differs from an earlier look, in a few words; `None` when nothing does.
+    pub fn difference(&self, before: &Self) -> Option<String> {
+        if self == before {
+            return None;
+        }
+        let differences = self.inputs.since(&before.inputs);
+        Some(match (differences.is_empty(), self.undecided.first()) {
+            (_, Some(why)) if self.undecided != before.undecided => why.clone(),
+            (false, _) => summary(&differences),
+            (true, _) => "what it uses has changed".to_owned(),
+        })
+    }
+
     /// All inputs, with the digests of the images in `bases`. Those that are missing there are left out: what is
     /// gathered without them has no fingerprint that means anything.
     pub fn with_bases(&self, bases: &BTreeMap<Reference, Digest>) -> Inputs {
@@ -49,16 +63,22 @@ impl Gathered {
 /// Gathers what decides each of `builds`. Every file is read once, however many of them it reaches. What cannot be read
 /// is a reason not to trust what was: the build itself will say what is wrong.
 pub fn gather(builds: &[(&Build, &Platform)]) -> Vec<Gathered> {
+    gather_after(builds, &Hashes::default()).0
+}
+
+/// As [`gather`], without reading what was not written since `earlier`. Gives what the next look needs.
+pub fn gather_after(builds: &[(&Build, &Platform)], earlier: &Hashes) -> (Vec<Gathered>, Hashes) {
     let surveys: Vec<Result<Survey>> =
         builds.iter().map(|(build, platform)| Survey::of(build, platform)).collect();
     let files = surveys.iter().flatten().flat_map(Survey::files).collect();
-    let digests = hash(&files);
+    let digests = Hashes::after(earlier, &files);
     let finish = |survey: Result<Survey>| match (survey, &digests) {
         (Ok(survey), Ok(digests)) => survey.finish(digests),
         (Err(error), _) => Gathered { undecided: vec![format!("{error:#}")], ..Gathered::default() },
         (_, Err(error)) => Gathered { undecided: vec![format!("{error:#}")], ..Gathered::default() },
     };
-    surveys.into_iter().map(finish).collect()
+    let gathered = surveys.into_iter().map(finish).collect();
+    (gathered, digests.unwrap_or_default())
 }
 
 /// A build before its files are hashed.
@@ -113,12 +133,12 @@ impl Survey {
         })
     }
 
-    fn finish(self, digests: &HashMap<PathBuf, String>) -> Gathered {
+    fn finish(self, digests: &Hashes) -> Gathered {
         let mut gathered = self.gathered;
         for (input, found) in self.found {
             let state = match found.kind {
                 Kind::File(mode, _) => {
-                    let digest = digests.get(&found.location).map(String::as_str).unwrap_or_default();
+                    let digest = digests.get(&found.location).unwrap_or_default();
                     format!("file {mode:o} {digest}")
                 }
                 Kind::Folder(mode) => format!("folder {mode:o}"),

@@ -10,6 +10,7 @@ pub mod context;
 mod command_line;
 mod differences;
 mod gather;
+mod hashes;
 mod scheme;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,8 @@ use sha2::{Digest as _, Sha256};
 use crate::digest::{Digest, hex};
 
 pub use differences::{Difference, summary};
-pub use gather::{Gathered, base, gather, paths};
+pub use gather::{Gathered, base, gather, gather_after, paths};
+pub use hashes::Hashes;
 pub use scheme::{Fingerprint, SCHEME};
 
 /// Something that decides an image.

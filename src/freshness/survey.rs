@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Result;
 
@@ -9,10 +10,12 @@ use super::bases::heads;
 use super::records::Records;
 use super::{Heads, MadeOf, Stale, bases_unmoved, made_of, unchanged};
 use crate::config::{Build, Declaration, Image, Target};
-use crate::fingerprint::{Gathered, gather};
+use crate::digest::Digest;
+use crate::fingerprint::{Gathered, Hashes, gather_after};
 use crate::lock::{Lock, LockedImage, Origin};
+use crate::observe::Known;
 use crate::platform::Platform;
-use crate::reference::{Reference, Repository};
+use crate::reference::Reference;
 use crate::registry::Registry;
 
 /// An image: the target's name and the position in it.
@@ -33,15 +36,18 @@ pub enum Trust {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survey {
     images: BTreeMap<Place, Surveyed>,
+    hashes: Arc<Hashes>,
     heads: Heads,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Surveyed {
+    build: Build,
+    platform: Platform,
     gathered: Gathered,
     locked: Option<LockedImage>,
     /// Where it is when it is fresh, or why it is not.
-    state: Result<Reference, Stale>,
+    state: Result<Known, Stale>,
 }
 
 impl Survey {
@@ -62,11 +68,11 @@ impl Survey {
         let jobs: Vec<(Build, Platform)> =
             built.iter().map(|(_, _, image, build)| (build.clone(), image.platform.clone())).collect();
         let folder = folder.to_owned();
-        let (gathered, records) = tokio::task::spawn_blocking(move || {
+        let ((gathered, hashes), records) = tokio::task::spawn_blocking(move || {
             let jobs: Vec<(&Build, &Platform)> =
                 jobs.iter().map(|(build, platform)| (build, platform)).collect();
             // Where there is nothing to compare with, nothing is read.
-            (gather(&jobs), Records::read(&folder))
+            (gather_after(&jobs, &Hashes::default()), Records::read(&folder))
         })
         .await?;
         let images = built.into_iter().zip(gathered).map(|((target, index, image, build), gathered)| {
@@ -84,13 +90,41 @@ impl Survey {
                         .ok_or(Stale::NotLocked)
                 }),
             };
-            ((target.name.clone(), index), Surveyed { gathered, locked, state })
+            let platform = image.platform.clone();
+            ((target.name.clone(), index), Surveyed { build, platform, gathered, locked, state })
         });
-        Ok(Self { images: images.collect(), heads: Heads::new() })
+        Ok(Self { images: images.collect(), hashes: Arc::new(hashes), heads: Heads::new() })
     }
 
-    /// Where the image at `place` is; `None` when it has to be built.
-    pub fn fresh(&self, target: &str, index: usize) -> Option<&Reference> {
+    /// What of an image's inputs is not what it was when this survey was made, in a few words. Asked once the image is
+    /// built: what was written meanwhile may or may not be in it.
+    ///
+    /// # Errors
+    ///
+    /// None of its own: what cannot be read any more has changed.
+    pub async fn changed_since(&self, target: &str, index: usize) -> Result<Option<String>> {
+        let Some(image) = self.images.get(&(target.to_owned(), index)) else { return Ok(None) };
+        let (build, platform) = (image.build.clone(), image.platform.clone());
+        let hashes = Arc::clone(&self.hashes);
+        let after = tokio::task::spawn_blocking(move || gather_after(&[(&build, &platform)], &hashes));
+        let (gathered, hashes) = after.await?;
+        let difference = gathered.first().and_then(|gathered| gathered.difference(&image.gathered));
+        Ok(difference.or_else(|| {
+            let written = hashes.rewritten().first()?;
+            let written = written.strip_prefix(&image.build.context).unwrap_or(written);
+            Some(format!("{} was written", written.display()))
+        }))
+    }
+
+    /// The images that the one at this place uses, with the digests that registries had for them.
+    pub fn bases(&self, target: &str, index: usize) -> impl Iterator<Item = (&Reference, &Digest)> {
+        let image = self.images.get(&(target.to_owned(), index));
+        let used = image.into_iter().flat_map(|image| image.gathered.images());
+        used.filter_map(|base| Some((base, self.heads.get(base)?.as_ref().ok()?)))
+    }
+
+    /// The image at this place and where it may be; `None` when it has to be built.
+    pub fn fresh(&self, target: &str, index: usize) -> Option<&Known> {
         self.images.get(&(target.to_owned(), index))?.state.as_ref().ok()
     }
 
@@ -125,7 +159,8 @@ impl Survey {
     pub fn gone(&mut self, target: &str, indices: &BTreeSet<usize>) {
         for index in indices {
             if let Some(image) = self.images.get_mut(&(target.to_owned(), *index))
-                && let Ok(reference) = &image.state
+                && let Ok(known) = &image.state
+                && let Some(reference) = known.at.first()
             {
                 image.state = Err(Stale::Gone(reference.clone()));
             }
@@ -175,14 +210,27 @@ impl Survey {
     }
 }
 
-/// Where a locked image is: under its own reference or, when attestations came with it, in the list that names them.
-fn whereabouts(target: &Target, image: &Image, locked: &LockedImage, lock: &Lock) -> Option<Reference> {
-    if locked.attestations.is_empty() {
-        return Some(image.reference.repository.digest(&locked.digest));
+/// Where a locked image may be: in its own repository and in those of the list or, when attestations came with it, in a
+/// list that names them.
+fn whereabouts(target: &Target, image: &Image, locked: &LockedImage, lock: &Lock) -> Option<Known> {
+    let locked_target = lock.targets.get(&target.name)?;
+    let own = locked.attestations.is_empty().then_some(&image.reference.repository);
+    let repositories = own.into_iter().chain(&target.repositories);
+    let mut at: Vec<Reference> = Vec::new();
+    for repository in repositories {
+        let digest = match locked.attestations.is_empty() {
+            true => Some(&locked.digest),
+            // A rehearsal's registry has another name every time.
+            false => {
+                let tags = locked_target.repositories.get(&repository.to_string());
+                let served = tags.and_then(|tags| tags.values().next());
+                served.or_else(|| locked_target.lists.keys().next())
+            }
+        };
+        let reference = repository.digest(digest?);
+        if !at.contains(&reference) {
+            at.push(reference);
+        }
     }
-    let repository: &Repository = target.repositories.first()?;
-    let target = lock.targets.get(&target.name)?;
-    let served = target.repositories.get(&repository.to_string()).and_then(|tags| tags.values().next());
-    // A rehearsal's registry has another name every time.
-    served.or_else(|| target.lists.keys().next()).map(|list| repository.digest(list))
+    (!at.is_empty()).then(|| Known { digest: locked.digest.clone(), at })
 }

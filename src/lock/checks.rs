@@ -40,7 +40,8 @@ impl Check {
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind() {
-            "smoke" => "the smoke run",
+            "smoke" => "smoke run",
+            "binary-check" => "check of programs",
             kind => kind,
         })
     }
@@ -108,6 +109,13 @@ pub struct Outstanding {
     pub check: Check,
     /// A machine that cannot do it goes on without.
     pub optional: bool,
+}
+
+impl Outstanding {
+    /// Whether it is the smoke run.
+    pub fn is_smoke(&self) -> bool {
+        self.check.kind() == "smoke"
+    }
 }
 
 impl FromIterator<Check> for Checks {

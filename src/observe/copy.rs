@@ -6,6 +6,7 @@ use super::hanging::{Finder, Wanted};
 use super::{descriptor_of, held};
 use crate::config::Attestations;
 use crate::digest::Digest;
+use crate::manifest::Descriptor;
 use crate::media;
 use crate::plan::{Hanging, ObservedCopy};
 use crate::reference::Repository;
@@ -28,12 +29,27 @@ pub async fn observe_copy(
 ) -> Result<Option<ObservedCopy>> {
     let Some(fetched) = registry.manifest(from, digest.as_str()).await? else { return Ok(None) };
     let root = descriptor_of(&fetched);
-    let finder = Finder::new(registry);
     let mut manifests = match media::is_list(&root.media_type) {
-        true => finder.parts(from, &root).await?,
+        true => Finder::new(registry).parts(from, &root).await?,
         false => Vec::new(),
     };
     manifests.push(root);
+    observe_manifests(registry, from, manifests, to, attestations).await.map(Some)
+}
+
+/// The same of `manifests` of `from` that are known.
+///
+/// # Errors
+///
+/// As [`super::observe`].
+pub(super) async fn observe_manifests(
+    registry: &Registry,
+    from: &Repository,
+    manifests: Vec<Descriptor>,
+    to: &Repository,
+    attestations: Attestations,
+) -> Result<ObservedCopy> {
+    let finder = Finder::new(registry);
     let digests = manifests.iter().map(|manifest| manifest.digest.clone());
     let present = held(registry, to, digests).await?;
     let absent = manifests.iter().filter(|manifest| !present.contains(&manifest.digest));
@@ -44,5 +60,5 @@ pub async fn observe_copy(
         }
         Attestations::Drop => Hanging::default(),
     };
-    Ok(Some(ObservedCopy { from: from.clone(), to: to.clone(), manifests, present, hanging }))
+    Ok(ObservedCopy { from: from.clone(), to: to.clone(), manifests, present, hanging })
 }

@@ -70,6 +70,27 @@ pub(super) async fn look_up(registry: &Registry, image: &Image, reference: &Refe
 }
 
 impl Look {
+    /// The image's digest, when it was found.
+    pub(super) fn digest(&self) -> Option<&Digest> {
+        match self {
+            Self::Image(seen) => Some(&seen.descriptor.digest),
+            Self::Settled(ObservedImage::Found(found)) => Some(&found.descriptor.digest),
+            Self::Settled(_) => None,
+        }
+    }
+
+    /// Where the image was found, its attestations, and itself.
+    pub(super) fn found(&self) -> Option<(&Repository, Vec<Descriptor>)> {
+        let (source, descriptor, attestations) = match self {
+            Self::Image(seen) => (&seen.reference.repository, &seen.descriptor, &seen.attestations),
+            Self::Settled(ObservedImage::Found(found)) => {
+                (&found.source, &found.descriptor, &found.attestations)
+            }
+            Self::Settled(_) => return None,
+        };
+        Some((source, attestations.iter().chain([descriptor]).cloned().collect()))
+    }
+
     /// The manifests that come into the list, the image's and its attestations', and where they are.
     pub(super) fn manifests(&self) -> impl Iterator<Item = (&Repository, &Digest)> {
         let (source, descriptor, attestations) = match self {

@@ -11,7 +11,7 @@ mod inspect;
 mod released;
 mod tag;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use futures_util::future::{try_join, try_join_all, try_join3};
@@ -19,7 +19,7 @@ use futures_util::future::{try_join, try_join_all, try_join3};
 use crate::config::{Attestations, Image, Target};
 use crate::digest::Digest;
 use crate::manifest::{self, Descriptor, Manifest};
-use crate::plan::{FoundImage, ObservedImage, ObservedPlace, ObservedTag, ObservedTarget};
+use crate::plan::{FoundImage, ObservedImage, ObservedPlace, ObservedTag, ObservedTarget, Unserved};
 use crate::reference::{Reference, Repository};
 use crate::registry::{Fetched, Registry, RegistryError};
 
@@ -28,6 +28,7 @@ pub use self::copy::observe_copy;
 pub use self::inspect::{Inspected, InspectedImage, images, inspect};
 pub use self::released::released_now;
 
+use self::copy::observe_manifests;
 use self::hanging::{Finder, Wanted};
 use self::image::{Look, look_up};
 use self::released::released;
@@ -40,14 +41,25 @@ pub enum Source {
     Built,
     /// Under this reference: as declared, or by the digest that its push reported.
     At(Reference),
+    /// Under its declared reference if that serves it, else where it was before.
+    Known(Known),
     /// Nowhere: it was found before.
     Found(FoundImage),
+}
+
+/// An image that was published before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Its manifest's digest.
+    pub digest: Digest,
+    /// References by digest that may have it, itself or in a list; the first one that does counts.
+    pub at: Vec<Reference>,
 }
 
 /// Reads all that [`crate::plan::plan`] needs for `target`. `sources` has one item for each declared image.
 ///
 /// It takes two rounds: what references and tags serve, then what that leads to. An image that is itself an index
-/// takes one more.
+/// takes one more, and so does an image that its declared reference does not serve yet.
 ///
 /// # Errors
 ///
@@ -63,6 +75,7 @@ pub async fn observe(registry: &Registry, target: &Target, sources: &[Source]) -
         try_join(tags, released).await
     }));
     let (looks, places) = try_join(looks, places).await?;
+    let (looks, served): (Vec<Look>, Vec<Option<Elsewhere>>) = looks.into_iter().unzip();
 
     let listed: Vec<BTreeSet<&Digest>> = places.iter().map(|(tags, _)| listed(tags)).collect();
     let finder = Finder::new(registry);
@@ -74,7 +87,10 @@ pub async fn observe(registry: &Registry, target: &Target, sources: &[Source]) -
             .map(|(repository, listed)| present(registry, repository, listed, &looks)),
     );
     let unlisted = wanted(target, &looks, |index, digest| listed[index].contains(digest));
-    let (images, present, mut hanging) = try_join3(images, present, finder.hanging(unlisted)).await?;
+    let unserved = unserved(registry, target, &looks, &served);
+    let images = try_join(images, unserved);
+    let ((images, unserved), present, mut hanging) =
+        try_join3(images, present, finder.hanging(unlisted)).await?;
     // What a list names, and is not there all the same.
     let lost = wanted(target, &looks, |index, digest| {
         !listed[index].contains(digest) || present[index].contains(digest)
@@ -86,7 +102,7 @@ pub async fn observe(registry: &Registry, target: &Target, sources: &[Source]) -
             ObservedPlace { repository: repository.clone(), tags, present, released }
         });
     let places = places.collect();
-    Ok(ObservedTarget { images, places, hanging, known: BTreeSet::new() })
+    Ok(ObservedTarget { images, places, hanging, known: BTreeSet::new(), unserved })
 }
 
 /// The images' manifests on which it matters what hangs, with the repositories for which it does: those that lack them.
@@ -112,12 +128,69 @@ fn listed(tags: &[ObservedTag]) -> BTreeSet<&Digest> {
     lists.flat_map(|published| published.list.entries.iter().map(|entry| &entry.digest)).collect()
 }
 
-async fn observe_source(registry: &Registry, image: &Image, source: &Source) -> Result<Look> {
-    match source {
-        Source::Built => Ok(Look::Settled(ObservedImage::Pending)),
-        Source::Found(found) => Ok(Look::Settled(ObservedImage::Found(found.clone()))),
-        Source::At(reference) => look_up(registry, image, reference).await,
+/// An image that was found elsewhere than under its declared reference, which serves this image, as far as is known.
+struct Elsewhere(Option<Digest>);
+
+async fn observe_source(
+    registry: &Registry,
+    image: &Image,
+    source: &Source,
+) -> Result<(Look, Option<Elsewhere>)> {
+    let look = match source {
+        Source::Built => Look::Settled(ObservedImage::Pending),
+        Source::Found(found) => Look::Settled(ObservedImage::Found(found.clone())),
+        Source::At(reference) => look_up(registry, image, reference).await?,
+        Source::Known(known) => return observe_known(registry, image, known).await,
+    };
+    Ok((look, None))
+}
+
+/// Looks for a known image. When everything that may have it confirms that it does not, it is absent.
+async fn observe_known(
+    registry: &Registry,
+    image: &Image,
+    known: &Known,
+) -> Result<(Look, Option<Elsewhere>)> {
+    let declared = look_up(registry, image, &image.reference).await?;
+    if declared.digest() == Some(&known.digest) {
+        return Ok((declared, None));
     }
+    let mut otherwise = Look::Settled(ObservedImage::Absent);
+    for reference in &known.at {
+        let look = look_up(registry, image, reference).await?;
+        if look.digest() == Some(&known.digest) {
+            return Ok((look, Some(Elsewhere(declared.digest().cloned()))));
+        }
+        if matches!(look, Look::Settled(ObservedImage::Unusable(_))) {
+            otherwise = look;
+        }
+    }
+    Ok((otherwise, None))
+}
+
+/// What the planner needs to write the declared references of images that were found elsewhere.
+async fn unserved(
+    registry: &Registry,
+    target: &Target,
+    looks: &[Look],
+    served: &[Option<Elsewhere>],
+) -> Result<BTreeMap<usize, Unserved>> {
+    let images = target.images.iter().zip(looks).zip(served).enumerate();
+    let asked = images.filter_map(|(index, ((image, look), served))| {
+        let Elsewhere(serves) = served.as_ref()?;
+        let to = &image.reference.repository;
+        Some(async move {
+            let copy = match look.found() {
+                Some((from, manifests)) if from != to => {
+                    let attestations = target.attestations;
+                    Some(observe_manifests(registry, from, manifests, to, attestations).await?)
+                }
+                _ => None,
+            };
+            anyhow::Ok((index, Unserved { serves: serves.clone(), copy }))
+        })
+    });
+    Ok(try_join_all(asked).await?.into_iter().collect())
 }
 
 /// Which of the images' manifests `repository` is known to hold: those that are in it, and of those that are elsewhere

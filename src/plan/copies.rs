@@ -101,7 +101,7 @@ pub struct ObservedCopy {
     pub from: Repository,
     /// Where it goes.
     pub to: Repository,
-    /// The manifest itself last, what it lists before it.
+    /// What a manifest lists before the manifest itself.
     pub manifests: Vec<Descriptor>,
     /// Those that are there already.
     pub present: BTreeSet<Digest>,

@@ -8,6 +8,7 @@ mod list;
 mod newest;
 mod observed;
 mod pin;
+mod references;
 mod tags;
 mod unpublish;
 
@@ -19,6 +20,7 @@ pub use images::{disagreement, entry};
 pub use newest::{Release, VERSION};
 pub use observed::{FoundImage, ObservedImage, ObservedPlace, ObservedTag, ObservedTarget, PublishedList};
 pub use pin::{Evidence, Pin, pin};
+pub use references::{ReferencePlan, Unserved};
 pub use tags::{TagAction, TagPlan};
 pub use unpublish::{
     Contents, Holder, ManifestRemoval, TagRemoval, UnpublishPlace, UnpublishPlan, unpublish,
@@ -44,6 +46,8 @@ pub struct TargetPlan {
     pub target: String,
     /// One for each repository, in declaration order.
     pub places: Vec<PlacePlan>,
+    /// Declared references of images that are there and that they do not serve yet.
+    pub references: Vec<ReferencePlan>,
     /// Why nothing can be published; empty when it can.
     pub problems: Vec<Problem>,
     /// What a reviewer should know besides.
@@ -116,7 +120,7 @@ impl TargetPlan {
 
     /// Whether applying would write to a registry, as far as is known now: a pending image counts.
     pub fn is_change(&self) -> bool {
-        self.places.iter().any(PlacePlan::is_change)
+        !self.references.is_empty() || self.places.iter().any(PlacePlan::is_change)
     }
 
     /// Whether an image is still to be built, so that digests are not known yet.
@@ -151,8 +155,10 @@ pub fn plan(target: &Target, observed: &ObservedTarget, options: Options) -> Tar
     notes.extend(places.iter().zip(&observed.places).flat_map(|(plan, place)| tags::notes(plan, place)));
     problems.sort_by(|a, b| a.message.cmp(&b.message));
     problems.dedup();
-    let mut plan = TargetPlan { target: target.name.clone(), places, problems, notes };
+    let references = references::plan_references(target, observed, places.first());
+    let mut plan = TargetPlan { target: target.name.clone(), places, references, problems, notes };
     if !plan.problems.is_empty() {
+        plan.references.clear();
         for place in &mut plan.places {
             place.list = None;
             place.copies.clear();

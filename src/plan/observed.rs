@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
 
-use super::Hanging;
+use super::{Hanging, Unserved};
 use crate::digest::Digest;
 use crate::manifest::{Descriptor, ImageConfig, List};
 use crate::reference::Repository;
@@ -20,6 +20,9 @@ pub struct ObservedTarget {
     pub known: BTreeSet<Digest>,
     /// What hangs on the images that are to be copied; nothing under `attestations = "drop"`.
     pub hanging: Hanging,
+    /// Of images that are found by their digest, those whose declared references serve something else, by their
+    /// positions.
+    pub unserved: BTreeMap<usize, Unserved>,
 }
 
 /// What is known of a declared image.

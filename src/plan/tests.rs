@@ -70,6 +70,7 @@ fn unpublished(target: &Target) -> ObservedTarget {
         images: images.into_iter().map(ObservedImage::Found).collect(),
         known: BTreeSet::new(),
         hanging: Hanging::default(),
+        unserved: BTreeMap::new(),
     }
 }
 

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use super::style::{Ink, Style};
 use crate::digest::Digest;
 use crate::manifest::Descriptor;
-use crate::plan::{CopyPlan, CopyRole, EntryChange, EntryPlan, PlacePlan, TagAction, TagPlan, TargetPlan};
+use crate::plan::{
+    CopyPlan, CopyRole, EntryChange, EntryPlan, PlacePlan, ReferencePlan, TagAction, TagPlan, TargetPlan,
+};
 
 /// One line of the diff.
 struct Line {
@@ -78,6 +80,15 @@ fn copy_line(copy: &CopyPlan) -> Line {
     Line { sign: '+', name: name.to_owned(), detail }
 }
 
+fn reference_line(plan: &ReferencePlan) -> Line {
+    let to = plan.image.digest.short();
+    let (sign, detail) = match &plan.serves {
+        None => ('+', format!("{to}  (not built again)")),
+        Some(from) => ('~', format!("{} → {to}  (not built again)", from.short())),
+    };
+    Line { sign, name: plan.reference.to_string(), detail }
+}
+
 /// The lines of a repository; what is not known yet comes to be known only when nothing stands in the way.
 fn lines(plan: &TargetPlan, place: &PlacePlan) -> Vec<Line> {
     let unknown = if plan.problems.is_empty() { "known after the build" } else { "not known" };
@@ -103,7 +114,7 @@ fn verdict(plan: &TargetPlan) -> String {
     if !plan.is_change() {
         return "up to date".to_owned();
     }
-    let mut counts = [0usize; 4];
+    let mut counts = [0usize; 5];
     for change in plan.places.iter().flat_map(|place| &place.entries).map(|entry| &entry.change) {
         match change {
             EntryChange::Add { .. } => counts[0] += 1,
@@ -113,9 +124,10 @@ fn verdict(plan: &TargetPlan) -> String {
         }
     }
     counts[3] = plan.places.iter().flat_map(|place| &place.tags).filter(|tag| tag.action.is_write()).count();
+    counts[4] = plan.references.len();
     let parts: Vec<String> = counts
         .iter()
-        .zip(["to add", "to replace", "to remove", "to tag"])
+        .zip(["to add", "to replace", "to remove", "to tag", "image references to write"])
         .filter(|(count, _)| **count > 0)
         .map(|(count, what)| format!("{count} {what}"))
         .collect();
@@ -168,6 +180,10 @@ fn target_text(plan: &TargetPlan, style: Style) -> String {
             let _ = writeln!(out, "    {sign} {:width$}  {}", line.name, line.detail);
         }
     }
+    for line in plan.references.iter().map(reference_line) {
+        let sign = style.paint(line.ink(), &line.sign.to_string());
+        let _ = writeln!(out, "  {sign} {}  {}", line.name, line.detail);
+    }
     for note in &plan.notes {
         let _ = writeln!(out, "  {} {note}", style.paint(Ink::Change, "note:"));
     }
@@ -206,6 +222,7 @@ pub(crate) fn markdown(plans: &[impl AsRef<TargetPlan>]) -> String {
                 out.push_str("</details>\n\n");
             }
         }
+        table(&mut out, "image", &plan.references.iter().map(reference_line).collect::<Vec<_>>());
         for note in &plan.notes {
             let _ = writeln!(out, "- note: {note}");
         }
@@ -244,6 +261,11 @@ fn target_json(plan: &TargetPlan) -> Value {
         "changes": plan.is_change(),
         "pending": plan.is_pending(),
         "repositories": plan.places.iter().map(place_json).collect::<Vec<_>>(),
+        "references": plan.references.iter().map(|plan| json!({
+            "reference": plan.reference.to_string(),
+            "digest": plan.digest(),
+            "from": plan.serves,
+        })).collect::<Vec<_>>(),
         "notes": plan.notes,
         "problems": plan.problems.iter()
             .map(|problem| json!({ "message": problem.message, "hint": problem.hint })).collect::<Vec<_>>(),

@@ -8,6 +8,7 @@ mod support;
 mod cargo;
 mod context;
 mod engines;
+mod fresh;
 mod inputs;
 mod project;
 mod release;
