@@ -1,6 +1,8 @@
 //! The main job in its stages: observe → plan → build, smoke, push → observe → plan → apply. `release`, `plan` and
 //! `reconcile` are this with more or fewer of the stages.
 
+mod checks;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
@@ -15,10 +17,12 @@ use crate::journal::{Entry, Inputs, Pushed};
 use crate::lock::{Checks, Lock, LockedTarget};
 use crate::many;
 use crate::observe::{Known, Source, observe};
-use crate::pipeline::{Pipeline, Produced, Unchecked};
+use crate::pipeline::{Pipeline, Produced};
 use crate::plan::{Evidence, FoundImage, ObservedImage, ObservedTarget, Options, Pin, TargetPlan, pin, plan};
 use crate::reference::Reference;
 use crate::registry::{Access, Registry};
+
+use self::checks::checked_before;
 
 /// One target on its way: what is declared, where its images come from, what is planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +60,7 @@ impl AsRef<TargetPlan> for Planned<'_> {
     }
 }
 
-impl<'a> Planned<'a> {
+impl Planned<'_> {
     /// The positions of the images that this run builds.
     pub fn to_build(&self) -> impl Iterator<Item = usize> {
         self.sources
@@ -64,31 +68,6 @@ impl<'a> Planned<'a> {
             .enumerate()
             .filter(|(_, source)| **source == Source::Built)
             .map(|(index, _)| index)
-    }
-
-    /// The images that are there and that the declaration asks to check, which neither this run nor the release that
-    /// the lock has did. Smoke runs may be left out.
-    pub fn unchecked(&self, locked: Option<&LockedTarget>, smoke: bool) -> Vec<Unchecked<'a>> {
-        let target: &'a Target = self.target;
-        let unchecked = |(index, image): (usize, &'a Image)| {
-            image.build.as_ref()?;
-            let digest = &self.plan.places.first()?.entries.get(index)?.change.entry()?.digest;
-            let locked = locked.and_then(|locked| locked.image(&image.platform));
-            let locked = locked.filter(|locked| locked.digest == *digest);
-            let mut checked = locked.map(|locked| locked.checked.clone()).unwrap_or_default();
-            checked.extend(self.checked.get(&index).unwrap_or(&Checks::default()));
-            let outstanding = checked.outstanding(target, image, smoke);
-            let moved = self.plan.references.iter().find(|plan| plan.reference == image.reference);
-            let repository = match &self.sources[index] {
-                Source::Built => return None,
-                Source::At(reference) => &reference.repository,
-                Source::Known(_) => moved.map_or(&image.reference.repository, |plan| &plan.from),
-                Source::Found(found) => &found.source,
-            };
-            let at = repository.digest(digest);
-            (!outstanding.is_empty()).then_some(Unchecked { target, index, at, outstanding })
-        };
-        target.images.iter().enumerate().filter_map(unchecked).collect()
     }
 
     /// What another run needs to finish this one; `None` when there is nothing to finish, or when nothing that was built
@@ -148,7 +127,9 @@ impl From<'_> {
                     let digest = pushed.image.clone();
                     let fresh = fresh.filter(|fresh| fresh.digest == digest);
                     let also = fresh.into_iter().flat_map(|fresh| fresh.at.iter().cloned());
-                    Known { digest, at: std::iter::once(pushed.reference.clone()).chain(also).collect() }
+                    let attested = pushed.reference.digest.as_ref() != Some(&digest);
+                    let at = std::iter::once(pushed.reference.clone()).chain(also).collect();
+                    Known { digest, attested, at }
                 });
                 pushed.or_else(|| fresh.cloned()).map_or(Source::Built, Source::Known)
             }
@@ -316,15 +297,6 @@ async fn prepare_target<'a>(
         _ => BTreeMap::new(),
     };
     Ok(Planned { target, sources, plan, interrupted, gone, checked, unknown: BTreeSet::new() })
-}
-
-/// What an interrupted run has checked of its images, by their positions.
-fn checked_before(entry: &Entry, target: &Target) -> BTreeMap<usize, Checks> {
-    let pushed = |platform: String| entry.images.iter().find(move |image| image.platform == platform);
-    let images = target.images.iter().enumerate();
-    images
-        .filter_map(|(index, image)| Some((index, pushed(image.platform.to_string())?.checked.clone())))
-        .collect()
 }
 
 /// Why an interrupted run's images cannot be taken: one of them is not there any more.

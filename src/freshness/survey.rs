@@ -232,5 +232,6 @@ fn whereabouts(target: &Target, image: &Image, locked: &LockedImage, lock: &Lock
             at.push(reference);
         }
     }
-    (!at.is_empty()).then(|| Known { digest: locked.digest.clone(), at })
+    let attested = !locked.attestations.is_empty();
+    (!at.is_empty()).then(|| Known { digest: locked.digest.clone(), attested, at })
 }

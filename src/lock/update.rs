@@ -42,13 +42,18 @@ impl Lock {
         let Some(mut locked) = locked_target(target, plan, records, before) else { return };
         locked.revision = match before {
             // A commit that changes nothing that is published is none to speak of: the lock would never come to rest.
-            Some(before) if (LockedTarget { revision: None, ..before.clone() }) == locked => {
-                before.revision.clone()
-            }
+            Some(before) if published_of(before) == published_of(&locked) => before.revision.clone(),
             _ => revision.map(str::to_owned),
         };
         self.targets.insert(target.name.clone(), locked);
     }
+}
+
+/// What of a locked target came out of a commit: a check that was made later is none of its changes.
+fn published_of(locked: &LockedTarget) -> LockedTarget {
+    let mut published = LockedTarget { revision: None, ..locked.clone() };
+    published.images.values_mut().for_each(|image| image.checked = Checks::default());
+    published
 }
 
 fn locked_target(

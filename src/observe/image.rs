@@ -79,6 +79,11 @@ impl Look {
         }
     }
 
+    /// Whether attestations were found with the image.
+    pub(super) fn is_attested(&self) -> bool {
+        self.found().is_some_and(|(_, manifests)| manifests.len() > 1)
+    }
+
     /// Where the image was found, its attestations, and itself.
     pub(super) fn found(&self) -> Option<(&Repository, Vec<Descriptor>)> {
         let (source, descriptor, attestations) = match self {

@@ -52,6 +52,8 @@ pub enum Source {
 pub struct Known {
     /// Its manifest's digest.
     pub digest: Digest,
+    /// Whether attestations came with it, which a reference to the image alone would lose.
+    pub attested: bool,
     /// References by digest that may have it, itself or in a list; the first one that does counts.
     pub at: Vec<Reference>,
 }
@@ -152,13 +154,15 @@ async fn observe_known(
     known: &Known,
 ) -> Result<(Look, Option<Elsewhere>)> {
     let declared = look_up(registry, image, &image.reference).await?;
-    if declared.digest() == Some(&known.digest) {
+    let is_known =
+        |look: &Look| look.digest() == Some(&known.digest) && (look.is_attested() || !known.attested);
+    if is_known(&declared) {
         return Ok((declared, None));
     }
     let mut otherwise = Look::Settled(ObservedImage::Absent);
     for reference in &known.at {
         let look = look_up(registry, image, reference).await?;
-        if look.digest() == Some(&known.digest) {
+        if is_known(&look) {
             return Ok((look, Some(Elsewhere(declared.digest().cloned()))));
         }
         if matches!(look, Look::Settled(ObservedImage::Unusable(_))) {

@@ -331,3 +331,54 @@ fn images_of_other_repositories_are_copied_once() {
     assert_eq!(copies, [1, 2]);
     assert_eq!(plan.places[0].list, plan.places[1].list, "the same bytes everywhere");
 }
+
+#[test]
+fn a_declared_reference_that_does_not_serve_its_image_is_written() {
+    let target = target(&["linux/amd64"]);
+    let mut observed = published(&target);
+    let references = |observed: &ObservedTarget| {
+        let plan = plan(&target, observed, Options::default());
+        assert_eq!(plan.is_change(), !plan.references.is_empty());
+        plan.references
+    };
+    assert_eq!(references(&observed), [], "it serves its image");
+
+    let other = Digest::of(b"other");
+    observed.unserved = BTreeMap::from([(0, Unserved { serves: Some(other.clone()), copy: None })]);
+    let ObservedImage::Found(image) = &observed.images[0] else { panic!() };
+    let image = image.clone();
+    let written = references(&observed);
+    assert_eq!(
+        (written[0].digest(), written[0].media_type()),
+        (image.descriptor.digest.clone(), media::DOCKER_IMAGE)
+    );
+    assert_eq!((written[0].serves.as_ref(), written[0].copies.len()), (Some(&other), 0));
+
+    // From another repository it is copied.
+    let from: Repository = "r.test/elsewhere".parse().unwrap();
+    let copy = ObservedCopy {
+        from: from.clone(),
+        to: target.images[0].reference.repository.clone(),
+        manifests: vec![image.descriptor.clone()],
+        present: BTreeSet::new(),
+        hanging: Hanging::default(),
+    };
+    observed.unserved = BTreeMap::from([(0, Unserved { serves: None, copy: Some(copy) })]);
+    let copies = references(&observed)[0].copies.clone();
+    assert_eq!(copies.iter().map(|copy| &copy.from).collect::<Vec<_>>(), [&from]);
+
+    // Its attestations stay beside it, in an index that is the same each time.
+    let mut attestation = Descriptor::new(media::OCI_IMAGE, Digest::of(b"attestation"), 800);
+    attestation.platform = Some(PlatformFields::from(&Platform::new("unknown", "unknown")));
+    let ObservedImage::Found(found) = &mut observed.images[0] else { panic!() };
+    found.attestations = vec![attestation];
+    let mut target = target.clone();
+    target.format = Format::Oci;
+    let attested = plan(&target, &observed, Options::default()).references;
+    assert_eq!(attested, plan(&target, &observed, Options::default()).references);
+    assert_eq!(attested[0].media_type(), media::OCI_INDEX);
+    assert_ne!(attested[0].digest(), image.descriptor.digest);
+
+    observed.images[0] = ObservedImage::Unusable("it is gone".to_owned());
+    assert_eq!(plan(&target, &observed, Options::default()).references, []);
+}
