@@ -301,11 +301,12 @@ impl Pipeline<'_> {
         task.stage("looking at programs");
         let programs = Programs { engine: self.engine, registry: self.registry, root: self.root };
         let Looked { findings, unread } = programs.findings(image, image_id).await?;
+        let whole = unread.is_empty();
         for why in unread {
             self.progress.warn(&format!("{}: {why}", image.reference));
         }
         if findings.is_empty() {
-            return Ok(Some(Check::programs()));
+            return Ok(Some(if whole { Check::programs() } else { Check::programs_in_part() }));
         }
         let reference = &image.reference;
         let listed: String = findings.iter().map(|finding| format!("\n  {finding}")).collect();

@@ -26,6 +26,11 @@ impl Check {
         Self("binary-check".to_owned())
     }
 
+    /// Those that could be read are; some layers could not be. Another look would see no more.
+    pub fn programs_in_part() -> Self {
+        Self("binary-check in-part".to_owned())
+    }
+
     /// They were looked at, and what was found was no more than a warning.
     pub fn programs_with_warnings() -> Self {
         Self("binary-check warn".to_owned())
@@ -77,10 +82,11 @@ impl Checks {
 
     /// Whether the declared check of programs was passed.
     pub fn has_programs(&self, declared: BinaryCheck) -> bool {
+        let well = self.has(&Check::programs()) || self.has(&Check::programs_in_part());
         match declared {
             BinaryCheck::Off => true,
-            BinaryCheck::Warn => self.has(&Check::programs()) || self.has(&Check::programs_with_warnings()),
-            BinaryCheck::Error => self.has(&Check::programs()),
+            BinaryCheck::Warn => well || self.has(&Check::programs_with_warnings()),
+            BinaryCheck::Error => well,
         }
     }
 
