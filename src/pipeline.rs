@@ -27,7 +27,7 @@ use crate::reference::Reference;
 use crate::registry::Registry;
 use crate::report::progress::{Progress, Subject, Task};
 
-pub use check::Unchecked;
+pub(crate) use check::Unchecked;
 
 /// How far the pipelines go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,7 +12,7 @@ use crate::report::progress::Task;
 
 /// An image that is in a registry, and that the declaration asks to check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unchecked<'a> {
+pub(crate) struct Unchecked<'a> {
     /// Its target.
     pub target: &'a Target,
     /// Which of the target's images.
@@ -35,7 +35,7 @@ impl Pipeline<'_> {
     /// # Errors
     ///
     /// After all have ended, one error that names every platform that failed and why.
-    pub async fn check(&self, unchecked: &[Unchecked<'_>]) -> Result<Vec<Checks>> {
+    pub(crate) async fn check(&self, unchecked: &[Unchecked<'_>]) -> Result<Vec<Checks>> {
         let smoked = unchecked.iter().filter(|one| one.outstanding.iter().any(Outstanding::is_smoke));
         self.check_emulators(&smoked.map(Unchecked::place).collect::<Vec<_>>())?;
         let work: Vec<_> = unchecked.iter().map(Unchecked::place).collect();

@@ -12,7 +12,7 @@ use crate::pipeline::Unchecked;
 impl<'a> Planned<'a> {
     /// The images that are there and that the declaration asks to check, which neither this run nor the release that
     /// the lock has did. Smoke runs may be left out.
-    pub fn unchecked(&self, locked: Option<&LockedTarget>, smoke: bool) -> Vec<Unchecked<'a>> {
+    pub(crate) fn unchecked(&self, locked: Option<&LockedTarget>, smoke: bool) -> Vec<Unchecked<'a>> {
         let target: &'a Target = self.target;
         let unchecked = |(index, image): (usize, &'a Image)| {
             image.build.as_ref()?;
