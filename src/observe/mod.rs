@@ -31,7 +31,7 @@ pub use self::released::released_now;
 use self::copy::observe_manifests;
 use self::hanging::{Finder, Wanted};
 use self::image::{Look, look_up};
-use self::released::released;
+use self::released::{list, released};
 use self::tag::observe_tag;
 
 /// Where a declared image is looked up.
@@ -73,8 +73,9 @@ pub async fn observe(registry: &Registry, target: &Target, sources: &[Source]) -
     );
     let places = try_join_all(repositories.iter().map(|repository| async move {
         let tags = try_join_all(target.tags.iter().map(|tag| observe_tag(registry, target, repository, tag)));
-        let released = released(registry, target, repository);
-        try_join(tags, released).await
+        let (tags, listed) = try_join(tags, list(registry, target, repository)).await?;
+        let released = released(target, listed, &tags);
+        anyhow::Ok((tags, released))
     }));
     let (looks, places) = try_join(looks, places).await?;
     let (looks, served): (Vec<Look>, Vec<Option<Elsewhere>>) = looks.into_iter().unzip();

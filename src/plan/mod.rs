@@ -18,7 +18,9 @@ pub use copies::{CopyPlan, CopyRole, CopyStage, Hanging, HangingManifest, Missin
 pub use entries::{EntryChange, EntryPlan};
 pub use images::{disagreement, entry};
 pub use newest::{Release, VERSION};
-pub use observed::{FoundImage, ObservedImage, ObservedPlace, ObservedTag, ObservedTarget, PublishedList};
+pub use observed::{
+    FoundImage, ObservedImage, ObservedPlace, ObservedTag, ObservedTarget, PublishedList, Released,
+};
 pub use pin::{Evidence, Pin, pin};
 pub use references::{ReferencePlan, Unserved};
 pub use tags::{TagAction, TagPlan};

@@ -60,8 +60,24 @@ pub struct ObservedPlace {
     pub tags: Vec<ObservedTag>,
     /// Manifests that this repository is known to hold. What is not among them may still be there.
     pub present: BTreeSet<Digest>,
-    /// Released versions among all its tags; read only for a tag with the policy `newest`.
-    pub released: Vec<Version>,
+    /// Its released versions; read only for a tag with the policy `newest`.
+    pub released: Released,
+}
+
+/// What is known of the versions that a repository has released.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// Those that its tags name.
+    Versions(Vec<Version>),
+    /// Its tags are not listed, or not all of them; the text says why.
+    Unlisted(String),
+}
+
+impl Default for Released {
+    /// None.
+    fn default() -> Self {
+        Self::Versions(Vec::new())
+    }
 }
 
 /// What a tag serves.

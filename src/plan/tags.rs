@@ -1,9 +1,12 @@
 //! What each tag will serve, by its policy and what it serves now.
 
+use semver::Version;
+
 use super::newest::{Release, version_of};
-use super::{ObservedPlace, ObservedTag, Options, PlacePlan, PlannedList, Problem};
+use super::{ObservedPlace, ObservedTag, Options, PlacePlan, PlannedList, Problem, Released};
 use crate::config::{Tag, TagPolicy, Target};
 use crate::digest::Digest;
+use crate::reference::Reference;
 
 /// What happens to one tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +17,8 @@ pub struct TagPlan {
     pub policy: TagPolicy,
     /// What happens.
     pub action: TagAction,
-    /// With the policy `newest`, the release that must still be the highest when the tag is written.
+    /// With the policy `newest`, the release that must still be the highest when the tag is written. `None` also where
+    /// the registry does not list its tags: what this tag serves was compared then, and must still be there.
     pub release: Option<Release>,
 }
 
@@ -97,7 +101,9 @@ pub(super) fn plan_tags(
                 problems.push(problem);
                 TagAction::Blocked { from: observed.digest().cloned() }
             }),
-            release: Release::of(target).filter(|_| tag.policy == TagPolicy::Newest),
+            release: Release::of(target).filter(|_| {
+                tag.policy == TagPolicy::Newest && matches!(place.released, Released::Versions(_))
+            }),
         })
         .collect()
 }
@@ -135,6 +141,12 @@ fn action(
             "choose another tag for the list, or delete this one in the registry first if it is not needed",
         ));
     }
+    if let Some(answer) = unlisted(place, tag)
+        && published_version(observed).is_none()
+        && !(options.first_publish && from.is_none())
+    {
+        return Err(incomparable(&reference, answer, observed));
+    }
     if tag.policy == TagPolicy::Immutable {
         match observed {
             ObservedTag::Image(_) => {
@@ -160,21 +172,67 @@ fn action(
     })
 }
 
-/// What a reviewer should know of the tags: which move although nothing says what they would be compared with.
+/// Why the tags are not known that a tag with the policy `newest` is compared with, if they are not.
+fn unlisted<'a>(place: &'a ObservedPlace, tag: &Tag) -> Option<&'a str> {
+    match &place.released {
+        Released::Unlisted(answer) if tag.policy == TagPolicy::Newest => Some(answer),
+        _ => None,
+    }
+}
+
+/// Neither the repository's tags nor what the tag serves says which version is the newest one.
+fn incomparable(reference: &Reference, answer: &str, observed: &ObservedTag) -> Problem {
+    let (serves, hint) = match observed {
+        ObservedTag::Absent | ObservedTag::Unreadable(_) => (
+            "serves nothing that could be read",
+            "let this account list the repository's tags, or say `--first-publish` if nothing was published before",
+        ),
+        ObservedTag::Image(_) | ObservedTag::Other { .. } | ObservedTag::List(_) => (
+            "serves something that does not say its version",
+            "let this account list the repository's tags, or declare the tag as `{ name, policy = \"moving\" }`",
+        ),
+    };
+    let repository = &reference.repository;
+    Problem::new(
+        format!(
+            "whether this version is the newest one is not known: the tags of {repository} are not listed ({answer}), \
+             and {reference} {serves}"
+        ),
+        hint,
+    )
+}
+
+/// What a reviewer should know of the tags: which were compared with less than all released versions.
 pub(super) fn notes(plan: &PlacePlan, place: &ObservedPlace) -> Vec<String> {
-    let unknown = plan.tags.iter().zip(&place.tags).filter(|(tag, observed)| {
-        tag.policy == TagPolicy::Newest
-            && tag.action.is_write()
-            && observed.list().is_some_and(|list| version_of(list).is_none())
-    });
-    unknown
-        .map(|(tag, _)| {
-            let reference = place.repository.tag(&tag.name);
-            format!(
-                "the list at {reference} does not say its version: only the repository's tags were compared"
-            )
-        })
-        .collect()
+    let tags = plan.tags.iter().zip(&place.tags).filter(|(tag, _)| tag.policy == TagPolicy::Newest);
+    let note = |(tag, observed): (&TagPlan, &ObservedTag)| {
+        let reference = place.repository.tag(&tag.name);
+        let version = published_version(observed);
+        match (&place.released, version) {
+            (Released::Unlisted(_), _) if matches!(tag.action, TagAction::Unchanged { .. }) => None,
+            (Released::Unlisted(answer), Some(version)) => Some(format!(
+                "the tags of {} are not listed ({answer}): {reference} was compared with the version that it serves, \
+                 {version}",
+                place.repository
+            )),
+            (Released::Unlisted(answer), None) if tag.action.is_write() => Some(format!(
+                "the tags of {} are not listed ({answer}), and nothing is at {reference} to compare with",
+                place.repository
+            )),
+            (Released::Versions(_), None) if tag.action.is_write() && observed.list().is_some() => {
+                Some(format!(
+                    "the list at {reference} does not say its version: only the repository's tags were compared"
+                ))
+            }
+            _ => None,
+        }
+    };
+    tags.filter_map(note).collect()
+}
+
+/// The version of the list that a tag serves.
+fn published_version(observed: &ObservedTag) -> Option<Version> {
+    observed.list().and_then(version_of)
 }
 
 /// Why a tag stays where it is on purpose, whatever the list: it has the policy `newest` and is not to move to this
@@ -191,7 +249,10 @@ pub(super) fn stays(
     let Some(release) = Release::of(target) else {
         return Some("the version of this release is not known".to_owned());
     };
-    let mut released = place.released.clone();
-    released.extend(observed.list().and_then(version_of));
+    let mut released = match &place.released {
+        Released::Versions(versions) => versions.clone(),
+        Released::Unlisted(_) => Vec::new(),
+    };
+    released.extend(published_version(observed));
     release.why_not(&tag.name, &released)
 }

@@ -64,7 +64,7 @@ fn unpublished(target: &Target) -> ObservedTarget {
                 repository: repository.clone(),
                 tags: target.tags.iter().map(|_| ObservedTag::Absent).collect(),
                 present: present.clone().collect(),
-                released: Vec::new(),
+                released: Released::default(),
             })
             .collect(),
         images: images.into_iter().map(ObservedImage::Found).collect(),

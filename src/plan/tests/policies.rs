@@ -50,7 +50,8 @@ fn newest_moves_to_the_highest_release_only() {
         ("1.3.0-rc.1", &[], "  :latest (1.3.0-rc.1 is a prerelease)"),
     ] {
         target.version = Some(version.parse().unwrap());
-        observed.places[0].released = released.iter().map(|text| text.parse().unwrap()).collect();
+        observed.places[0].released =
+            Released::Versions(released.iter().map(|text| text.parse().unwrap()).collect());
         assert_eq!(diff(&target, &observed)[2], expected, "{version} {released:?}");
     }
 }
@@ -86,6 +87,67 @@ fn the_list_at_a_newest_tag_says_its_version() {
     assert_eq!(diff(&target, &observed).last().unwrap(), "~ :latest");
     let notes = plan(&target, &observed, Options::default()).notes;
     assert!(notes[0].contains("app:latest does not say its version"), "{notes:?}");
+}
+
+#[test]
+fn without_the_list_of_tags_a_newest_tag_is_compared_with_what_it_serves_or_the_run_stops() {
+    let mut target = target(&["linux/amd64"]);
+    target.tags = vec![Tag { name: "latest".to_owned(), policy: TagPolicy::Newest }];
+    let declared = target.clone();
+    let at = |version: &str| {
+        let mut target = declared.clone();
+        if !version.is_empty() {
+            target.annotations.insert(VERSION.to_owned(), version.to_owned());
+        }
+        published(&target).places[0].tags[0].clone()
+    };
+    let image = found(&target.images[0], "a plain image").descriptor;
+    let unreadable = || ObservedTag::Unreadable("403 Forbidden".to_owned());
+    target.version = Some("1.1.5".parse().unwrap());
+    for (served, first_publish, expected, note) in [
+        (
+            at("2.0.0"),
+            false,
+            "  :latest (2.0.0 is released and newer than 1.1.5)",
+            "version that it serves, 2.0.0",
+        ),
+        (at("1.1.4"), false, "~ :latest", "version that it serves, 1.1.4"),
+        (at(""), false, "! :latest", ""),
+        (at(""), true, "! :latest", ""),
+        (ObservedTag::Image(image), true, "! :latest", ""),
+        (ObservedTag::Absent, false, "! :latest", ""),
+        (ObservedTag::Absent, true, "+ :latest", "nothing is at"),
+        (unreadable(), false, "! :latest", ""),
+        (unreadable(), true, "+ :latest", "nothing is at"),
+    ] {
+        let mut observed = unpublished(&target);
+        observed.places[0].released = Released::Unlisted("403 Forbidden".to_owned());
+        observed.places[0].tags[0] = served;
+        // To be built, or found: nothing is built before it is known whether it may be published.
+        for built in [false, true] {
+            observed.images[0] = match built {
+                true => ObservedImage::Pending,
+                false => ObservedImage::Found(found(&target.images[0], "another build")),
+            };
+            let plan = plan(&target, &observed, Options { first_publish });
+            let context = format!("{expected} {first_publish} {built}: {:?} {:?}", plan.problems, plan.notes);
+            assert_eq!(plan.problems.is_empty(), !expected.starts_with('!'), "{context}");
+            let tag = &plan.places[0].tags[0];
+            assert!(tag.release.is_none(), "{context}");
+            match (&tag.action, built) {
+                (TagAction::Blocked { .. }, _) => assert!(expected.starts_with('!'), "{context}"),
+                (TagAction::Skipped { .. }, _) => assert!(expected.starts_with(' '), "{context}"),
+                (TagAction::Pending { .. }, true) => assert!(expected.starts_with(['~', '+']), "{context}"),
+                (TagAction::Replace { .. }, false) => assert!(expected.starts_with('~'), "{context}"),
+                (TagAction::Create { .. }, false) => assert!(expected.starts_with('+'), "{context}"),
+                _ => panic!("{context}"),
+            }
+            // What is still to be built is not written yet.
+            if !note.is_empty() && (!built || note.starts_with("version")) {
+                assert!(plan.notes.iter().any(|said| said.contains(note)), "{context}");
+            }
+        }
+    }
 }
 
 #[test]
