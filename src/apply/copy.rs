@@ -1,7 +1,7 @@
 //! Brings manifests into a repository, with their blobs and what hangs on them: by a mount where it can be, else byte
 //! by byte.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use crate::manifest::Descriptor;
 use crate::many;
 use crate::plan::{CopyPlan, CopyRole, CopyStage};
 use crate::reference::Repository;
-use crate::registry::Registry;
+use crate::registry::{Registry, RegistryError};
 
 /// A manifest on its way.
 struct Fetched<'a> {
@@ -41,22 +41,57 @@ pub async fn bring(
     }
     let fetched = many::try_over(copies, |copy| fetch(registry, copy)).await?;
     bring_blobs(registry, &fetched, to).await?;
+    let mut waiting: Vec<&Fetched<'_>> = Vec::new();
     for stage in CopyStage::ALL {
         let now: Vec<_> = fetched.iter().filter(|one| one.copy.stage() == stage).collect();
         let written = now.iter().map(|one| write(registry, one, to, on_event));
-        if matches!(stage, CopyStage::PartLists | CopyStage::Lists) {
+        match stage {
+            CopyStage::Hanging => waiting = hang(registry, &now, &fetched, to, on_event).await?,
             // A list in a list: the planned order has the inner one first.
-            for one in written {
-                one.await?;
+            CopyStage::PartLists | CopyStage::Lists => {
+                for one in written {
+                    one.await?;
+                }
             }
-        } else {
-            try_join_all(written).await?;
-        }
-        if stage == CopyStage::Hanging {
-            attach(registry, &now, to).await?;
+            CopyStage::Parts | CopyStage::Images => drop(try_join_all(written).await?),
         }
     }
+    // What they refer to is there by now, under its digest only: tags are written after all of this.
+    while !waiting.is_empty() {
+        waiting = hang(registry, &waiting, waiting.iter().copied(), to, on_event).await?;
+    }
     Ok(())
+}
+
+/// Writes what hangs on something, and gives what the registry does not take yet: some take no referrer before its
+/// subject (GitLab answers 404 `MANIFEST_BLOB_UNKNOWN`), which is one of `coming`.
+async fn hang<'a, 'c: 'a>(
+    registry: &Registry,
+    now: &[&'a Fetched<'c>],
+    coming: impl IntoIterator<Item = &'a Fetched<'c>>,
+    to: &Repository,
+    on_event: &(dyn Fn(Event) + Sync),
+) -> Result<Vec<&'a Fetched<'c>>> {
+    let coming: BTreeSet<&Digest> = coming.into_iter().map(|one| &one.copy.manifest.digest).collect();
+    let coming = &coming;
+    let written = now.iter().map(|one| async move {
+        match (try_to_write(registry, one, to, on_event).await?, &one.copy.role) {
+            (Ok(()), _) => anyhow::Ok(true),
+            (Err(error), CopyRole::Referrer(subject))
+                if error.lacks_content() && coming.contains(subject) =>
+            {
+                Ok(false)
+            }
+            (Err(error), _) => Err(error.into()),
+        }
+    });
+    let written = try_join_all(written).await?;
+    let is_written = |wanted: bool| {
+        let all = now.iter().zip(&written).filter(move |(_, written)| **written == wanted);
+        all.map(|(one, _)| *one).collect::<Vec<_>>()
+    };
+    attach(registry, &is_written(true), to).await?;
+    Ok(is_written(false))
 }
 
 async fn fetch<'a>(registry: &Registry, copy: &'a CopyPlan) -> Result<Fetched<'a>> {
@@ -89,12 +124,22 @@ async fn write(
     to: &Repository,
     on_event: &(dyn Fn(Event) + Sync),
 ) -> Result<()> {
+    Ok(try_to_write(registry, one, to, on_event).await??)
+}
+
+/// The inner error is the registry's answer to the manifest.
+async fn try_to_write(
+    registry: &Registry,
+    one: &Fetched<'_>,
+    to: &Repository,
+    on_event: &(dyn Fn(Event) + Sync),
+) -> Result<Result<(), RegistryError>> {
     let Descriptor { digest, media_type, .. } = &one.copy.manifest;
     let reference = match &one.copy.role {
         CopyRole::Tagged(tag) => {
             // Planned because nothing was there; somebody else's signatures are not written over.
             match registry.head_manifest(to, tag).await? {
-                Some(head) if head.digest == *digest => return Ok(()),
+                Some(head) if head.digest == *digest => return Ok(Ok(())),
                 Some(head) => {
                     let reference = to.tag(tag);
                     let found = head.digest;
@@ -109,9 +154,11 @@ async fn write(
         }
         _ => to.digest(digest),
     };
-    registry.put_manifest(to, reference.lookup(), media_type, &one.bytes).await?;
-    on_event(Event::Copied(to.digest(digest)));
-    Ok(())
+    let put = registry.put_manifest(to, reference.lookup(), media_type, &one.bytes).await;
+    if put.is_ok() {
+        on_event(Event::Copied(to.digest(digest)));
+    }
+    Ok(put.map(drop))
 }
 
 /// Sees to it that referrers are found from what they refer to.

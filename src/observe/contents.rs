@@ -20,9 +20,12 @@ use crate::registry::{Fetched, Registry};
 ///
 /// # Errors
 ///
-/// As [`super::observe`]. One tag that cannot be read is an error: what it holds is not known then.
+/// As [`super::observe`]. One tag that cannot be read is an error: what it holds is not known then. So is a list of tags
+/// that is known not to be whole.
 pub async fn contents(registry: &Registry, repository: &Repository, target: &Target) -> Result<Contents> {
-    let mut contents = tags_and_lists(registry, repository).await?;
+    let declared = target.tags.iter().map(|tag| tag.name.as_str());
+    let names = registry.all_tags(repository, declared).await?;
+    let mut contents = tags_and_lists(registry, repository, &names).await?;
     let roots = target.tags.iter().filter_map(|tag| contents.tags.get(&tag.name));
     let mut open: BTreeSet<Digest> = roots
         .flat_map(|root| contents.below(root).into_iter().map(|(inner, _)| inner).chain([root.clone()]))
@@ -42,8 +45,7 @@ pub async fn contents(registry: &Registry, repository: &Repository, target: &Tar
     Ok(contents)
 }
 
-async fn tags_and_lists(registry: &Registry, repository: &Repository) -> Result<Contents> {
-    let names = registry.tags(repository).await?.unwrap_or_default();
+async fn tags_and_lists(registry: &Registry, repository: &Repository, names: &[String]) -> Result<Contents> {
     let read = try_join_all(names.iter().map(|name| async move {
         let unknown = || unknown(&repository.tag(name));
         let fetched = registry.manifest(repository, name).await.map_err(|error| unknown().because(error))?;
