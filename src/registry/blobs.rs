@@ -1,14 +1,17 @@
 //! Blobs that are small or only asked about: HEAD, GET, mount (distribution-spec, "Pulling blobs", "Mounting a blob
 //! from another repository").
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, Url};
 
 use super::Registry;
+use super::address::location;
 use super::auth::{Access, Scopes};
 use super::error::{Kind, RegistryError, Task};
 use super::manifests::confirm_absence;
-use super::transport::{Call, Reply, Wanted};
+use super::transport::{Call, Host, Reply, Wanted};
 use crate::digest::Digest;
 use crate::reference::Repository;
 
@@ -25,7 +28,7 @@ pub enum Mount {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// Where it goes on.
-    pub(super) location: String,
+    pub(super) location: Url,
     /// How long a piece of it must be at least, but for the last one.
     pub(super) least: u64,
 }
@@ -110,10 +113,10 @@ impl Registry {
         let mut scopes = Scopes::one(&to.path, Access::Push);
         scopes.add(&from.path, Access::Pull);
         let query = format!("?mount={digest}&from={}", from.path);
-        let (call, reply) = self.begin(to, digest, scopes, &query).await?;
+        let (host, call, reply) = self.begin(to, digest, scopes, &query).await?;
         match reply.status {
             StatusCode::CREATED => Ok(Mount::Mounted),
-            StatusCode::ACCEPTED => Ok(Mount::NotMounted(session(&call.task, &reply)?)),
+            StatusCode::ACCEPTED => Ok(Mount::NotMounted(session(&host, &call.task, &reply)?)),
             _ => Err(reply.error(&call)),
         }
     }
@@ -124,9 +127,9 @@ impl Registry {
         to: &Repository,
         digest: &Digest,
     ) -> Result<Session, RegistryError> {
-        let (call, reply) = self.begin(to, digest, Scopes::one(&to.path, Access::Push), "").await?;
+        let (host, call, reply) = self.begin(to, digest, Scopes::one(&to.path, Access::Push), "").await?;
         match reply.status {
-            StatusCode::ACCEPTED => session(&call.task, &reply),
+            StatusCode::ACCEPTED => session(&host, &call.task, &reply),
             _ => Err(reply.error(&call)),
         }
     }
@@ -137,14 +140,14 @@ impl Registry {
         digest: &Digest,
         scopes: Scopes,
         query: &str,
-    ) -> Result<(Call, Reply), RegistryError> {
+    ) -> Result<(Arc<Host>, Call, Reply), RegistryError> {
         let task = self.task("write", to, digest.as_str());
         let host = self.host(&task)?;
         let mut call = Call::new(task, Method::POST, format!("v2/{}/blobs/uploads/{query}", to.path), scopes);
         // Some servers refuse a POST that does not say how long it is.
         call.body = Some(Bytes::new());
         let reply = host.call(&call).await?;
-        Ok((call, reply))
+        Ok((host, call, reply))
     }
 }
 
@@ -158,13 +161,12 @@ pub(super) fn pull(repository: &Repository) -> Scopes {
 
 /// Where the upload goes on: `Location`, relative to what answered; and `OCI-Chunk-Min-Length` (distribution-spec,
 /// "Pushing a blob in chunks").
-pub(super) fn session(task: &Task, reply: &Reply) -> Result<Session, RegistryError> {
-    let location = reply.header("location").and_then(|location| reply.url.join(location).ok());
-    match location {
-        Some(location) => {
-            let least = reply.header("oci-chunk-min-length").and_then(|length| length.trim().parse().ok());
-            Ok(Session { location: location.into(), least: least.unwrap_or_default() })
-        }
-        None => Err(task.error(Kind::Protocol, "the registry began an upload and does not say where")),
-    }
+pub(super) fn session(host: &Host, task: &Task, reply: &Reply) -> Result<Session, RegistryError> {
+    let wrong = |why: String| task.error(Kind::Protocol, format!("the upload is to go on at {why}"));
+    let Some(location) = location(&reply.headers).map_err(wrong)? else {
+        return Err(task.error(Kind::Protocol, "the registry began an upload and does not say where"));
+    };
+    let location = host.wire.named(&reply.url, location).map_err(wrong)?;
+    let least = reply.header("oci-chunk-min-length").and_then(|length| length.trim().parse().ok());
+    Ok(Session { location, least: least.unwrap_or_default() })
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use reqwest::StatusCode;
 
 use crate::error::Failure;
-pub(crate) use classify::tls_error;
 use classify::{classify, innermost, kind_of, said};
+pub(crate) use classify::{is_refused, is_unresolved, tls_error};
 
 /// Why a request to a registry did not do what was asked.
 ///
@@ -29,6 +29,8 @@ struct Details {
     hint: Option<String>,
     /// Whether the write was carried out is not known.
     open: bool,
+    /// It stays as it is for the rest of the run.
+    lasting: bool,
 }
 
 /// What kind of failure it is: what a caller may act on.
@@ -114,6 +116,7 @@ impl Task {
             detail: Some(detail.into()),
             hint: None,
             open: false,
+            lasting: false,
         }))
     }
 
@@ -137,6 +140,7 @@ impl Task {
             detail: None,
             hint: None,
             open: false,
+            lasting: false,
         }))
     }
 }
@@ -159,6 +163,13 @@ impl RegistryError {
     /// Whether existence stays open: see [`Kind::Unreadable`].
     pub fn is_unreadable(&self) -> bool {
         self.0.kind == Kind::Unreadable
+    }
+
+    /// Whether a manifest was refused because something that it names is not there: a blob, another manifest, or with some
+    /// registries its subject (GitLab).
+    pub fn lacks_content(&self) -> bool {
+        matches!(self.0.kind, Kind::NotFound | Kind::Rejected)
+            && self.0.said.iter().any(|said| said.code.eq_ignore_ascii_case("MANIFEST_BLOB_UNKNOWN"))
     }
 
     /// The registry, as declared.
@@ -277,19 +288,27 @@ impl RegistryError {
 
     /// Whether the same request may succeed a moment later.
     pub(crate) fn is_temporary(&self) -> bool {
-        matches!(
-            self.0.kind,
-            Kind::RateLimited { .. }
-                | Kind::Unavailable { .. }
-                | Kind::Connect
-                | Kind::Interrupted
-                | Kind::Timeout
-        )
+        !self.0.lasting
+            && matches!(
+                self.0.kind,
+                Kind::RateLimited { .. }
+                    | Kind::Unavailable { .. }
+                    | Kind::Connect
+                    | Kind::Interrupted
+                    | Kind::Timeout
+            )
     }
 
-    /// Whether the request certainly had no effect, so that sending it again cannot do it twice.
+    /// Whether the request certainly had no effect, and may succeed a moment later, so that sending it again cannot do it
+    /// twice.
     pub(crate) fn is_without_effect(&self) -> bool {
-        matches!(self.0.kind, Kind::RateLimited { .. } | Kind::Connect)
+        !self.0.lasting && matches!(self.0.kind, Kind::RateLimited { .. } | Kind::Connect)
+    }
+
+    /// It will not pass: to be reported at once.
+    pub(crate) fn lasting(mut self) -> Self {
+        self.0.lasting = true;
+        self
     }
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {

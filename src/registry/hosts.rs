@@ -49,7 +49,9 @@ impl Place {
             add_docker_certificates(&folder.join(name), &mut profile)?;
         }
         let has_tls_keys = !profile.authorities.is_empty() || profile.identity.is_some();
-        profile.plain = settings.plain_http.unwrap_or(loopback && !has_tls_keys);
+        // Without a word on it loopback speaks plain HTTP; where any certificate is taken, TLS is tried first, as Docker
+        // does.
+        profile.plain = settings.plain_http.unwrap_or(loopback && !has_tls_keys && !insecure);
         let scheme = if profile.plain { "http" } else { "https" };
         let falls_back = insecure && settings.plain_http.is_none() && !has_tls_keys && !profile.plain;
         Ok(Self {
@@ -125,7 +127,7 @@ mod tests {
         assert_eq!(place("docker.io", |_| {}, false), tls("https://registry-1.docker.io/"));
         assert_eq!(place("registry.corp:5000", |_| {}, false), tls("https://registry.corp:5000/"));
         assert_eq!(place("localhost:5000", |_| {}, false), tls("http://localhost:5000/"));
-        assert_eq!(place("[::1]:5000", |_| {}, true), tls("http://[::1]:5000/"));
+        assert_eq!(place("[::1]:5000", |_| {}, false), tls("http://[::1]:5000/"));
         assert_eq!(
             place("127.0.0.1:5000", |s| s.plain_http = Some(false), false),
             tls("https://127.0.0.1:5000/")
@@ -145,6 +147,8 @@ mod tests {
         let falls = ("https://r.corp:5000/".to_owned(), Some("http://r.corp:5000/".to_owned()));
         assert_eq!(place("r.corp:5000", |_| {}, true), falls);
         assert_eq!(place("r.corp:5000", |s| s.insecure = true, false), falls);
+        let loopback = ("https://[::1]:5000/".to_owned(), Some("http://[::1]:5000/".to_owned()));
+        assert_eq!(place("[::1]:5000", |_| {}, true), loopback);
         for change in [(|s| s.plain_http = Some(false)) as fn(&mut RegistrySettings), |s| {
             s.ca_file = Some("ca.pem".into())
         }] {

@@ -58,7 +58,8 @@ impl Registry {
         let host = self.host(&task)?;
         let call = call(task, Method::HEAD, repository, lookup, Access::Pull);
         let reply = host.call(&call).await?;
-        if reply.status == StatusCode::NOT_FOUND {
+        let kind = (repository.path.clone(), lookup.parse::<Digest>().is_ok());
+        if reply.status == StatusCode::NOT_FOUND && host.answers_head(&kind) {
             return confirm_absence(&host, &call, &reply).await.map(|()| None);
         }
         if reply.status.is_success()
@@ -67,9 +68,11 @@ impl Registry {
             && (head.digest.unverifiable().is_none() || head.digest.as_str() == lookup)
         {
             check_lookup(&call.task, lookup, &head.digest)?;
+            host.answered_head(kind);
             return Ok(Some(head));
         }
-        // HEAD is refused, or says too little.
+        // HEAD is refused, or says too little; or it says 404, and whether it says anything else of what is there is not
+        // known: Nexus does not.
         let fetched = self.get_manifest(repository, lookup).await?;
         Ok(fetched.map(|fetched| Head {
             size: fetched.bytes.len() as u64,

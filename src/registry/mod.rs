@@ -3,9 +3,11 @@
 //! One [`Registry`] serves a whole run. It shares connections, tokens and limits among everything that the run asks
 //! of a host, so that callers may ask for all that is independent at once.
 
+mod address;
 mod auth;
 mod blobs;
 mod cache;
+mod contact;
 mod error;
 mod hosts;
 mod manifests;
@@ -35,6 +37,7 @@ use self::transport::Host;
 use self::wire::{Setup, Wire};
 use crate::config::RegistrySettings;
 use crate::digest::Digest;
+use crate::keyed::Keyed;
 use crate::reference::Repository;
 
 pub use self::auth::{Access, Credentials};
@@ -111,6 +114,7 @@ impl Registry {
             patience: options.patience,
             waits: options.waits,
             clients: tls::Clients::default(),
+            contacts: Keyed::default(),
         };
         for name in setup.registries.keys() {
             let place = setup.place(name);

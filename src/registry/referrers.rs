@@ -61,13 +61,19 @@ impl Registry {
         digest: &Digest,
     ) -> Result<Option<Vec<Descriptor>>, RegistryError> {
         #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
         struct Index {
-            /// Some registries say `null` for none.
+            schema_version: Option<u64>,
             manifests: Option<Vec<Descriptor>>,
         }
         let address = format!("v2/{}/referrers/{digest}", repository.path);
         let mut found = Vec::new();
-        let take = |page: Index| found.extend(page.manifests.unwrap_or_default());
+        let take = |page: Index| {
+            // Some registries say `null` for none; something else than an index says no more than that either.
+            let none = page.schema_version.map(|_| Vec::new());
+            found.extend(page.manifests.or(none)?);
+            Some(())
+        };
         match self.pages("list the referrers of", repository, &address, take).await {
             Ok(there) => Ok(there.then_some(found)),
             // Registries from before the API answer to an address that they do not know as they like.

@@ -92,8 +92,9 @@ where
 /// What `Retry-After` asks for: seconds, or a date (RFC 9110, 10.2.3).
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More than fits is longer than anybody waits all the same.
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(text).ok()?;
     Some(date.duration_since(now).unwrap_or_default())
@@ -111,8 +112,18 @@ mod tests {
             (" 0 ", Some(0)),
             ("Sun, 06 Nov 1994 08:50:07 GMT", Some(30)),
             ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("Thu, 06 Nov 2994 08:49:37 GMT", Some(31_556_995_200)),
+            ("Sun Nov  6 08:50:07 1994", Some(30)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("99999999999999999999999", Some(u64::MAX)),
             ("soon", None),
             ("-3", None),
+            ("+3", None),
+            ("1.5", None),
+            ("120s", None),
+            ("", None),
+            ("Sun, 99 Nov 1994 08:50:07 GMT", None),
+            ("1994-11-06T08:50:07Z", None),
         ] {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
             assert_eq!(retry_after(&headers, now), wait.map(Duration::from_secs), "{text}");

@@ -14,13 +14,11 @@ use reqwest::{Method, Response, StatusCode};
 use sha2::{Digest as _, Sha256, Sha512};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::Registry;
 use super::blobs::{address, pull};
 use super::error::{Kind, RegistryError, Task};
 use super::retry::Wait;
-use super::transport::{Call, Wanted};
+use super::transport::{Call, Lane, Wanted};
 use super::wire::Wire;
 use crate::digest::{Digest, hex};
 use crate::reference::Repository;
@@ -65,7 +63,7 @@ const SLOWEST: f64 = 1024.0;
 
 /// A blob being read, taken up again where the connection broke.
 pub(crate) struct Download {
-    registry: Registry,
+    lane: Lane,
     call: Call,
     size: u64,
     offset: u64,
@@ -104,19 +102,17 @@ pub(crate) const PROGRESS: u64 = 1 << 20;
 
 impl Download {
     pub(crate) fn new(
-        registry: &Registry,
+        lane: Lane,
+        task: Task,
         from: &Repository,
         digest: &Digest,
         size: u64,
         offset: u64,
-        permit: Arc<OwnedSemaphorePermit>,
     ) -> Self {
-        let task = registry.task("read", from, digest.as_str());
         let mut call = Call::new(task, Method::GET, address(from, digest), pull(from));
         call.answer = Wanted::Stream;
-        call.permit = Some(permit);
         Self {
-            registry: registry.clone(),
+            lane,
             call,
             size,
             offset,
@@ -136,12 +132,12 @@ impl Download {
                 }
                 self.open().await?;
             }
-            let host = self.registry.host(&self.call.task)?;
+            let wire = self.lane.wire();
             let Some(response) = &mut self.response else { continue };
             let asked = Instant::now();
-            let chunk = host.wire.in_time(&self.call.task, response.chunk()).await;
+            let chunk = wire.in_time(&self.call.task, response.chunk()).await;
             let chunk = chunk.and_then(|chunk| chunk.map_err(|e| self.call.task.broken(&Method::GET, &e)));
-            let patience = host.wire.setup.patience.silence;
+            let patience = wire.setup.patience.silence;
             match chunk {
                 // What is sent on more slowly than it comes is not the sender's fault: only waiting for it counts.
                 Ok(Some(chunk)) if !self.pace.keeps_up(asked.elapsed(), chunk.len(), patience) => {
@@ -172,7 +168,7 @@ impl Download {
     async fn pause(&mut self, error: RegistryError) -> Result<(), RegistryError> {
         self.response = None;
         self.pace = Pace::default();
-        let setup = self.registry.0.setup.clone();
+        let setup = self.lane.wire().setup.clone();
         if self.offset >= self.failed_at + PROGRESS {
             self.failures = 0;
             self.failed_at = self.offset;
@@ -189,19 +185,18 @@ impl Download {
     }
 
     async fn open(&mut self) -> Result<(), RegistryError> {
-        let host = self.registry.host(&self.call.task)?;
         if self.offset > 0 {
             let range = HeaderValue::from_str(&format!("bytes={}-", self.offset));
             self.call.headers = range.ok().map(|range| (RANGE, range)).into_iter().collect();
         }
-        let mut reply = host.call(&self.call).await?;
+        let mut reply = self.lane.call(&self.call).await?;
         let begins = reply.header("content-range").and_then(begin_of);
         let served_other = reply.status == StatusCode::PARTIAL_CONTENT && begins != Some(self.offset);
         if (served_other || reply.status == StatusCode::RANGE_NOT_SATISFIABLE) && self.offset > 0 {
             // Ranges do not work here: from the beginning, then.
             drop(reply);
             self.call.headers.remove(RANGE);
-            reply = host.call(&self.call).await?;
+            reply = self.lane.call(&self.call).await?;
         }
         self.skip = match reply.status {
             StatusCode::OK => self.offset,
@@ -358,19 +353,23 @@ impl Feed {
     }
 }
 
-/// The bytes that `feed` has before `end`, as a request's body.
+/// The bytes that `feed` has before `end`, as a request's body. The body ends with the last owner of `feed`: a connection
+/// that nobody waits for any more must not hold the source, and with it a place at a registry.
 pub(crate) async fn stream(
     feed: &Arc<tokio::sync::Mutex<Feed>>,
     end: u64,
 ) -> (impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static, Watch) {
     let watch = Watch { passed: feed.lock().await.passed.clone(), failure: Arc::default() };
-    let state = Some((feed.clone(), watch.clone()));
+    let state = Some((Arc::downgrade(feed), watch.clone()));
     let stream = unfold(state, move |state| async move {
-        let (feed, watch) = state?;
+        let (weak, watch) = state?;
+        let Some(feed) = weak.upgrade() else {
+            return Some((Err(std::io::Error::other("the transfer was given up")), None));
+        };
         let next = feed.lock().await.next(end).await;
         match next {
             Ok(None) => None,
-            Ok(Some(chunk)) => Some((Ok(chunk), Some((feed, watch)))),
+            Ok(Some(chunk)) => Some((Ok(chunk), Some((weak, watch)))),
             Err(error) => {
                 let broken = std::io::Error::other(error.to_string());
                 *watch.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);

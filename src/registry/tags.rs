@@ -1,152 +1,158 @@
 //! Content discovery: tags, and lists that come in pages (distribution-spec, "Listing Tags").
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
-use reqwest::header::{ACCEPT, HeaderValue, LINK};
-use reqwest::{Method, StatusCode, Url};
+use reqwest::header::{ACCEPT, HeaderValue};
+use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Registry;
+use super::address;
 use super::blobs::pull;
 use super::error::{Kind, RegistryError};
-use super::manifests::{LARGEST_MANIFEST, confirm_absence};
-use super::transport::{Call, Reply, Wanted};
+use super::manifests::confirm_absence;
+use super::transport::{Call, Wanted};
+use super::wire::authority;
 use crate::go_json;
 use crate::reference::Repository;
 
 #[derive(Deserialize)]
 struct Page {
-    /// Some registries say `null` for none.
+    name: Option<String>,
     tags: Option<Vec<String>>,
 }
 
-/// So many pages of a thousand tags each are more than any repository has.
-const MOST_PAGES: usize = 10_000;
+impl Page {
+    /// The tags listed; `None` for something else than a list of tags. CNCF distribution says `"tags": null` beside the
+    /// name of a repository that lost all of them.
+    fn tags(self) -> Option<Vec<String>> {
+        self.tags.or_else(|| self.name.map(|_| Vec::new()))
+    }
+}
+
+/// So many pages are more than any repository has; registries that choose their size themselves send 50 items or more.
+const MOST_PAGES: usize = 2_000;
+/// One page, in bytes. A registry may send everything in one.
+const LARGEST_PAGE: usize = 16 << 20;
+/// All pages, in bytes. A tag takes 131 at most.
+const LARGEST_LIST: usize = 64 << 20;
 
 impl Registry {
     /// All tags of `repository` as served; `None` when there is no such repository.
     ///
+    /// A registry can leave tags out without a sign of it. Who concludes something from what is not listed uses
+    /// [`Registry::all_tags`].
+    ///
     /// # Errors
     ///
-    /// Anything but an answer that says one or the other.
+    /// Anything but an answer that says one or the other, or a next page that cannot be followed.
     pub async fn tags(&self, repository: &Repository) -> Result<Option<Vec<String>>, RegistryError> {
         let address = tags_address(repository);
-        let mut tags = Vec::new();
+        let (mut tags, mut known) = (Vec::new(), HashSet::new());
         let found = self
             .pages("list the tags of", repository, &address, |page: Page| {
-                tags.extend(page.tags.unwrap_or_default())
+                tags.extend(page.tags()?.into_iter().filter(|tag| known.insert(tag.clone())));
+                Some(())
             })
             .await?;
         Ok(found.then_some(tags))
     }
 
-    /// All tags of `repository`, when one request brings them; `None` when there are more, or they are not listed for
-    /// whatever reason. For callers that can ask for each tag instead.
+    /// All tags of `repository`, none when there is no such repository. Those of `expected` that are not listed are
+    /// looked up.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::tags`]; and one of `expected` is served although it is not listed, so that others may be missing
+    /// as well.
+    pub async fn all_tags(
+        &self,
+        repository: &Repository,
+        expected: impl IntoIterator<Item = &str>,
+    ) -> Result<Vec<String>, RegistryError> {
+        let tags = self.tags(repository).await?.unwrap_or_default();
+        for expected in expected {
+            if !tags.iter().any(|tag| tag == expected)
+                && self.head_manifest(repository, expected).await?.is_some()
+            {
+                let task = super::Task::new("list the tags of", repository, &repository.host);
+                let detail = format!("the list lacks `{expected}`, which is served, so it is not complete");
+                return Err(task.error(Kind::Protocol, detail));
+            }
+        }
+        Ok(tags)
+    }
+
+    /// All tags of `repository`, when one request brings them; `None` when there are more, or none, or they are not
+    /// listed for whatever reason. For callers that can ask for each tag instead.
     pub async fn few_tags(&self, repository: &Repository) -> Option<Vec<String>> {
         let task = super::Task::new("list the tags of", repository, &repository.host);
         let host = self.host(&task).ok()?;
         let mut call = Call::new(task, Method::GET, tags_address(repository), pull(repository));
-        call.answer = Wanted::Body(LARGEST_MANIFEST);
+        call.answer = Wanted::Body(LARGEST_PAGE);
         let reply = host.call(&call).await.ok()?;
-        if reply.status != StatusCode::OK || reply.headers.contains_key(LINK) {
+        if reply.status != StatusCode::OK || address::next(&reply.headers) != Ok(None) {
             return None;
         }
         let page: Page = go_json::from_slice(&reply.body).ok()?;
-        Some(page.tags.unwrap_or_default())
+        page.tags().filter(|tags| !tags.is_empty())
     }
 
-    /// Reads page after page; false when the first is not there.
+    /// Reads page after page; false when the first is not there. `take` gives `None` for what is not such a page.
     pub(super) async fn pages<P: DeserializeOwned>(
         &self,
         verb: &'static str,
         repository: &Repository,
         address: &str,
-        mut take: impl FnMut(P),
+        mut take: impl FnMut(P) -> Option<()>,
     ) -> Result<bool, RegistryError> {
         let task = super::Task::new(verb, repository, &repository.host);
         let host = self.host(&task)?;
         let mut call = Call::new(task, Method::GET, address, pull(repository));
-        call.answer = Wanted::Body(LARGEST_MANIFEST);
+        call.answer = Wanted::Body(LARGEST_PAGE);
         call.headers.insert(
             ACCEPT,
             HeaderValue::from_static("application/json, application/vnd.oci.image.index.v1+json"),
         );
-        let mut seen = BTreeSet::new();
-        for _ in 0..MOST_PAGES {
+        let (mut seen, mut length) = (BTreeSet::new(), 0);
+        for page_number in 0..MOST_PAGES {
             let reply = host.call(&call).await?;
             match reply.status {
                 StatusCode::OK => {}
                 // Only the first page may be absent: a list that ends in the middle is not the whole one.
-                StatusCode::NOT_FOUND if seen.is_empty() => {
+                StatusCode::NOT_FOUND if page_number == 0 => {
                     return confirm_absence(&host, &call, &reply).await.map(|()| false);
                 }
                 _ => return Err(reply.error(&call)),
             }
+            seen.insert(reply.url.clone());
+            length += reply.body.len();
+            if length > LARGEST_LIST {
+                let detail = format!("the list is longer than {LARGEST_LIST} bytes");
+                return Err(call.task.error(Kind::TooLarge, detail));
+            }
             let page = go_json::from_slice(&reply.body).map_err(|error| {
                 call.task.error(Kind::Protocol, format!("the answer is not what it should be: {error}"))
             })?;
-            take(page);
-            let Some(next) = next(&reply) else { return Ok(true) };
-            if !host.wire.is_own(&next) || !seen.insert(next.to_string()) {
-                return Err(call
-                    .task
-                    .error(Kind::Protocol, format!("the next page is said to be at {next}")));
+            let unlike =
+                || call.task.error(Kind::Protocol, "the answer is not what it should be: it lists nothing");
+            take(page).ok_or_else(unlike)?;
+            let wrong = |why: String| call.task.error(Kind::Protocol, format!("the answer links to {why}"));
+            let Some(next) = address::next(&reply.headers).map_err(wrong)? else { return Ok(true) };
+            let next = host.wire.named(&reply.url, next).map_err(wrong)?;
+            if !host.wire.is_own(&next) {
+                return Err(wrong(format!("a next page at another host, {}", authority(&next))));
+            }
+            if seen.contains(&next) {
+                return Err(wrong("a page that came before".to_owned()));
             }
             call.address = next.into();
         }
-        Err(call.task.error(Kind::TooLarge, format!("more than {MOST_PAGES} pages")))
+        Err(call.task.error(Kind::TooLarge, format!("the list has more than {MOST_PAGES} pages")))
     }
 }
 
 fn tags_address(repository: &Repository) -> String {
     format!("v2/{}/tags/list?n=1000", repository.path)
-}
-
-/// The address in `Link: <…>; rel="next"` (RFC 8288).
-fn next(reply: &Reply) -> Option<Url> {
-    let values = reply.headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
-    let target = values.flat_map(next_in).next()?;
-    reply.url.join(target).ok()
-}
-
-fn next_in(value: &str) -> Option<&str> {
-    let mut rest = value;
-    loop {
-        let (_, after) = rest.split_once('<')?;
-        let (target, after) = after.split_once('>')?;
-        let (parameters, others) = match after.find('<') {
-            Some(end) => after.split_at(end),
-            None => (after, ""),
-        };
-        let is_next = parameters.split([';', ',']).filter_map(|parameter| parameter.split_once('=')).any(
-            |(name, value)| {
-                name.trim().eq_ignore_ascii_case("rel")
-                    && value.trim().trim_matches('"').split(' ').any(|rel| rel.eq_ignore_ascii_case("next"))
-            },
-        );
-        if is_next {
-            return Some(target);
-        }
-        rest = others;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_page_is_found_in_any_link() {
-        for (value, target) in [
-            (r#"</v2/a/tags/list?n=2&last=b>; rel="next""#, Some("/v2/a/tags/list?n=2&last=b")),
-            ("<x>;rel=next", Some("x")),
-            (r#"<p>; rel="prev", <n>; title="a, b"; rel="last next""#, Some("n")),
-            (r#"<p>; rel="prev""#, None),
-            ("rel=next", None),
-            ("", None),
-        ] {
-            assert_eq!(next_in(value), target, "{value}");
-        }
-    }
 }

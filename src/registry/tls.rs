@@ -9,6 +9,8 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Identity};
 
+use super::contact::Resolver;
+
 /// What distinguishes one client from another.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Profile {
@@ -49,6 +51,7 @@ fn make(profile: &Profile) -> Result<Client, String> {
         .connect_timeout(Duration::from_secs(20))
         // Redirects are followed by the transport, which knows what may go where.
         .redirect(Policy::none())
+        .dns_resolver(Resolver)
         .referer(false)
         .tls_danger_accept_invalid_certs(profile.insecure);
     if profile.direct {

@@ -16,7 +16,7 @@ use super::Registry;
 use super::auth::{Access, Scopes};
 use super::blobs::{Mount, Session};
 use super::error::{Kind, RegistryError, Task};
-use super::transport::Call;
+use super::transport::{Call, Repeat};
 use super::upload::Origin;
 use crate::digest::Digest;
 use crate::keyed::Keyed;
@@ -79,12 +79,14 @@ impl Registry {
         self.once(to, digest, bring).await
     }
 
-    /// Gives up an upload. Registries end those that nobody goes on with, so a failure does not matter.
+    /// Gives up an upload. Registries end those that nobody goes on with, so a failure does not matter, and is not worth
+    /// another request.
     pub async fn cancel_upload(&self, to: &Repository, session: &Session) {
         let task = Task::new("cancel an upload to", to, &to.host);
         let Ok(host) = self.host(&task) else { return };
         let scopes = Scopes::one(&to.path, Access::Push);
-        let call = Call::new(task, Method::DELETE, session.location.clone(), scopes);
+        let mut call = Call::new(task, Method::DELETE, session.location.clone(), scopes);
+        call.repeat = Repeat::Never;
         let _ = host.call(&call).await;
     }
 

@@ -5,25 +5,32 @@
 //! GET, knows no identity tokens and no delete, and panics when a registry omits `Location`. Blobs go the same way,
 //! for reasons given in `transfer`. The grammar of references and the errors of registries are the crate's.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION};
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Response, StatusCode, Url};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::auth::{Authenticator, Grant, Needs, Scopes};
+use super::address::location;
+use super::auth::{Authenticator, Grant, Needs, OwnAnswer, Scopes};
 use super::error::{Answered, Kind, RegistryError, Task};
 use super::retry::{retry_after, retrying};
-use super::wire::{Request, Wire, authority};
+use super::wire::{Request, Setup, Wire, authority};
 
 /// One registry.
 pub(crate) struct Host {
     pub(crate) wire: Wire,
     pub(crate) auth: Authenticator,
     permits: Arc<Semaphore>,
+    /// Where a HEAD was answered with what is there.
+    heads: Mutex<HashSet<Lookups>>,
 }
+
+/// A repository's path, and whether manifests in it are looked up by digest or by tag.
+type Lookups = (String, bool);
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -37,8 +44,16 @@ pub(crate) struct Call {
     pub(crate) scopes: Scopes,
     pub(crate) answer: Wanted,
     pub(crate) repeat: Repeat,
-    /// The permit that the request goes under, when it is part of a transfer that has one.
-    pub(crate) permit: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+/// A place among the connections that a registry is given at once, held for a whole transfer.
+///
+/// A transfer has this in place of the [`Host`]: whoever holds a place must not wait for another one at the same
+/// registry, which may have only one, and through this there is no way to.
+#[derive(Clone)]
+pub(crate) struct Lane {
+    host: Arc<Host>,
+    permit: Arc<OwnedSemaphorePermit>,
 }
 
 /// What is wanted of a good answer.
@@ -57,6 +72,8 @@ pub(crate) enum Repeat {
     Freely,
     /// Only when it certainly was not carried out.
     WithoutEffect,
+    /// Never: nothing depends on it.
+    Never,
 }
 
 /// An answer that is neither a refusal nor a passing trouble.
@@ -87,7 +104,6 @@ impl Call {
             scopes,
             answer: Wanted::Body(LONGEST_ERROR),
             repeat: Repeat::Freely,
-            permit: None,
         }
     }
 }
@@ -119,11 +135,26 @@ impl Reply {
 impl Host {
     pub(crate) fn new(wire: Wire) -> Self {
         let permits = Arc::new(Semaphore::new(wire.place.max_connections.min(Semaphore::MAX_PERMITS)));
-        Self { wire, auth: Authenticator::new(), permits }
+        Self { wire, auth: Authenticator::new(), permits, heads: Mutex::default() }
     }
 
-    /// A place among the connections that the registry is given at once.
-    pub(crate) async fn permit(&self, task: &Task) -> Result<Arc<OwnedSemaphorePermit>, RegistryError> {
+    /// Whether a HEAD of manifests was answered there in this run with what is there, so that its 404 can be believed.
+    pub(crate) fn answers_head(&self, lookups: &Lookups) -> bool {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner).contains(lookups)
+    }
+
+    /// It was.
+    pub(crate) fn answered_head(&self, lookups: Lookups) {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner).insert(lookups);
+    }
+
+    /// A place for a transfer. Who holds one at another registry takes both in the order of their names, as everybody
+    /// does: two copies in opposite directions must not wait for each other.
+    pub(crate) async fn lane(self: &Arc<Self>, task: &Task) -> Result<Lane, RegistryError> {
+        Ok(Lane { host: self.clone(), permit: self.permit(task).await? })
+    }
+
+    async fn permit(&self, task: &Task) -> Result<Arc<OwnedSemaphorePermit>, RegistryError> {
         let permit = self.permits.clone().acquire_owned().await;
         permit.map(Arc::new).map_err(|_| task.error(Kind::Local, "the run is ending"))
     }
@@ -131,17 +162,31 @@ impl Host {
     /// Sends a request, again where that is allowed and may help. An answer that comes back is good or says 4xx: what
     /// that means is for the caller; 401, 403, 408, 429 and 5xx are errors already.
     pub(crate) async fn call(&self, call: &Call) -> Result<Reply, RegistryError> {
+        self.call_in(None, call).await
+    }
+
+    async fn call_in(
+        &self,
+        permit: Option<&Arc<OwnedSemaphorePermit>>,
+        call: &Call,
+    ) -> Result<Reply, RegistryError> {
         let may_repeat = match call.repeat {
             Repeat::Freely => RegistryError::is_temporary,
             Repeat::WithoutEffect => RegistryError::is_without_effect,
+            Repeat::Never => |_: &RegistryError| false,
         };
-        retrying(&self.wire.setup.patience, &self.wire.setup.waits, may_repeat, || self.attempt(call)).await
+        let Setup { patience, waits, .. } = &*self.wire.setup;
+        retrying(patience, waits, may_repeat, || self.attempt(permit, call)).await
     }
 
-    async fn attempt(&self, call: &Call) -> Result<Reply, RegistryError> {
+    async fn attempt(
+        &self,
+        permit: Option<&Arc<OwnedSemaphorePermit>>,
+        call: &Call,
+    ) -> Result<Reply, RegistryError> {
         // Said before this waits, so that the first token covers it; granted after, with all that others learnt by then.
         self.auth.announce(&call.scopes);
-        let permit = match &call.permit {
+        let permit = match permit {
             Some(permit) => permit.clone(),
             None => self.permit(&call.task).await?,
         };
@@ -160,12 +205,11 @@ impl Host {
                 shortened = true;
                 continue;
             }
-            if reply.status == StatusCode::UNAUTHORIZED {
-                if self.auth.challenged(&reply.headers, &grant, &mut needs) {
-                    continue;
-                }
-            } else {
+            let own = OwnAnswer::new(&self.wire, &reply.url, &reply.headers);
+            if reply.status != StatusCode::UNAUTHORIZED {
                 self.auth.accepted(&grant, &needs, reply.status);
+            } else if own.is_some_and(|own| self.auth.challenged(&own, &grant, &mut needs)) {
+                continue;
             }
             let Some(error) = self.refusal(call, &reply, &grant) else { return Ok(reply) };
             let denied = matches!(error.kind(), Kind::Unauthorized | Kind::Denied);
@@ -190,12 +234,9 @@ impl Host {
     /// What is an error whatever was asked.
     fn refusal(&self, call: &Call, reply: &Reply, grant: &Grant) -> Option<RegistryError> {
         let error = reply.error(call);
-        if !self.wire.is_own(&reply.url) && reply.status.is_client_error() {
-            // A signed address that has run out: the registry gives another one.
-            let from = authority(&reply.url);
-            let expired = error.with_kind(Kind::Unavailable { retry_after: None });
-            return Some(expired.with_detail(format!("from {from}, where the registry sends its readers")));
-        }
+        let Some(own) = OwnAnswer::new(&self.wire, &reply.url, &reply.headers) else {
+            return reply.status.is_client_error().then(|| elsewhere(error, &reply.url));
+        };
         let is_refusal = match error.kind() {
             Kind::Unauthorized | Kind::Denied => matches!(reply.status.as_u16(), 401 | 403),
             Kind::RateLimited { .. } | Kind::Unavailable { .. } => true,
@@ -211,6 +252,7 @@ impl Host {
                 let hint = format!("if that is right, declare `plain-http = true` in [registry.\"{name}\"]");
                 Some(error.with_credential(source).with_detail(detail).with_hint(hint))
             }
+            Kind::Unauthorized => Some(own.explain(error)),
             // With a password, 403 is how some say that there is nothing.
             Kind::Denied if is_refusal && call.reads() && source.is_some() && !grant.is_token() => {
                 Some(error.with_kind(Kind::Unreadable))
@@ -236,7 +278,7 @@ impl Host {
                 body: call.body.clone(),
             };
             let response = self.wire.send(task, &request, grant.header.as_ref()).await?;
-            if let Some(next) = redirect(call, &response)? {
+            if let Some(next) = self.redirect(call, &response)? {
                 url = next;
                 continue;
             }
@@ -278,6 +320,24 @@ impl Host {
         Ok(reply)
     }
 
+    /// Where an answer sends the request on to, if it does.
+    fn redirect(&self, call: &Call, response: &Response) -> Result<Option<Url>, RegistryError> {
+        let follows = match response.status().as_u16() {
+            301..=303 => call.reads(),
+            307 | 308 => true,
+            _ => return Ok(None),
+        };
+        let task = &call.task;
+        let wrong = |why: String| task.error(Kind::Protocol, format!("redirects to {why}"));
+        match location(response.headers()).map_err(wrong)? {
+            Some(place) if follows => self.wire.named(response.url(), place).map(Some).map_err(wrong),
+            _ => {
+                let detail = format!("answered {} to {}", response.status(), call.method);
+                Err(task.error(Kind::Protocol, detail))
+            }
+        }
+    }
+
     fn resolve(&self, call: &Call) -> Result<Url, RegistryError> {
         let url = self.wire.base().join(&call.address);
         url.map_err(|error| {
@@ -292,26 +352,25 @@ impl Call {
     }
 }
 
-/// Where an answer sends the request on to, if it does.
-fn redirect(call: &Call, response: &Response) -> Result<Option<Url>, RegistryError> {
-    let follows = match response.status().as_u16() {
-        301..=303 => call.reads(),
-        307 | 308 => true,
-        _ => return Ok(None),
-    };
-    let task = &call.task;
-    let place = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-    let Some(place) = place.filter(|_| follows) else {
-        return Err(task.error(Kind::Protocol, format!("answered {} to {}", response.status(), call.method)));
-    };
-    let next = response.url().join(place);
-    let next =
-        next.map_err(|error| task.error(Kind::Protocol, format!("redirects to `{place}`: {error}")))?;
-    match (response.url().scheme(), next.scheme()) {
-        ("http", "http" | "https") | ("https", "https") => Ok(Some(next)),
-        _ => Err(task.error(
-            Kind::Protocol,
-            format!("redirects from TLS to {}://{}, which is refused", next.scheme(), authority(&next)),
-        )),
+impl Lane {
+    pub(crate) fn wire(&self) -> &Wire {
+        &self.host.wire
     }
+
+    pub(crate) fn auth(&self) -> &Authenticator {
+        &self.host.auth
+    }
+
+    /// As [`Host::call`], in this place.
+    pub(crate) async fn call(&self, call: &Call) -> Result<Reply, RegistryError> {
+        self.host.call_in(Some(&self.permit), call).await
+    }
+}
+
+/// A refusal by another host than the registry, to which the registry sent the request: a signed address that has run
+/// out. The registry gives another one.
+pub(crate) fn elsewhere(error: RegistryError, url: &Url) -> RegistryError {
+    let from = authority(url);
+    let expired = error.with_kind(Kind::Unavailable { retry_after: None });
+    expired.with_detail(format!("from {from}, where the registry sends its clients"))
 }

@@ -4,15 +4,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use reqwest::header::HeaderMap;
 use reqwest::{Body, Method, StatusCode, Url};
-use tokio::sync::{Mutex, OwnedSemaphorePermit};
+use tokio::sync::Mutex;
 
 use super::Registry;
-use super::auth::{Access, Needs, Scopes};
+use super::address::location;
+use super::auth::{Access, Needs, OwnAnswer, Scopes};
 use super::blobs::Session;
 use super::error::{Answered, Kind, RegistryError, Task};
 use super::source::{Checked, Download, Feed, PROGRESS, Source, stream};
-use super::transport::{Call, Host};
+use super::transport::{Call, Lane, elsewhere};
 use crate::digest::Digest;
 use crate::reference::Repository;
 
@@ -133,10 +135,14 @@ impl Upload<'_> {
         let Some(session) = self.session.take() else { return Ok(0) };
         let task = self.task();
         let host = self.registry.host(&task)?;
+        // What another host's upload is worth without credentials is not known.
+        if !host.wire.is_own(&session.location) {
+            return Ok(0);
+        }
         let call = Call::new(task, Method::GET, session.location.clone(), self.scopes());
         let reply = host.call(&call).await?;
         let last = reply.header("range").and_then(last_of);
-        let goes_on = super::blobs::session(&call.task, &reply);
+        let goes_on = super::blobs::session(&host, &call.task, &reply);
         match (reply.status.is_success(), last, goes_on) {
             // The header cannot say "nothing yet": that looks like one byte.
             (true, Some(last), Ok(next)) if 0 < last && last < self.size => {
@@ -152,155 +158,75 @@ impl Upload<'_> {
         }
     }
 
-    /// Sends everything from `offset` on.
-    async fn send(&mut self, mut offset: u64) -> Attempt {
-        let task = self.task();
-        let host = self.registry.host(&task)?;
-        let (_permit, source) = match self.open(&host, offset).await {
+    /// Sends everything from `offset` on. What the outcome asks for is done when the places at the registries are free
+    /// again.
+    async fn send(&mut self, offset: u64) -> Attempt {
+        let (lane, source) = match self.open(offset).await {
             Ok(opened) => opened,
             Err(error) => return Ok(Err(error)),
         };
-        let feed = Arc::new(Mutex::new(Feed::new(source, offset, self.size, self.checked.clone())));
-        loop {
-            let Some(session) = self.session.clone() else {
-                return Ok(Err(task.error(Kind::Local, "there is no upload to go on with")));
-            };
-            let end = match self.manner {
-                Manner::InPieces => self.size.min(offset + PIECE.max(session.least)),
-                Manner::Whole | Manner::OnlyWhole => self.size,
-            };
-            if let Err(error) = self.send_piece(&host, &session, &feed, offset, end).await? {
-                return Ok(Err(error));
-            }
-            if end == self.size {
-                return Ok(Ok(()));
-            }
-            self.reached = self.reached.max(end);
-            offset = end;
-        }
-    }
-
-    /// Sends the bytes from `offset` to `end`: with PATCH, and the last ones with the PUT that closes the upload.
-    async fn send_piece(
-        &mut self,
-        host: &Host,
-        session: &Session,
-        feed: &Arc<Mutex<Feed>>,
-        offset: u64,
-        end: u64,
-    ) -> Attempt {
-        let task = self.task();
-        let is_last = end == self.size;
-        let method = if is_last { Method::PUT } else { Method::PATCH };
-        let url = upload_address(host, &task, session, is_last.then_some(self.digest))?;
-        let mut needs = Needs::new(self.scopes());
-        let grant = host.auth.grant(&host.wire, &task, &needs).await?;
-        let mut request = host
-            .wire
-            .client(&url, &task)?
-            .request(method.clone(), url.clone())
-            .header("content-type", "application/octet-stream")
-            .header("content-length", end - offset);
-        if end > offset && (offset > 0 || !is_last) {
-            request = request.header("content-range", format!("{offset}-{}", end - 1));
-        }
-        if let Some(header) = grant.header.clone().filter(|_| host.wire.is_own(&url)) {
-            request = request.header("authorization", header);
-        }
-        let (body, watch) = stream(feed, end).await;
-        let request = request.body(if end == offset { Body::from("") } else { Body::wrap_stream(body) });
-        let response = match watch.until_answered(&host.wire, &task, request.send()).await? {
-            Ok(response) => response,
-            Err(error) => {
-                // What stopped the body says more than that it stopped. The source had all the patience there is.
-                return match watch.failure() {
-                    Some(error) => Ok(Err(error)),
-                    None => Err(task.broken(&method, &error)),
-                };
-            }
+        let Some(session) = self.session.take() else {
+            return Ok(Err(self.task().error(Kind::Local, "there is no upload to go on with")));
         };
-        let (status, headers) = (response.status(), response.headers().clone());
-        let location = headers.get("location").and_then(|value| value.to_str().ok());
-        if status.is_success() {
-            if is_last {
-                return Ok(Ok(()));
-            }
-            if let Some(next) = location.and_then(|location| response.url().join(location).ok()) {
-                self.session = Some(Session { location: next.into(), least: session.least });
-            }
-            let has = headers.get("range").and_then(|value| last_of(value.to_str().ok()?));
-            return match has {
-                Some(last) if last + 1 != end => {
-                    let detail = format!("the registry has {} of the {end} bytes sent", last + 1);
-                    Err(task.error(Kind::Interrupted, detail))
-                }
-                _ => Ok(Ok(())),
-            };
-        }
-        let fresh = status == StatusCode::UNAUTHORIZED && host.auth.challenged(&headers, &grant, &mut needs);
-        let body = host.wire.read(&task, &method, response, 64 << 10).await;
-        let body = grant.hide(body.unwrap_or_default());
-        let answer = Answered {
-            status,
-            body: &body,
-            retry_after: super::retry::retry_after(&headers, std::time::SystemTime::now()),
-            credential: grant.source.as_deref(),
+        let transfer = Transfer {
+            lane,
+            task: self.task(),
+            scopes: self.scopes(),
+            digest: self.digest,
+            size: self.size,
+            manner: self.manner,
+            session,
+            feed: Arc::new(Mutex::new(Feed::new(source, offset, self.size, self.checked.clone()))),
+            sent: offset,
         };
-        let error = task.answered(&method, &answer);
-        // An old token, or an upload that the registry has forgotten, or counts differently: again from what it has.
-        let forgotten = matches!(status, StatusCode::NOT_FOUND | StatusCode::RANGE_NOT_SATISFIABLE);
-        let again = match (error.kind(), self.manner) {
-            _ if fresh || forgotten => true,
-            (Kind::TooLarge, Manner::Whole) if end - offset > PIECE => true,
-            (Kind::Rejected | Kind::Unsupported, Manner::InPieces) if !is_last => {
+        let (outcome, session, sent) = transfer.run().await;
+        if sent > offset {
+            self.reached = self.reached.max(sent);
+        }
+        self.session = Some(session);
+        match outcome {
+            Outcome::Complete => Ok(Ok(())),
+            Outcome::Again(error) => Err(error),
+            Outcome::Failed(error) => Ok(Err(error)),
+            Outcome::NoPieces(error) => {
                 // Given up, so that the next attempt begins anew.
                 if let Some(session) = self.session.take() {
                     self.registry.cancel_upload(self.to, &session).await;
                 }
                 self.manner = Manner::OnlyWhole;
-                true
+                Err(error)
             }
-            _ => false,
-        };
-        if again {
-            Err(error.with_kind(Kind::Interrupted))
-        } else if error.is_temporary() {
-            Err(error)
-        } else {
-            Ok(Err(error))
         }
     }
 
-    /// The bytes from `offset` on, and the permits to move them under. Both hosts' permits are taken before anything
-    /// is sent, and in one order everywhere: two copies in opposite directions must not wait for each other.
-    async fn open(
-        &self,
-        host: &Arc<Host>,
-        offset: u64,
-    ) -> Result<(Arc<OwnedSemaphorePermit>, Source), RegistryError> {
+    /// The bytes from `offset` on, and the place to send them in. Both hosts' places are taken before anything is sent,
+    /// in the order of their names.
+    async fn open(&self, offset: u64) -> Result<(Lane, Source), RegistryError> {
         let task = self.task();
+        let host = self.registry.host(&task)?;
         let from = match self.origin {
             Origin::File(path) => {
                 let source = Source::file(&task, path, offset).await?;
-                return Ok((host.permit(&task).await?, source));
+                return Ok((host.lane(&task).await?, source));
             }
             Origin::Repository(from) => from,
         };
-        let (to_permit, from_permit) = if from.host == self.to.host {
-            let permit = host.permit(&task).await?;
-            (permit.clone(), permit)
+        let reading = self.registry.task("read", from, self.digest.as_str());
+        let (to_lane, from_lane) = if from.host == self.to.host {
+            let lane = host.lane(&task).await?;
+            (lane.clone(), lane)
         } else {
-            let other = self.registry.host(&Task::new("read", from, &from.host))?;
+            let other = self.registry.host(&reading)?;
             if from.host < self.to.host {
-                let from_permit = other.permit(&task).await?;
-                (host.permit(&task).await?, from_permit)
+                let from_lane = other.lane(&reading).await?;
+                (host.lane(&task).await?, from_lane)
             } else {
-                let to_permit = host.permit(&task).await?;
-                (to_permit, other.permit(&task).await?)
+                let to_lane = host.lane(&task).await?;
+                (to_lane, other.lane(&reading).await?)
             }
         };
-        let download = Download::new(self.registry, from, self.digest, self.size, offset, from_permit);
-        Ok((to_permit, Source::Download(Box::new(download))))
+        let download = Download::new(from_lane, reading, from, self.digest, self.size, offset);
+        Ok((to_lane, Source::Download(Box::new(download))))
     }
 
     fn task(&self) -> Task {
@@ -312,30 +238,148 @@ impl Upload<'_> {
     }
 }
 
+/// What became of the bytes on their way.
+enum Outcome {
+    Complete,
+    /// It may go better from what the registry has.
+    Again(RegistryError),
+    /// The registry takes no pieces: again, as a whole.
+    NoPieces(RegistryError),
+    /// Trying again is of no use, or was tried already.
+    Failed(RegistryError),
+}
+
+/// The bytes of one attempt on their way. It holds its place at the registry, and so has no [`Registry`]: no request
+/// that waits for another place can be made from here.
+struct Transfer<'a> {
+    lane: Lane,
+    task: Task,
+    scopes: Scopes,
+    digest: &'a Digest,
+    size: u64,
+    manner: Manner,
+    session: Session,
+    feed: Arc<Mutex<Feed>>,
+    /// How much the registry has taken.
+    sent: u64,
+}
+
+impl Transfer<'_> {
+    /// What became of it, where it can go on, and how much the registry has taken. The place is free again after this.
+    async fn run(mut self) -> (Outcome, Session, u64) {
+        loop {
+            let end = match self.manner {
+                Manner::InPieces => self.size.min(self.sent.saturating_add(PIECE.max(self.session.least))),
+                Manner::Whole | Manner::OnlyWhole => self.size,
+            };
+            let outcome = match self.send_piece(end).await {
+                Err(outcome) => outcome,
+                Ok(()) => {
+                    self.sent = end;
+                    if end < self.size {
+                        continue;
+                    }
+                    Outcome::Complete
+                }
+            };
+            return (outcome, self.session, self.sent);
+        }
+    }
+
+    /// Sends the bytes up to `end`: with PATCH, and the last ones with the PUT that closes the upload.
+    async fn send_piece(&mut self, end: u64) -> Result<(), Outcome> {
+        let (wire, auth) = (self.lane.wire(), self.lane.auth());
+        let is_last = end == self.size;
+        let method = if is_last { Method::PUT } else { Method::PATCH };
+        let mut url = self.session.location.clone();
+        if is_last {
+            url.query_pairs_mut().append_pair("digest", self.digest.as_str());
+        }
+        let mut needs = Needs::new(self.scopes.clone());
+        let grant = auth.grant(wire, &self.task, &needs).await.map_err(Outcome::of)?;
+        let mut request = wire
+            .client(&url, &self.task)
+            .map_err(Outcome::of)?
+            .request(method.clone(), url.clone())
+            .header("content-type", "application/octet-stream")
+            .header("content-length", end - self.sent);
+        if end > self.sent && (self.sent > 0 || !is_last) {
+            request = request.header("content-range", format!("{}-{}", self.sent, end - 1));
+        }
+        if let Some(header) = grant.header.clone().filter(|_| wire.is_own(&url)) {
+            request = request.header("authorization", header);
+        }
+        let (body, watch) = stream(&self.feed, end).await;
+        let request = request.body(if end == self.sent { Body::from("") } else { Body::wrap_stream(body) });
+        let answer = watch.until_answered(wire, &self.task, request.send()).await.map_err(Outcome::of)?;
+        let response = answer.map_err(|error| match watch.failure() {
+            // What stopped the body says more than that it stopped. The source had all the patience there is.
+            Some(error) => Outcome::Failed(error),
+            None => Outcome::of(self.task.broken(&method, &error)),
+        })?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        if status.is_success() {
+            return if is_last { Ok(()) } else { self.went_on(response.url(), &headers, end) };
+        }
+        let own = OwnAnswer::new(wire, &url, &headers);
+        let is_own = own.is_some();
+        let fresh = status == StatusCode::UNAUTHORIZED
+            && own.as_ref().is_some_and(|own| auth.challenged(own, &grant, &mut needs));
+        let body = wire.read(&self.task, &method, response, 64 << 10).await;
+        let body = grant.hide(body.unwrap_or_default());
+        let answer = Answered {
+            status,
+            body: &body,
+            retry_after: super::retry::retry_after(&headers, std::time::SystemTime::now()),
+            credential: grant.source.as_deref(),
+        };
+        let error = self.task.answered(&method, &answer);
+        // An old token, or an upload that the registry has forgotten, or counts differently: again from what it has.
+        let forgotten = matches!(status, StatusCode::NOT_FOUND | StatusCode::RANGE_NOT_SATISFIABLE);
+        Err(match (error.kind(), self.manner) {
+            _ if fresh || forgotten => Outcome::Again(error.with_kind(Kind::Interrupted)),
+            (Kind::Unauthorized | Kind::Denied, _) if !is_own => Outcome::Again(elsewhere(error, &url)),
+            (Kind::Unauthorized, _) => Outcome::Failed(match own {
+                Some(own) => own.explain(error),
+                None => error,
+            }),
+            (Kind::TooLarge, Manner::Whole) if end - self.sent > PIECE => {
+                Outcome::Again(error.with_kind(Kind::Interrupted))
+            }
+            (Kind::Rejected | Kind::Unsupported, Manner::InPieces) if !is_last => {
+                Outcome::NoPieces(error.with_kind(Kind::Interrupted))
+            }
+            _ => Outcome::of(error),
+        })
+    }
+
+    /// Takes in that the registry took the bytes up to `end`, and where it wants the next ones.
+    fn went_on(&mut self, from: &Url, headers: &HeaderMap, end: u64) -> Result<(), Outcome> {
+        let wrong = |why: String| {
+            let detail = format!("the upload is to go on at {why}");
+            Outcome::Failed(self.task.error(Kind::Protocol, detail))
+        };
+        if let Some(next) = location(headers).map_err(wrong)? {
+            self.session.location = self.lane.wire().named(from, next).map_err(wrong)?;
+        }
+        let has = headers.get("range").and_then(|value| last_of(value.to_str().ok()?));
+        match has {
+            Some(last) if last.checked_add(1) != Some(end) => {
+                let detail = format!("the registry has the bytes up to {last} of the {end} sent");
+                Err(Outcome::Again(self.task.error(Kind::Interrupted, detail)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Outcome {
+    fn of(error: RegistryError) -> Self {
+        if error.is_temporary() { Self::Again(error) } else { Self::Failed(error) }
+    }
+}
+
 /// The last byte's position in `0-LAST`; some registries write `bytes=0-LAST`.
 fn last_of(range: &str) -> Option<u64> {
     range.rsplit_once('-')?.1.trim().parse().ok()
-}
-
-/// Where an upload goes on, or with the digest ends: the session's address.
-fn upload_address(
-    host: &Host,
-    task: &Task,
-    session: &Session,
-    digest: Option<&Digest>,
-) -> Result<Url, RegistryError> {
-    let wrong = |why: String| task.error(Kind::Protocol, why);
-    let mut url = Url::parse(&session.location).map_err(|error| wrong(error.to_string()))?;
-    let base = host.wire.base();
-    // A registry behind a proxy often does not know that it is reached over TLS.
-    if base.scheme() == "https" && url.scheme() == "http" {
-        if url.host_str() != base.host_str() {
-            return Err(wrong(format!("wants the upload in plain HTTP at {}", super::wire::authority(&url))));
-        }
-        url = base.join(&super::wire::path_and_query(&url)).map_err(|error| wrong(error.to_string()))?;
-    }
-    if let Some(digest) = digest {
-        url.query_pairs_mut().append_pair("digest", digest.as_str());
-    }
-    Ok(url)
 }

@@ -11,12 +11,15 @@ use bytes::{Bytes, BytesMut};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, Response, Url};
 
+use super::address;
 use super::auth::Credentials;
-use super::error::{Kind, RegistryError, Task, tls_error};
+use super::contact::Contact;
+use super::error::{Kind, RegistryError, Task, is_refused, is_unresolved, tls_error};
 use super::hosts::Place;
-use super::retry::{Patience, Waits};
+use super::retry::{Patience, Wait, Waits};
 use super::tls::{Clients, Profile};
 use crate::config::RegistrySettings;
+use crate::keyed::Keyed;
 use crate::reference::host_is_loopback;
 
 /// What is common to all registries of a run.
@@ -28,6 +31,8 @@ pub(crate) struct Setup {
     pub(crate) patience: Patience,
     pub(crate) waits: Waits,
     pub(crate) clients: Clients,
+    /// By origin: registries, their token servers, their storages.
+    pub(crate) contacts: Keyed<String, Contact>,
 }
 
 impl Setup {
@@ -73,6 +78,11 @@ impl Wire {
         url.origin() == self.base().origin()
     }
 
+    /// The address that an answer from `from` names: see [`address::named`].
+    pub(crate) fn named(&self, from: &Url, text: &str) -> Result<Url, String> {
+        address::named(&self.base(), from, text)
+    }
+
     /// Credentials travel over TLS, on this machine, and where plain HTTP was declared; never over the fall-back of an
     /// insecure registry, which nobody decided on.
     pub(crate) fn may_send_credentials(&self, url: &Url) -> bool {
@@ -83,12 +93,67 @@ impl Wire {
     }
 
     /// Sends a request and waits for the head of the answer. `authorization` goes with it only to the registry itself.
+    ///
+    /// # Errors
+    ///
+    /// That of a host which cannot be reached, and was not in this run, lasts: see [`Contact`].
     pub(crate) async fn send(
         &self,
         task: &Task,
         request: &Request,
         authorization: Option<&HeaderValue>,
     ) -> Result<Response, RegistryError> {
+        /// How often a connection to a host that was never reached is tried again.
+        const BRIEFLY: usize = 2;
+        let contact = self.setup.contacts.of(request.url.origin().ascii_serialization());
+        let lost = |why: &str| task.error(Kind::Connect, why).lasting();
+        let (mut tried, mut turn) = (0, None);
+        loop {
+            if let Some(why) = contact.lost() {
+                return Err(lost(why));
+            }
+            let error = match self.try_to_send(task, request, authorization).await? {
+                Ok(response) => {
+                    contact.reach();
+                    return Ok(response);
+                }
+                Err(error) => error,
+            };
+            let broken = task.broken(&request.method, &error);
+            if !error.is_connect() || broken.kind() == Kind::Tls {
+                contact.reach();
+            }
+            if contact.is_reached() {
+                return Err(broken);
+            }
+            if turn.is_none() {
+                // One finds out for all; what it found while this waited is looked at before.
+                turn = Some(contact.turn.lock().await);
+                if contact.is_reached() || contact.lost().is_some() {
+                    continue;
+                }
+            }
+            let is_final = is_unresolved(&error)
+                || (is_refused(&error) && host_is_loopback(&authority(&request.url)))
+                || tried == BRIEFLY.min(self.setup.patience.retries);
+            if is_final {
+                contact.lose(broken.answer());
+                return Err(broken.lasting());
+            }
+            let delay = self.setup.patience.delay.saturating_mul(1 << tried);
+            tried += 1;
+            (self.setup.waits)(&Wait { host: authority(&request.url), reason: broken.to_string(), delay });
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    /// Once, or twice where an insecure registry turns out not to speak TLS.
+    async fn try_to_send(
+        &self,
+        task: &Task,
+        request: &Request,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Result<Response, reqwest::Error>, RegistryError> {
         let mut url = request.url.clone();
         loop {
             let mut builder = self
@@ -106,11 +171,11 @@ impl Wire {
                     // Known only now: nobody at TLS's port may be nobody at all.
                     let fell_back = self.place.fallback.as_ref().is_some_and(|f| f.origin() == url.origin());
                     self.fell_back.fetch_or(fell_back, Ordering::Relaxed);
-                    return Ok(response);
+                    return Ok(Ok(response));
                 }
                 Err(error) => match self.fallback(&url, &error) {
                     Some(plain) => url = plain,
-                    None => return Err(task.broken(&request.method, &error)),
+                    None => return Ok(Err(error)),
                 },
             }
         }

@@ -122,7 +122,7 @@ async fn a_put_whose_answer_was_lost_is_looked_up_before_it_is_sent_again() {
         registry().put_manifest(&server.repository("o/app"), "1", OCI_INDEX, LIST).await.unwrap();
         assert_eq!(
             server.log(),
-            ["PUT /v2/o/app/manifests/1", "HEAD /v2/o/app/manifests/1", "PUT /v2/o/app/manifests/1"]
+            ["PUT", "HEAD", "GET", "PUT"].map(|method| format!("{method} /v2/o/app/manifests/1"))
         );
         assert_eq!(server.store.manifest("o/app", "1").unwrap().1, LIST);
     }
@@ -131,7 +131,7 @@ async fn a_put_whose_answer_was_lost_is_looked_up_before_it_is_sent_again() {
 #[tokio::test]
 async fn what_was_written_may_take_a_moment_to_be_served() {
     let server =
-        Server::start(|seen, _| (seen.method == "HEAD" && seen.before < 2).then(|| Reply::status(404))).await;
+        Server::start(|seen, _| (seen.method != "PUT" && seen.before < 2).then(|| Reply::status(404))).await;
     let (registry, waits) = listening();
     let repository = server.repository("o/app");
     let digest = registry.put_manifest(&repository, "1", OCI_INDEX, LIST).await.unwrap();
@@ -164,6 +164,48 @@ async fn nobody_listening_is_no_connection() {
     assert!(error.to_string().contains("refused"), "{error}");
 }
 
+#[tokio::test]
+async fn where_nobody_was_ever_reached_one_request_finds_out_for_all() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let hour = Duration::from_secs(3600);
+    let moment = Duration::from_millis(1);
+    for (host, delay, expected) in [
+        // Any wait would outlast the test.
+        (format!("127.0.0.1:{port}"), hour, 0),
+        (format!("localhost:{port}"), hour, 0),
+        (format!("[::1]:{port}"), hour, 0),
+        ("registry.invalid:5000".to_owned(), hour, 0),
+        // The same port under an address that is not loopback by name: it may be starting.
+        (format!("0.0.0.0:{port}"), moment, 2),
+    ] {
+        let waits = Arc::new(AtomicUsize::new(0));
+        let heard = waits.clone();
+        let patience = Patience { delay, longest: hour, retries: 5, ..options().patience };
+        let on_wait = move |_: &manifests::registry::Wait| {
+            heard.fetch_add(1, Ordering::SeqCst);
+        };
+        let mut options = Options { patience, waits: Arc::new(on_wait), ..options() };
+        let settings = RegistrySettings { plain_http: Some(true), ..RegistrySettings::default() };
+        options.registries.insert(host.clone(), settings);
+        let registry = Registry::new(options).unwrap();
+        let all = (0..30).map(|n| {
+            let (registry, host) = (registry.clone(), host.clone());
+            async move {
+                let repository = Repository { host, path: format!("o/app-{n}") };
+                registry.head_manifest(&repository, "1").await.unwrap_err()
+            }
+        });
+        let all = futures_util::future::join_all(all);
+        let errors = tokio::time::timeout(Duration::from_secs(60), all).await.expect("it does not wait");
+        assert!(errors.iter().all(|error| error.kind() == Kind::Connect), "{errors:?}");
+        assert_eq!(waits.load(Ordering::SeqCst), expected, "{host}: {}", errors[0]);
+        // Each says what it was about.
+        assert!(errors[29].subject().contains("app-29"));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_host_gets_no_more_requests_at_once_than_declared() {
     // Unlimited, the same requests do meet: the limit is what keeps them apart.
@@ -185,6 +227,9 @@ async fn most_at_once(settings: RegistrySettings) -> usize {
     options.registries.insert(server.address.to_string(), settings);
     let registry = Registry::new(options).unwrap();
     let repository = server.repository("o/app");
+    for n in 0..16 {
+        server.store.put_manifest("o/app", &n.to_string(), OCI_INDEX, LIST);
+    }
     let heads = (0..16).map(|n| {
         let (registry, repository) = (registry.clone(), repository.clone());
         async move { registry.head_manifest(&repository, &n.to_string()).await }

@@ -3,9 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "the helpers are part of the tests")]
 
+mod addresses;
 mod auth;
 mod commands;
 mod debian;
+mod elsewhere;
 mod faults;
 mod helpers;
 mod manifests;

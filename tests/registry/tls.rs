@@ -60,6 +60,12 @@ async fn over_tls_with_a_private_authority_and_http_2() {
     workspace.write("manifests.toml", &with("plain-http = false"));
     ok(&workspace, &["reconcile", "--insecure"], &[]).await;
 
+    // Then TLS is tried on loopback as well.
+    workspace.write("manifests.toml", &declaration(&host));
+    ok(&workspace, &["reconcile", "--insecure"], &[]).await;
+    workspace.write("manifests.toml", &with("insecure = true"));
+    ok(&workspace, &["reconcile"], &[]).await;
+
     // As Docker keeps authorities: the user's folder, and a rootless engine's.
     workspace.write("manifests.toml", &declaration(&host));
     let rootless = tempfile::tempdir().unwrap();

@@ -4,6 +4,9 @@ use http_auth::parser::ChallengeParser;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
+use super::super::error::RegistryError;
+use super::super::wire::Wire;
+
 /// The way to authenticate that a registry names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Scheme {
@@ -30,8 +33,56 @@ pub(crate) struct Challenge {
     pub(crate) insufficient_scope: bool,
 }
 
-/// The challenge to follow: a token where one is offered, else a password. `None` when there is none that is known.
-pub(crate) fn challenge(headers: &HeaderMap) -> Option<Challenge> {
+/// An answer of the registry itself, and not of a storage or another host that a redirect or an upload's address led to.
+///
+/// Only the registry's own origin may say how to authenticate: any other could name a token server of its own, which would
+/// be given the registry's password.
+pub(crate) struct OwnAnswer<'a> {
+    wire: &'a Wire,
+    from: &'a Url,
+    headers: &'a HeaderMap,
+}
+
+impl<'a> OwnAnswer<'a> {
+    /// `None` for the answer of another origin.
+    pub(crate) fn new(wire: &'a Wire, from: &'a Url, headers: &'a HeaderMap) -> Option<Self> {
+        wire.is_own(from).then_some(Self { wire, from, headers })
+    }
+
+    /// The challenge to follow: a token where one is offered, else a password. `None` when there is none that is known.
+    pub(crate) fn challenge(&self) -> Option<Challenge> {
+        challenge(self.headers, |realm| {
+            // The token server may be anywhere, but must be named in full. Whether credentials may go there is decided
+            // when they would.
+            let as_it_stands = Url::parse(realm).ok()?;
+            Some(self.wire.named(self.from, realm).unwrap_or(as_it_stands))
+        })
+    }
+
+    /// `error`, a 401, with the reason where the registry names no way to log in that is known here: it is not for want
+    /// of credentials then.
+    pub(crate) fn explain(&self, error: RegistryError) -> RegistryError {
+        if self.challenge().is_some() {
+            return error;
+        }
+        let schemes = schemes(self.headers);
+        let hint = "it takes neither a password nor a token as registries do; is something in front of the registry?";
+        let detail = match schemes[..] {
+            [] => "without a challenge: the answer has no `WWW-Authenticate`".to_owned(),
+            _ => format!("its challenge is not understood: {}", schemes.join(", ")),
+        };
+        error.with_detail(detail).with_hint(hint)
+    }
+}
+
+/// The names of the schemes offered.
+fn schemes(headers: &HeaderMap) -> Vec<String> {
+    let texts = headers.get_all(WWW_AUTHENTICATE).iter().map(|value| value.to_str().unwrap_or("?"));
+    texts.map(|text| text.split_whitespace().next().unwrap_or("an empty one").to_owned()).collect()
+}
+
+/// `resolve` reads the address of a token server.
+fn challenge(headers: &HeaderMap, resolve: impl Fn(&str) -> Option<Url>) -> Option<Challenge> {
     let mut basic = None;
     for value in headers.get_all(WWW_AUTHENTICATE) {
         let Ok(text) = value.to_str() else { continue };
@@ -41,7 +92,7 @@ pub(crate) fn challenge(headers: &HeaderMap) -> Option<Challenge> {
                 found.map(|(_, value)| value.to_unescaped())
             };
             if found.scheme.eq_ignore_ascii_case("bearer") {
-                let Some(realm) = parameter("realm").and_then(|realm| Url::parse(&realm).ok()) else {
+                let Some(realm) = parameter("realm").and_then(|realm| resolve(&realm)) else {
                     continue;
                 };
                 let scopes = parameter("scope").unwrap_or_default();
@@ -73,7 +124,7 @@ mod tests {
         headers.for_each(|(name, value)| {
             map.append(name, value);
         });
-        challenge(&map)
+        challenge(&map, |realm| Url::parse(realm).ok())
     }
 
     #[test]

@@ -16,16 +16,17 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::header::HeaderValue;
 use tokio::sync::{OnceCell, OwnedMutexGuard};
 
 use self::account::{Account, Held, namespace_of};
-use self::challenge::{Scheme, challenge};
+use self::challenge::Scheme;
 use self::credentials::Credential;
 use super::error::{RegistryError, Task};
 use super::secret::{Secret, hidden};
 use super::wire::Wire;
 
+pub(crate) use self::challenge::OwnAnswer;
 pub use self::credentials::Credentials;
 pub use self::scopes::Access;
 pub(crate) use self::scopes::Scopes;
@@ -189,8 +190,8 @@ impl Authenticator {
     }
 
     /// Takes in a 401. True when the request is worth sending again.
-    pub(crate) fn challenged(&self, headers: &HeaderMap, grant: &Grant, needs: &mut Needs) -> bool {
-        let Some(challenge) = challenge(headers) else { return false };
+    pub(crate) fn challenged(&self, answer: &OwnAnswer<'_>, grant: &Grant, needs: &mut Needs) -> bool {
+        let Some(challenge) = answer.challenge() else { return false };
         let same = {
             let mut state = self.state();
             let same = matches!(&state.known, Known::Scheme(scheme) if *scheme == challenge.scheme);

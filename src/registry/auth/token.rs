@@ -157,8 +157,10 @@ fn encode(form: &[(&str, &str)]) -> String {
 
 fn read(body: &[u8], sent: Instant) -> Option<Fetched> {
     let answer: Answer = go_json::from_slice(body).ok()?;
-    let secret = answer.token.or(answer.access_token).filter(|token| !token.is_empty())?;
-    let said = answer.expires_in.and_then(|said| said.as_f64().or_else(|| said.as_str()?.parse().ok()));
+    // Either name, or both; some servers send one of them empty.
+    let secret = [answer.token, answer.access_token].into_iter().flatten().find(|token| !token.is_empty())?;
+    let said =
+        answer.expires_in.and_then(|said| said.as_f64().or_else(|| said.as_str()?.trim().parse().ok()));
     let lasts = said.filter(|seconds| *seconds > 0.0).unwrap_or(USUAL).min(LONGEST_USE);
     // The last tenth is left to clocks and to requests under way.
     Some(Fetched { secret: Secret::new(secret), until: sent + Duration::from_secs_f64(lasts * 0.9) })
@@ -214,12 +216,32 @@ mod tests {
         assert_eq!(until(r#"{"token":"t","expires_in":300}"#), Some(270));
         assert_eq!(until(r#"{"access_token":"t"}"#), Some(54));
         assert_eq!(until(r#"{"token":"t","expires_in":"300"}"#), Some(270));
-        for nonsense in ["0", "-5", "null", r#""soon""#, "{}"] {
+        for nonsense in
+            ["0", "-5", "null", r#""soon""#, r#""""#, r#""-5""#, r#""NaN""#, "false", "[300]", "{}"]
+        {
             assert_eq!(until(&format!(r#"{{"token":"t","expires_in":{nonsense}}}"#)), Some(54), "{nonsense}");
         }
         assert_eq!(until(r#"{"token":"t","expires_in":18446744073709551615}"#), Some(77_760));
         assert_eq!(until(r#"{"token":"t","expires_in":1e300}"#), Some(77_760));
+        for either in [
+            r#""token":"","access_token":"t""#,
+            r#""token":null,"access_token":"t""#,
+            r#""token":"t","access_token":"""#,
+        ] {
+            assert_eq!(until(&format!("{{{either},\"expires_in\":300}}")), Some(270), "{either}");
+        }
+        // When a token was made is not counted with: clocks differ.
+        for made in
+            [r#""""#, "null", "0", r#""yesterday""#, r#""0001-01-01T00:00:00Z""#, r#""9999-12-31T23:59:59Z""#]
+        {
+            let answer = format!(r#"{{"token":"t","expires_in":300,"issued_at":{made}}}"#);
+            assert_eq!(until(&answer), Some(270), "{made}");
+        }
+        assert_eq!(until(r#"{"token":"t","expires_in":" 300 "}"#), Some(270));
+        assert_eq!(until(r#"{"token":"t","expires_in":"inf"}"#), Some(77_760));
         assert_eq!(until(r#"{"token":"","access_token":""}"#), None);
+        assert_eq!(until(r#"{"token":null}"#), None);
+        assert_eq!(until(""), None);
         assert_eq!(until(r#"{"details":"denied"}"#), None);
         assert_eq!(until("<html>"), None);
     }

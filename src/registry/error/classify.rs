@@ -6,6 +6,7 @@ use oci_distribution::errors::OciEnvelope;
 use reqwest::StatusCode;
 
 use super::{Kind, Said};
+use crate::registry::contact::Unresolved;
 
 /// The one place where statuses and codes get their meaning.
 pub(super) fn classify(status: StatusCode, said: &[Said], retry_after: Option<Duration>) -> Kind {
@@ -56,13 +57,32 @@ pub(super) fn kind_of(error: &reqwest::Error) -> Kind {
     }
 }
 
-/// The TLS failure that ended a connection, if one did. It travels inside [`std::io::Error`]s, each of which hides what
-/// it wraps from the chain of sources.
+/// The TLS failure that ended a connection, if one did.
 pub(crate) fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
+    cause(error, |cause| cause.downcast_ref::<rustls::Error>())
+}
+
+/// Whether nobody listens at the port.
+pub(crate) fn is_refused(error: &reqwest::Error) -> bool {
+    let refused = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::ConnectionRefused;
+    cause(error, |cause| cause.downcast_ref::<std::io::Error>().filter(|cause| refused(cause))).is_some()
+}
+
+/// Whether the name of the host is not known.
+pub(crate) fn is_unresolved(error: &reqwest::Error) -> bool {
+    cause(error, |cause| cause.downcast_ref::<Unresolved>()).is_some()
+}
+
+/// The first cause of `error` that `find` takes. Some travel inside [`std::io::Error`]s, each of which hides what it
+/// wraps from the chain of sources.
+fn cause<T>(
+    error: &reqwest::Error,
+    find: impl for<'a> Fn(&'a (dyn std::error::Error + 'static)) -> Option<&'a T>,
+) -> Option<&T> {
     let mut next: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
     while let Some(error) = next {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Some(tls);
+        if let Some(found) = find(error) {
+            return Some(found);
         }
         let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         next = match wrapped {
