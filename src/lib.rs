@@ -48,6 +48,7 @@ mod many;
 pub mod media;
 mod metadata;
 pub mod observe;
+mod own_folder;
 mod pipeline;
 pub mod plan;
 pub mod platform;

@@ -14,10 +14,14 @@ use crate::engine::Engine;
 use crate::fingerprint;
 use crate::go_json;
 use crate::manifest::{self, ImageManifest, Manifest, Role};
+use crate::own_folder::create_new;
 use crate::platform::Platform;
 use crate::reference::{Reference, Repository};
 use crate::registry::Registry;
 use crate::working_folder;
+
+/// The folder of the notes, in the workspace's.
+const LOOKED_AT: &str = "looked-at";
 
 /// What it takes to look.
 #[derive(Clone, Copy)]
@@ -78,8 +82,7 @@ impl Programs<'_> {
         let looked = looked.await.with_context(|| format!("could not look into {}", image.reference))?;
         if looked.findings.is_empty() && looked.unread.is_empty() {
             // Without the note it is looked at again, nothing else.
-            let folder = noted.parent().unwrap_or(self.root);
-            let _ = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&noted, ""));
+            let _ = working_folder::create_in(self.root, LOOKED_AT).and_then(|_| create_new(&noted, ""));
         }
         Ok(looked)
     }
@@ -87,7 +90,7 @@ impl Programs<'_> {
     /// The file that is there when the image was found well.
     fn note(&self, image_id: &str, platform: &Platform) -> PathBuf {
         let name = format!("{}-{}", image_id.replace(':', "-"), platform.dashed());
-        working_folder::of(self.root).join("looked-at").join(name)
+        working_folder::of(self.root).join(LOOKED_AT).join(name)
     }
 
     /// The layers that come with the base image; none where neither its registry nor the engine says: then everything

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::config::{Declaration, TagPolicy};
 use crate::embedded::{Options, Server};
 use crate::reference::{Reference, Repository};
-use crate::working_folder;
+use crate::{own_folder, working_folder};
 
 /// A running embedded registry that stands for every declared one.
 pub(crate) struct Rehearsal {
@@ -26,8 +26,7 @@ impl Rehearsal {
     ///
     /// No port to listen on, or a storage folder that cannot be used.
     pub(crate) async fn start(root: &Path) -> Result<Self> {
-        let folder = folder(root);
-        std::fs::create_dir_all(&folder).with_context(|| format!("could not create {}", folder.display()))?;
+        let folder = working_folder::create_in(root, "rehearsal")?;
         let kept = folder.join("port");
         let port = std::fs::read_to_string(&kept).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
         let log = folder.join("requests.log");
@@ -45,8 +44,7 @@ impl Rehearsal {
         };
         let taken = port != 0 && std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err();
         let server = Server::start(options(if taken { 0 } else { port })).await?;
-        std::fs::write(&kept, format!("{}\n", server.addr().port()))
-            .with_context(|| format!("could not write {}", kept.display()))?;
+        own_folder::write(&kept, &format!("{}\n", server.addr().port()))?;
         Ok(Self { server, root: folder })
     }
 
@@ -96,11 +94,6 @@ impl Rehearsal {
     pub(crate) async fn stop(self) -> Result<()> {
         self.server.stop().await
     }
-}
-
-/// The folder of everything that a rehearsal keeps.
-pub(crate) fn folder(root: &Path) -> PathBuf {
-    working_folder::of(root).join("rehearsal")
 }
 
 /// `host`, with the declared host as the first part of the path: `docker.io/a/b` → `127.0.0.1:5000/docker.io/a/b`.

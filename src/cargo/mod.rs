@@ -15,6 +15,7 @@ use crate::children::{Lines, Program};
 use crate::config::{CargoBuild, CargoTool};
 use crate::error::Failure;
 use crate::platform::Platform;
+use crate::working_folder;
 use command::Remapped;
 pub use triple::triple;
 
@@ -83,7 +84,8 @@ pub async fn build(job: Job<'_>, lines: Lines) -> Result<()> {
     // Only a container of its own sees other paths.
     let built = if built.exists() { built } else { remapped.host_path(&built, triple, cargo) };
     let place = context.join(staged(cargo, platform));
-    stage(&built, &place).with_context(|| format!("{what}: could not stage {}", place.display()))
+    let stage = || stage(&built, &place, &folder_of(root, &place)?);
+    stage().with_context(|| format!("{what}: could not stage {}", place.display()))
 }
 
 /// Whether the standard library for `triple` is there.
@@ -147,14 +149,24 @@ fn rendered(messages: &str) -> String {
         .collect()
 }
 
-/// Puts a copy of `built` to `place`, by rename, unless it is there.
-fn stage(built: &Path, place: &Path) -> Result<()> {
+/// Makes the folder of `place`, without following a link of the checkout when it is in the workspace's own folder.
+fn folder_of(root: &Path, place: &Path) -> Result<PathBuf> {
+    let folder = place.parent().context("it has no folder")?;
+    match folder.strip_prefix(working_folder::of(root)) {
+        Ok(below) => working_folder::create_in(root, below),
+        Err(_) => {
+            std::fs::create_dir_all(folder)?;
+            Ok(folder.to_owned())
+        }
+    }
+}
+
+/// Puts a copy of `built` to `place` in `folder`, by rename, unless it is there.
+fn stage(built: &Path, place: &Path, folder: &Path) -> Result<()> {
     let bytes = std::fs::read(built)?;
     if std::fs::read(place).is_ok_and(|staged| staged == bytes) {
         return Ok(());
     }
-    let folder = place.parent().context("it has no folder")?;
-    std::fs::create_dir_all(folder)?;
     let file = tempfile::NamedTempFile::new_in(folder)?;
     std::fs::write(file.path(), &bytes)?;
     executable_by_all(file.path())?;

@@ -121,11 +121,8 @@ impl Context {
     ///
     /// The turn ends when the file that is given back is dropped.
     pub(super) async fn take_turn(&self, root: &Path) -> Result<File> {
-        let path = working_folder::of(root).join("release.turn");
-        let open = || {
-            working_folder::create(root)?;
-            File::options().create(true).truncate(false).write(true).open(&path)
-        };
+        let path = working_folder::create(root)?.join("release.turn");
+        let open = || File::options().create(true).truncate(false).write(true).open(&path);
         let file = open().with_context(|| format!("could not open {}", path.display()))?;
         if file.try_lock().is_ok() {
             return Ok(file);

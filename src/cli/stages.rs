@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::json;
 
 use super::args::{Push, Stage};
@@ -43,7 +43,7 @@ async fn run(
     metadata_file: Option<&Path>,
 ) -> Result<Exit> {
     let declaration = context.declaration(&arguments.targets, Strictness::Release)?;
-    working_folder::create(&declaration.root).context("could not make the folder for what is kept")?;
+    working_folder::create(&declaration.root)?;
     let metadata = match metadata_file {
         // As it is now: what is built is of this text, whatever comes of the file meanwhile.
         Some(path) => Some((MetadataFile::open(path)?, load::text(&declaration)?)),

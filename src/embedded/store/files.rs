@@ -6,6 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+/// How the names of files begin that are being written.
+pub(super) const UNFINISHED: &str = "unfinished-";
+
 /// Creates a folder and its missing parents so that they outlast a crash.
 pub(super) fn create_dir(path: &Path) -> Result<()> {
     if path.is_dir() {
@@ -40,7 +43,7 @@ pub(super) fn publish(from: &Path, to: &Path) -> Result<()> {
 
 /// Writes `bytes` to `path`, replacing what is there at once. `temporary` is a folder on the same file system.
 pub(super) fn write(path: &Path, bytes: &[u8], temporary: &Path) -> Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(temporary)
+    let mut file = tempfile::NamedTempFile::with_prefix_in(UNFINISHED, temporary)
         .with_context(|| format!("cannot create a file in {}", temporary.display()))?;
     file.write_all(bytes)
         .and_then(|()| file.as_file().sync_all())

@@ -1,6 +1,7 @@
 //! What is stored, on disk and in memory. Everything here blocks: the handlers call it off the runtime's threads.
 //!
 //! ```text
+//! ROOT/.manifests-registry                       says that the folder is a registry's
 //! ROOT/lock                                      held while a process serves this root
 //! ROOT/temporary/…                               files being written; swept on start
 //! ROOT/blobs/<algorithm>/<hex>                   the bytes of blobs and manifests, shared by all repositories
@@ -10,6 +11,8 @@
 //! ```
 //!
 //! Invariants:
+//! - Nothing is removed from a folder without the marker, nothing that has none of the names above, and nothing behind
+//!   a symbolic link: below the root every folder is a real one, or the registry does not start.
 //! - A file under `blobs/` is complete, verified and synced before it has that name.
 //! - Bytes come before what names them and go after it. A crash leaves at most bytes that nothing names, which the
 //!   next start sweeps; never a name without bytes.
@@ -32,9 +35,17 @@ use anyhow::{Context, Result, anyhow};
 
 use super::digest::{Algorithm, Digest};
 use super::names::Name;
+use crate::own_folder::{self, Marker};
 pub(super) use repository::{Index, ManifestEntry, Repository};
 use uploads::Sessions;
 pub(super) use uploads::{Finish, Session};
+
+/// Says that a folder is a registry's, so that it may be swept.
+const MARKER: Marker = Marker {
+    name: ".manifests-registry",
+    text: "Content of a registry of `manifests` (`manifests registry serve --root`).\n\
+           It removes what nothing refers to. While no registry serves it, the folder may be deleted as a whole.\n",
+};
 
 /// The registry's content under one root.
 pub(super) struct Store {
@@ -57,6 +68,7 @@ impl Store {
         let root = root
             .canonicalize()
             .with_context(|| format!("cannot resolve the registry's root {}", root.display()))?;
+        MARKER.claim(&root)?;
         let lock = lock(&root)?;
         let store = Self {
             repositories: RwLock::default(),
@@ -65,12 +77,9 @@ impl Store {
             _lock: lock,
             root,
         };
-        let temporary = store.temporary();
-        if temporary.exists() {
-            fs::remove_dir_all(&temporary)
-                .with_context(|| format!("cannot empty {}", temporary.display()))?;
-        }
-        files::create_dir(&temporary)?;
+        files::create_dir(&store.temporary())?;
+        store.refuse_links()?;
+        store.sweep_temporary()?;
         let mut repositories = BTreeMap::new();
         for name in store.names_on_disk()? {
             if let Some(repository) = Repository::load(&store.repository_path(&name), &name)? {
@@ -94,6 +103,36 @@ impl Store {
         repositories.entry(name.clone()).or_default().clone()
     }
 
+    /// Refuses links where folders or files of this registry are: sweeping and writing would follow them.
+    fn refuse_links(&self) -> Result<()> {
+        own_folder::refuse_links_in(&self.root)?;
+        own_folder::refuse_links_in(&self.temporary())?;
+        own_folder::require_folder(&self.root.join("repositories"))?;
+        let mut shelves = vec![self.root.join("blobs")];
+        for name in self.names_on_disk()? {
+            let path = self.repository_path(&name);
+            own_folder::refuse_links_in(&path)?;
+            shelves.push(path.join("_blobs"));
+        }
+        for shelf in shelves {
+            if own_folder::require_folder(&shelf)? {
+                own_folder::refuse_links_in(&shelf)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes files that were being written when a process ended.
+    fn sweep_temporary(&self) -> Result<()> {
+        for name in files::names(&self.temporary())? {
+            let path = self.temporary().join(&name);
+            if name.starts_with(files::UNFINISHED) && path.is_file() {
+                files::remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes the bytes that no repository names.
     fn sweep_blobs(&self) -> Result<()> {
         let mut named = HashSet::new();
@@ -103,7 +142,9 @@ impl Store {
         for algorithm in Algorithm::ALL {
             let folder = self.root.join("blobs").join(algorithm.name());
             for hex in files::names(&folder)? {
-                if !named.contains(&Digest { algorithm, hex: hex.clone() }) {
+                // What has no digest for a name is nothing that this registry wrote.
+                let Ok(digest) = format!("{}:{hex}", algorithm.name()).parse::<Digest>() else { continue };
+                if !named.contains(&digest) {
                     files::remove(&folder.join(hex))?;
                 }
             }
@@ -120,7 +161,7 @@ impl Store {
             // What begins with `_` is a repository's content; what else is no name is not ours.
             let Ok(name) = Name::parse(&folder) else { continue };
             let path = top.join(name.to_path());
-            if path.is_dir() {
+            if own_folder::is_folder(&path)? {
                 folders.extend(files::names(&path)?.into_iter().map(|child| format!("{folder}/{child}")));
                 names.push(name);
             }
@@ -151,6 +192,7 @@ impl Store {
 /// Takes the root for this process; the lock goes with the file, however the process ends.
 fn lock(root: &Path) -> Result<File> {
     let path = root.join("lock");
+    own_folder::refuse_link(&path)?;
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)

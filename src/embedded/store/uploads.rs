@@ -114,7 +114,7 @@ impl Store {
     pub(in crate::embedded) fn expire_uploads(&self, age: Duration) -> Result<()> {
         for name in self.names_on_disk()? {
             let folder = self.repository_path(&name).join("_uploads");
-            for id in files::names(&folder)? {
+            for id in files::names(&folder)?.into_iter().filter(|id| is_uuid(id)) {
                 let path = folder.join(&id);
                 let modified = fs::metadata(&path).and_then(|metadata| metadata.modified());
                 let idle = modified.ok().and_then(|modified| SystemTime::now().duration_since(modified).ok());
