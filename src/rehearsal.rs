@@ -38,9 +38,8 @@ impl Rehearsal {
         }
         let options = |port| Options {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-            root: folder.join("registry"),
-            allow_sparse: false,
             request_log: Some(log.clone()),
+            ..Options::new(folder.join("registry"))
         };
         let taken = port != 0 && std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err();
         let server = Server::start(options(if taken { 0 } else { port })).await?;

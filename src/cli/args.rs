@@ -381,4 +381,16 @@ pub(super) struct Serve {
     /// Take lists whose images are not all there.
     #[arg(long)]
     pub(super) allow_sparse: bool,
+    /// Refuse whatever would write.
+    #[arg(long, conflicts_with = "allow_sparse")]
+    pub(super) read_only: bool,
+    /// Ask for the name and password of a user in FILE, which `htpasswd -B` writes.
+    #[arg(long, value_name = "FILE")]
+    pub(super) htpasswd: Option<PathBuf>,
+    /// Serve TLS with the PEM certificate chain in FILE.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// The PEM private key of the certificate.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(super) tls_key: Option<PathBuf>,
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use etcetera::BaseStrategy as _;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use super::args::{Format, Global, Targets};
 use super::ci;
@@ -31,8 +32,8 @@ pub(super) type Ledger = Arc<Mutex<Account>>;
 pub(super) struct Account {
     /// The tags written.
     pub(super) published: Vec<String>,
-    /// The work is done, and only a registry is served until somebody ends it.
-    pub(super) serving: bool,
+    /// The work is done, and only a registry is served until it is told to end.
+    pub(super) serving: Option<Arc<Notify>>,
 }
 
 /// The setting of one command.
@@ -138,13 +139,14 @@ impl Context {
         self.global.jobs.map_or_else(cores, usize::from)
     }
 
-    /// Serves until a signal, which then is the end that was asked for.
+    /// Serves until a signal, which then is the end that was asked for: the caller ends what it serves.
     #[cfg(feature = "embedded-registry")]
     pub(super) async fn serve_until_ended(&self) {
+        let ended = Arc::new(Notify::new());
         if let Ok(mut ledger) = self.ledger.lock() {
-            ledger.serving = true;
+            ledger.serving = Some(ended.clone());
         }
-        std::future::pending::<()>().await;
+        ended.notified().await;
     }
 
     /// A step of applying: shown, and kept for an interrupted run's account.

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256, Sha512};
 
+use super::error::shown;
+
 /// A digest whose algorithm this registry can compute, so that whatever is stored under it has been verified.
 ///
 /// Its parts are safe as names of files: the algorithm is one of two words, the rest lower-case hexadecimal.
@@ -84,7 +86,7 @@ impl FromStr for Algorithm {
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
         let known = Self::ALL.into_iter().find(|algorithm| algorithm.name() == text);
-        known.ok_or_else(|| DigestError::Unsupported(text.to_owned()))
+        known.ok_or_else(|| DigestError::Unsupported(shown(text)))
     }
 }
 
@@ -92,7 +94,7 @@ impl FromStr for Digest {
     type Err = DigestError;
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
-        let malformed = || DigestError::Malformed(text.to_owned());
+        let malformed = || DigestError::Malformed(shown(text));
         let (algorithm, encoded) = text.split_once(':').ok_or_else(malformed)?;
         let components = algorithm.split(['+', '.', '_', '-']);
         let is_component = |part: &str| {

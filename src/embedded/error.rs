@@ -1,5 +1,7 @@
 //! Errors as the specification writes them (distribution-spec, Error Codes).
 
+use std::io;
+
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -22,6 +24,9 @@ pub(super) enum Code {
     SizeInvalid,
     Unsupported,
     TooManyRequests,
+    Unauthorized,
+    /// Not the specification's, which knows no conditional requests.
+    PreconditionFailed,
     /// The specification has none for a registry's own failure; this is what Docker's API calls it.
     Unknown,
 }
@@ -41,8 +46,19 @@ impl Code {
             Self::SizeInvalid => "SIZE_INVALID",
             Self::Unsupported => "UNSUPPORTED",
             Self::TooManyRequests => "TOOMANYREQUESTS",
+            Self::Unauthorized => "UNAUTHORIZED",
+            Self::PreconditionFailed => "PRECONDITION_FAILED",
             Self::Unknown => "UNKNOWN",
         }
+    }
+}
+
+/// What a request said, for a message: it may be long.
+pub(super) fn shown(text: &str) -> String {
+    const MOST: usize = 300;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
@@ -89,7 +105,15 @@ impl From<DigestError> for ApiError {
 /// who reads it.
 impl From<anyhow::Error> for ApiError {
     fn from(error: anyhow::Error) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Unknown, format!("{error:#}"))
+        let is_full = |cause: &(dyn std::error::Error + 'static)| {
+            let cause = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+            matches!(cause, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+        };
+        let status = match error.chain().any(is_full) {
+            true => StatusCode::INSUFFICIENT_STORAGE,
+            false => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, Code::Unknown, format!("{error:#}"))
     }
 }
 

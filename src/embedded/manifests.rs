@@ -3,17 +3,18 @@
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 
+use super::condition::Condition;
 use super::digest::{Algorithm, DigestError};
 use super::document::{self, Descriptor, Manifest};
 use super::error::{ApiError, Code};
+use super::incoming::Incoming;
 use super::names::{Name, Reference, ReferenceError, is_tag};
 use super::routes::{CONTENT_DIGEST, Head, Registry, header_value};
 use super::store::{ManifestEntry, Repository, Store};
 
 /// The largest manifest: what the specification wants everybody to be able to take.
-const MAX_MANIFEST: usize = 4 * 1024 * 1024;
+pub(super) const MAX_MANIFEST: usize = 4 * 1024 * 1024;
 
 /// The most tags that one push can set.
 const MAX_TAGS: usize = 128;
@@ -38,12 +39,19 @@ pub(super) async fn pull(
         (header::ETAG, header_value(format!("\"{digest}\""))?),
         (header::CONTENT_LENGTH, entry.size.into()),
     ];
+    let is_known = Condition::read(&head.headers)?.is_known(digest);
+    // For HEAD too: who hears that it is there does not push it, and then nobody heals what went bad.
+    let digest = digest.clone();
+    let bytes = registry.blocking(move |store| Ok(store.read_manifest(&digest)?)).await?;
+    let bytes = bytes.ok_or_else(unknown)?;
+    if is_known {
+        let [_, digest, etag, _] = headers;
+        return Ok((StatusCode::NOT_MODIFIED, [digest, etag]).into_response());
+    }
     if head.method == Method::HEAD {
         return Ok((headers, Body::empty()).into_response());
     }
-    let digest = digest.clone();
-    let bytes = registry.blocking(move |store| Ok(store.read_manifest(&digest)?)).await?;
-    Ok((headers, Bytes::from(bytes.ok_or_else(unknown)?)).into_response())
+    Ok((headers, Bytes::from(bytes)).into_response())
 }
 
 /// distribution-spec, Pushing Manifests.
@@ -52,8 +60,9 @@ pub(super) async fn push(
     name: Name,
     reference: &str,
     head: &Head,
-    body: &mut Body,
+    body: &mut Incoming,
 ) -> Result<Response, ApiError> {
+    let condition = Condition::read(&head.headers)?;
     let reference = Reference::parse(reference).map_err(|error| match error {
         ReferenceError::Tag(_) => ApiError::bad_request(Code::ManifestInvalid, error.to_string()),
         ReferenceError::Digest(error) => error.into(),
@@ -79,6 +88,7 @@ pub(super) async fn push(
     let headers = response.headers_mut();
     headers.insert(header::LOCATION, header_value(format!("/v2/{name}/manifests/{digest}"))?);
     headers.insert(CONTENT_DIGEST, header_value(digest.to_string())?);
+    headers.insert(header::ETAG, header_value(format!("\"{digest}\""))?);
     if let Some(subject) = &manifest.subject {
         headers.insert(OCI_SUBJECT, header_value(subject.to_string())?);
     }
@@ -96,6 +106,8 @@ pub(super) async fn push(
             subject: manifest.subject.clone(),
         };
         store.put_manifest(&name, &digest, &bytes, entry, &tags, |repository| {
+            // In the turn of the change itself: no other writer comes between the two.
+            condition.check(repository.index().find(&reference).map(|(current, _)| current))?;
             check(store, repository, &manifest, allow_sparse)
         })
     };
@@ -132,7 +144,7 @@ fn tags(reference: &Reference, head: &Head) -> Result<Vec<String>, ApiError> {
     }
 }
 
-async fn receive(head: &Head, body: &mut Body) -> Result<Bytes, ApiError> {
+async fn receive(head: &Head, body: &mut Incoming) -> Result<Vec<u8>, ApiError> {
     let too_large = || {
         let message = format!("manifests have at most {MAX_MANIFEST} bytes");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid, message)
@@ -140,15 +152,14 @@ async fn receive(head: &Head, body: &mut Body) -> Result<Bytes, ApiError> {
     if head.content_length().is_some_and(|length| length > MAX_MANIFEST as u64) {
         return Err(too_large());
     }
-    let received = Limited::new(body, MAX_MANIFEST).collect().await;
-    received.map(|body| body.to_bytes()).map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            too_large()
-        } else {
-            let message = format!("the request's body ended early: {error}");
-            ApiError::bad_request(Code::ManifestInvalid, message)
+    let mut received = Vec::new();
+    while let Some(data) = body.next().await.map_err(|broken| broken.answer(Code::ManifestInvalid))? {
+        if received.len() + data.len() > MAX_MANIFEST {
+            return Err(too_large());
         }
-    })
+        received.extend_from_slice(&data);
+    }
+    Ok(received)
 }
 
 /// Whether what a manifest needs is in its repository, and as long as the manifest says.

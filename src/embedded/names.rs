@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::digest::{Digest, DigestError};
-use super::error::{ApiError, Code};
+use super::error::{ApiError, Code, shown};
 
 /// Longer names are refused: many clients take at most 255 characters, and so do file systems for one segment.
 const MAX_NAME: usize = 255;
@@ -23,7 +23,8 @@ impl Name {
             return Ok(Self(text.to_owned()));
         }
         let message = format!(
-            "`{text}` is not a repository name: at most {MAX_NAME} characters, lower-case words joined by `.`, `_`, `__` or dashes, separated by `/`"
+            "`{}` is not a repository name: at most {MAX_NAME} characters, lower-case words joined by `.`, `_`, `__` or dashes, separated by `/`",
+            shown(text)
         );
         Err(ApiError::bad_request(Code::NameInvalid, message))
     }
@@ -74,7 +75,7 @@ impl Reference {
         if text.contains(':') {
             return Ok(Self::Digest(text.parse()?));
         }
-        if is_tag(text) { Ok(Self::Tag(text.to_owned())) } else { Err(ReferenceError::Tag(text.to_owned())) }
+        if is_tag(text) { Ok(Self::Tag(text.to_owned())) } else { Err(ReferenceError::Tag(shown(text))) }
     }
 }
 

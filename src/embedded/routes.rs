@@ -4,32 +4,42 @@
 //! are: a repository may well be called `tags/list`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use http_body_util::BodyExt;
 
-use super::error::{ApiError, Code};
+use super::error::{ApiError, Code, shown};
+use super::incoming::Incoming;
 use super::names::Name;
 use super::store::Store;
+use super::users::Users;
 use super::{blobs, discovery, manifests, uploads};
 
 /// Version 2 of Docker's API, which the specification grew from. Docker's daemon looks for it.
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 pub(super) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// How much of a refused request's body is read, so that its client, still sending, gets to see the answer.
-const DRAINED: u64 = 1024 * 1024;
+/// How much of a refused request's body is read, and for how long, so that its client, still sending, gets to see the
+/// answer. Of a longer body the connection's end reads some more, after the answer.
+const DRAINED: u64 = 16 * 1024 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(10);
 
 /// What the handlers share.
 #[derive(Clone)]
 pub(super) struct Registry {
     pub(super) store: Arc<Store>,
     pub(super) allow_sparse: bool,
+    pub(super) read_only: bool,
+    /// Who may do anything; everybody when it is not given.
+    pub(super) users: Option<Users>,
+    /// How long a request's body may stall.
+    pub(super) stall: Duration,
 }
 
 impl Registry {
@@ -38,13 +48,26 @@ impl Registry {
         &self,
         work: impl FnOnce(&Store) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
+        self.begin(work).await
+    }
+
+    /// As [`Self::blocking`], but the work begins before anybody waits for it.
+    pub(super) fn begin<T: Send + 'static, W>(
+        &self,
+        work: W,
+    ) -> impl Future<Output = Result<T, ApiError>> + Send + use<T, W>
+    where
+        W: FnOnce(&Store) -> Result<T, ApiError> + Send + 'static,
+    {
         let store = self.store.clone();
-        let done = tokio::task::spawn_blocking(move || work(&store)).await;
-        done.unwrap_or_else(|error| {
-            Err(anyhow::Error::new(error)
-                .context("the registry's work on this request was interrupted")
-                .into())
-        })
+        let done = tokio::task::spawn_blocking(move || work(&store));
+        async {
+            done.await.unwrap_or_else(|error| {
+                Err(anyhow::Error::new(error)
+                    .context("the registry's work on this request was interrupted")
+                    .into())
+            })
+        }
     }
 }
 
@@ -61,13 +84,46 @@ impl Parameters {
     }
 }
 
-pub(super) fn router(store: Arc<Store>, allow_sparse: bool) -> Router {
+pub(super) fn router(registry: Registry) -> Router {
+    let guard = middleware::from_fn_with_state(registry.clone(), guard);
     Router::new()
         .route("/v2", any(base))
         .route("/v2/", any(base))
         .route("/v2/{*path}", any(answer))
         .fallback(unknown)
-        .with_state(Registry { store, allow_sparse })
+        .layer(guard)
+        .with_state(registry)
+}
+
+/// Lets through whoever may do what is asked for.
+async fn guard(State(registry): State<Registry>, request: Request, next: Next) -> Response {
+    match admit(&registry, request.method(), request.headers()).await {
+        Ok(()) => next.run(request).await,
+        Err(error) => {
+            let (parts, body) = request.into_parts();
+            drain(&parts.headers, Incoming::new(body, registry.stall)).await;
+            with_version(error.into_response())
+        }
+    }
+}
+
+async fn admit(registry: &Registry, method: &Method, headers: &HeaderMap) -> Result<(), ApiError> {
+    if let Some(users) = &registry.users {
+        let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        if !users.admit(authorization).await {
+            let message = "this registry needs the name and the password of one of its users";
+            return Err(ApiError::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, message).with_header(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"manifests registry\", charset=\"UTF-8\""),
+            ));
+        }
+    }
+    if registry.read_only && !matches!(*method, Method::GET | Method::HEAD) {
+        let message = "this registry is read-only";
+        return Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, message)
+            .with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD")));
+    }
+    Ok(())
 }
 
 /// distribution-spec, Determining Support.
@@ -87,16 +143,24 @@ async fn unknown() -> Response {
 
 async fn answer(
     State(registry): State<Registry>,
-    Path(path): Path<String>,
-    Query(parameters): Query<Vec<(String, String)>>,
+    path: Result<Path<String>, PathRejection>,
+    parameters: Result<Query<Vec<(String, String)>>, QueryRejection>,
     request: Request,
 ) -> Response {
-    let (parts, mut body) = request.into_parts();
-    let head = Head { method: parts.method, headers: parts.headers, parameters: Parameters(parameters) };
-    let response = match dispatch(&registry, &path, &head, &mut body).await {
+    let (parts, body) = request.into_parts();
+    let mut body = Incoming::new(body, registry.stall);
+    let unreadable = |error: String| ApiError::bad_request(Code::Unsupported, shown(&error));
+    let answer = async {
+        let Path(path) = path.map_err(|error| unreadable(error.body_text()))?;
+        let Query(parameters) = parameters.map_err(|error| unreadable(error.body_text()))?;
+        let head =
+            Head { method: parts.method, headers: parts.headers.clone(), parameters: Parameters(parameters) };
+        dispatch(&registry, &path, &head, &mut body).await
+    };
+    let response = match answer.await {
         Ok(response) => response,
         Err(error) => {
-            drain(&head, body).await;
+            drain(&parts.headers, body).await;
             error.into_response()
         }
     };
@@ -106,7 +170,7 @@ async fn answer(
 /// A request without its path and body.
 pub(super) struct Head {
     pub(super) method: Method,
-    pub(super) headers: axum::http::HeaderMap,
+    pub(super) headers: HeaderMap,
     pub(super) parameters: Parameters,
 }
 
@@ -124,7 +188,7 @@ async fn dispatch(
     registry: &Registry,
     path: &str,
     head: &Head,
-    body: &mut Body,
+    body: &mut Incoming,
 ) -> Result<Response, ApiError> {
     let (name, endpoint) = split(path).ok_or_else(no_such_endpoint)?;
     let name = Name::parse(name)?;
@@ -209,20 +273,12 @@ fn with_version(mut response: Response) -> Response {
     response
 }
 
-/// Reads what is left of a refused request, if it is little. A connection that is closed on a client that still
-/// sends can take the answer with it.
-async fn drain(head: &Head, mut body: Body) {
-    let waits_for_permission = head.headers.contains_key(header::EXPECT);
-    if waits_for_permission || head.content_length().is_some_and(|length| length > DRAINED) {
-        return;
-    }
-    let mut left = DRAINED;
-    while let Some(Ok(frame)) = body.frame().await {
-        let read = frame.data_ref().map_or(0, |data| data.len() as u64);
-        match left.checked_sub(read) {
-            Some(rest) => left = rest,
-            None => return,
-        }
+/// Reads what is left of a refused request, if it is not much.
+async fn drain(headers: &HeaderMap, body: Incoming) {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let waits_for_permission = headers.contains_key(header::EXPECT);
+    if !waits_for_permission && length.is_none_or(|length: u64| length <= DRAINED) {
+        body.drain(DRAINED, DRAIN_TIME).await;
     }
 }
 

@@ -5,34 +5,45 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use axum::Router;
+use axum::{Router, middleware};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
-use super::Options;
+use super::clients::{self, Activity, Clients};
 use super::request_log::{self, Request, RequestLog};
-use super::routes;
+use super::routes::{self, Registry};
+use super::socket::Socket;
 use super::store::Store;
-
-/// How long [`Server::stop`] waits for requests that are under way.
-const GRACE: Duration = Duration::from_secs(10);
+use super::{Limits, Options};
 
 /// How often unfinished uploads are looked through for those that nobody will finish.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// After a failure to accept a connection; most often there are too many open files, and some will close.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long work on the disk may take beyond the requests that asked for it.
+const LAST_WRITE: Duration = Duration::from_secs(10);
+
+/// How often idle connections are looked for, at most.
+const IDLE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Until it is tried again to accept a connection.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How many requests one HTTP/2 connection has at once.
+const STREAMS: u32 = 64;
 
 /// A running registry. Dropping it cuts all connections; [`Server::stop`] lets requests end first.
 pub struct Server {
     addr: SocketAddr,
     log: Arc<RequestLog>,
     store: Arc<Store>,
+    grace: Duration,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
@@ -52,16 +63,26 @@ impl Server {
             .context("opening the registry's root was interrupted")??;
         let store = Arc::new(store);
         let log = Arc::new(RequestLog::open(options.request_log.as_deref())?);
-        let router = layer(routes::router(store.clone(), options.allow_sparse));
-        let router = request_log::wrap(router, log.clone());
+        let limits = options.limits;
+        let registry = Registry {
+            store: store.clone(),
+            allow_sparse: options.allow_sparse,
+            read_only: options.read_only,
+            users: options.users,
+            stall: limits.stall,
+        };
+        let router = request_log::wrap(layer(routes::router(registry)), log.clone());
 
         let listener = TcpListener::bind(options.listen)
             .await
             .with_context(|| format!("the registry cannot listen on {}", options.listen))?;
         let addr = listener.local_addr().context("the registry's listener has no address")?;
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(serve(listener, router, store.clone(), stopped));
-        Ok(Self { addr, log, store, stop: Some(stop), task })
+        let grace = limits.grace;
+        let tls = options.tls.map(|tls| tls.acceptor());
+        let serving = Serving { router, store: store.clone(), limits, tls };
+        let task = tokio::spawn(serve(serving, listener, stopped));
+        Ok(Self { addr, log, store, grace, stop: Some(stop), task })
     }
 
     /// Where it listens, with the port that was taken.
@@ -69,12 +90,12 @@ impl Server {
         self.addr
     }
 
-    /// The requests answered since the start, in order; only the latest 65,536 of them are kept.
+    /// The requests answered since the start, in order; only the latest are kept: 65,536 at most, and 16 MiB of them.
     pub fn requests(&self) -> Vec<Request> {
         self.log.requests()
     }
 
-    /// Accepts nothing more, lets the requests under way end, for ten seconds at most, and lets go of the root.
+    /// Accepts nothing more, lets the requests under way end, for [`Limits::grace`] at most, and lets go of the root.
     pub async fn stop(mut self) -> Result<()> {
         if let Some(stop) = self.stop.take() {
             // The receiver is only gone when the task is.
@@ -87,7 +108,9 @@ impl Server {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(GRACE, wait).await.context("the registry is still writing to its root")
+        tokio::time::timeout(self.grace + LAST_WRITE, wait)
+            .await
+            .context("the registry is still writing to its root")
     }
 }
 
@@ -97,38 +120,86 @@ impl Drop for Server {
     }
 }
 
+/// What it takes to serve.
+struct Serving {
+    router: Router,
+    store: Arc<Store>,
+    limits: Limits,
+    tls: Option<TlsAcceptor>,
+}
+
 /// Accepts connections until told to stop. When this future goes, all connections go with it.
-async fn serve(listener: TcpListener, router: Router, store: Arc<Store>, mut stopped: oneshot::Receiver<()>) {
-    // HTTP/1.1, and HTTP/2 for clients that begin with its preface.
-    let builder = Builder::new(TokioExecutor::new());
+async fn serve(serving: Serving, listener: TcpListener, mut stopped: oneshot::Receiver<()>) {
+    let limits = &serving.limits;
+    let permits = Arc::new(Semaphore::new(limits.connections.max(1)));
     let graceful = GracefulShutdown::new();
+    let mut clients = Clients::new(limits.connections);
     let mut connections = JoinSet::new();
     let mut expiry = tokio::time::interval(EXPIRY_INTERVAL);
+    let mut idle = tokio::time::interval((limits.idle / 4).clamp(PAUSE, IDLE_INTERVAL));
     loop {
+        let is_full = clients.is_full();
+        if is_full {
+            clients.make_room();
+        }
         tokio::select! {
-            accepted = listener.accept() => {
+            accepted = listener.accept(), if !is_full => {
                 let Ok((stream, _)) = accepted else {
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    // Most often there are too many open files, and some will close.
+                    clients.make_room();
+                    tokio::time::sleep(PAUSE).await;
                     continue;
                 };
                 // Answers are small and waited for. Without the option they are only slower.
                 let _ = stream.set_nodelay(true);
-                let service = TowerToHyperService::new(router.clone());
-                let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-                let connection = graceful.watch(connection);
-                // How a connection ends is the client's affair; what it asked for is in the log.
-                connections.spawn(async move { drop(connection.await) });
+                let activity = Activity::new(permits.clone());
+                let counted = middleware::from_fn_with_state(activity.clone(), clients::count);
+                let router = serving.router.clone().layer(counted);
+                let (tls, watcher) = (serving.tls.clone(), graceful.watcher());
+                let (stall, idle) = (limits.stall, limits.idle);
+                let task = connections.spawn(async move {
+                    match tls {
+                        None => converse(Socket::new(stream, stall), router, watcher).await,
+                        Some(tls) => {
+                            let greeted = tokio::time::timeout(idle, tls.accept(stream)).await;
+                            if let Ok(Ok(stream)) = greeted {
+                                converse(Socket::new(stream, stall), router, watcher).await;
+                            }
+                        }
+                    }
+                });
+                clients.add(task, activity);
             }
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            Some(ended) = connections.join_next_with_id(), if !connections.is_empty() => {
+                clients.remove(ended.map_or_else(|error| error.id(), |(id, ())| id));
+            }
+            _ = idle.tick() => clients.end_idle(limits.idle),
             _ = expiry.tick() => {
-                let store = store.clone();
+                let store = serving.store.clone();
                 // Tried again at the next tick; failing to tidy up is no reason to stop serving.
                 connections.spawn_blocking(move || drop(store.expire_old_uploads()));
             }
+            () = tokio::time::sleep(PAUSE), if is_full => {}
             _ = &mut stopped => break,
         }
     }
     drop(listener);
-    let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
+    // Whoever has asked for nothing need not be waited for.
+    clients.end_idle(Duration::ZERO);
+    let _ = tokio::time::timeout(limits.grace, graceful.shutdown()).await;
     connections.shutdown().await;
+}
+
+/// HTTP/1.1, and HTTP/2 for clients that begin with its preface, until one side ends it. How a connection ends is the
+/// client's affair; what it asked for is in the log.
+async fn converse(
+    stream: Socket<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>,
+    router: Router,
+    watcher: Watcher,
+) {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http2().max_concurrent_streams(STREAMS);
+    let service = TowerToHyperService::new(router);
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    let _ = watcher.watch(connection).await;
 }

@@ -1,19 +1,20 @@
 //! Uploads of blobs (distribution-spec, Pushing blobs).
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use http_body_util::BodyExt;
 use tokio::sync::OwnedMutexGuard;
 
 use super::digest::{Algorithm, Digest};
-use super::error::{ApiError, Code};
+use super::error::{ApiError, Code, shown};
+use super::incoming::Incoming;
 use super::names::Name;
 use super::routes::{CONTENT_DIGEST, Head, Registry, header_value};
-use super::store::{Finish, Session};
+use super::store::{Finish, Session, Store};
 
 /// How much of an upload is in memory before it is written.
 const BATCH: usize = 1024 * 1024;
@@ -35,7 +36,7 @@ pub(super) async fn start(
     registry: &Registry,
     name: Name,
     head: &Head,
-    body: &mut Body,
+    body: &mut Incoming,
 ) -> Result<Response, ApiError> {
     if let Some(mount) = head.parameters.get("mount") {
         let digest: Digest = mount.parse()?;
@@ -48,19 +49,11 @@ pub(super) async fn start(
     }
     if let Some(digest) = head.parameters.get("digest") {
         let digest: Digest = digest.parse()?;
-        let id = open(registry, &name, digest.algorithm).await?;
-        let turn = take_turn(registry, &name, &id).await?;
-        let received = receive(registry, turn, body, None).await;
-        // Nobody knows the session, so nobody can go on with it.
-        let turn = match received {
-            Ok(turn) => turn,
-            Err(Interrupted { turn, error }) => {
-                if let Some(turn) = turn {
-                    registry.blocking(move |store| Ok(store.cancel_upload(&turn)?)).await?;
-                }
-                return Err(error);
-            }
-        };
+        let (of, algorithm) = (name.clone(), digest.algorithm);
+        // Nobody else knows the session, so nobody can go on with it: it goes with this request, however that ends.
+        let session = registry.blocking(move |store| Ok(store.unnamed_upload(&of, algorithm)?)).await?;
+        let turn = session.lock_owned().await;
+        let turn = receive(registry, turn, body, None).await?;
         return close(registry, turn, &name, digest).await;
     }
     let algorithm = match head.parameters.get("digest-algorithm") {
@@ -88,7 +81,7 @@ pub(super) async fn append(
     name: Name,
     id: &str,
     head: &Head,
-    body: &mut Body,
+    body: &mut Incoming,
 ) -> Result<Response, ApiError> {
     let turn = take_turn(registry, &name, id).await?;
     let turn = add(registry, turn, &name, id, head, body).await?;
@@ -101,7 +94,7 @@ pub(super) async fn finish(
     name: Name,
     id: &str,
     head: &Head,
-    body: &mut Body,
+    body: &mut Incoming,
 ) -> Result<Response, ApiError> {
     let digest = head.parameters.get("digest").ok_or_else(|| {
         ApiError::bad_request(Code::DigestInvalid, "closing an upload needs the parameter `digest`")
@@ -161,14 +154,14 @@ async fn add(
     name: &Name,
     id: &str,
     head: &Head,
-    body: &mut Body,
+    body: &mut Incoming,
 ) -> Result<Turn, ApiError> {
     let expected = match head.headers.get(header::CONTENT_RANGE) {
         None => None,
         Some(value) => {
             let value = value.to_str().unwrap_or_default();
             let (first, count) = content_range(value).ok_or_else(|| {
-                let message = format!("the Content-Range `{value}` is not of the form first-last");
+                let message = format!("the Content-Range `{}` is not of the form first-last", shown(value));
                 ApiError::bad_request(Code::BlobUploadInvalid, message)
             })?;
             if first != turn.offset() {
@@ -180,77 +173,105 @@ async fn add(
             Some(count)
         }
     };
-    receive(registry, turn, body, expected).await.map_err(|interrupted| interrupted.error)
-}
-
-/// Why a body was not received as a whole. What came of it stays in the upload, so that the client can go on from
-/// there; unless it was not what its head had said.
-struct Interrupted {
-    turn: Option<Turn>,
-    error: ApiError,
+    receive(registry, turn, body, expected).await
 }
 
 /// Streams a body to the end of an upload; `expected` is how long its `Content-Range` said it is.
+///
+/// What came of a body that ends early stays in the upload, so that the client can go on from there; unless it was not
+/// what its head had said. What cannot be written ends the upload: the client begins anew, and a full disk has its
+/// space again.
 async fn receive(
     registry: &Registry,
-    mut turn: Turn,
-    body: &mut Body,
+    turn: Turn,
+    body: &mut Incoming,
     expected: Option<u64>,
-) -> Result<Turn, Interrupted> {
+) -> Result<Turn, ApiError> {
     let start = turn.offset();
     let mut received: u64 = 0;
+    let mut writer = Writer { registry, state: Some(Writing::Free(turn)) };
     let mut batch: Vec<Bytes> = Vec::new();
     let mut batched = 0;
-    loop {
-        let frame = body.frame().await;
-        let is_last = !matches!(frame, Some(Ok(_)));
-        if let Some(Ok(data)) = frame.as_ref().map(|frame| frame.as_ref().map(|frame| frame.data_ref()))
-            && let Some(data) = data
-        {
-            received += data.len() as u64;
-            batched += data.len();
-            batch.push(data.clone());
-        }
-        let too_long = expected.is_some_and(|expected| received > expected);
-        if (is_last || batched >= BATCH) && !batch.is_empty() && !too_long {
-            let chunks = std::mem::take(&mut batch);
-            batched = 0;
-            turn = write(registry, turn, chunks).await?;
-        }
-        let cut_off = match frame {
-            Some(Ok(_)) if !too_long => continue,
-            Some(Err(error)) => Some(error),
-            _ => None,
-        };
-        if let Some(error) = cut_off {
-            let message = format!("the request's body ended early: {error}");
-            let error = ApiError::bad_request(Code::BlobUploadInvalid, message);
-            return Err(Interrupted { turn: Some(turn), error });
-        }
-        return match expected {
-            Some(expected) if expected != received => {
-                let error = wrong_size(expected);
-                Err(Interrupted { turn: Some(rewind(registry, turn, start).await?), error })
+    let broken = loop {
+        match body.next().await {
+            Ok(Some(data)) => {
+                received += data.len() as u64;
+                if expected.is_some_and(|expected| received > expected) {
+                    break None;
+                }
+                batched += data.len();
+                batch.push(data);
+                if batched >= BATCH {
+                    batched = 0;
+                    writer.write(std::mem::take(&mut batch)).await?;
+                }
             }
-            _ => Ok(turn),
-        };
+            Ok(None) => break None,
+            Err(broken) => break Some(broken),
+        }
+    };
+    if !batch.is_empty() {
+        writer.write(batch).await?;
+    }
+    let turn = writer.finish().await?;
+    if let Some(broken) = broken {
+        return Err(broken.answer(Code::BlobUploadInvalid));
+    }
+    match expected {
+        Some(expected) if expected != received => {
+            rewind(registry, turn, start).await?;
+            Err(wrong_size(expected))
+        }
+        _ => Ok(turn),
     }
 }
 
-async fn write(registry: &Registry, mut turn: Turn, chunks: Vec<Bytes>) -> Result<Turn, Interrupted> {
-    let done = registry.blocking(move |_| {
-        turn.append(&chunks)?;
-        Ok(turn)
-    });
-    done.await.map_err(|error| Interrupted { turn: None, error })
+/// Writes batches one after the other, while the next one comes in.
+struct Writer<'a> {
+    registry: &'a Registry,
+    state: Option<Writing>,
 }
 
-async fn rewind(registry: &Registry, mut turn: Turn, offset: u64) -> Result<Turn, Interrupted> {
-    let done = registry.blocking(move |_| {
-        turn.rewind(offset)?;
-        Ok(turn)
-    });
-    done.await.map_err(|error| Interrupted { turn: None, error })
+enum Writing {
+    Free(Turn),
+    Busy(Pin<Box<dyn Future<Output = Result<Turn, ApiError>> + Send>>),
+}
+
+impl Writer<'_> {
+    /// Waits for the batch before, and begins with this one.
+    async fn write(&mut self, chunks: Vec<Bytes>) -> Result<(), ApiError> {
+        let turn = self.turn().await?;
+        let written = self.registry.begin(move |store| write(store, turn, &chunks));
+        self.state = Some(Writing::Busy(Box::pin(written)));
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<Turn, ApiError> {
+        self.turn().await
+    }
+
+    async fn turn(&mut self) -> Result<Turn, ApiError> {
+        match self.state.take() {
+            Some(Writing::Free(turn)) => Ok(turn),
+            Some(Writing::Busy(done)) => done.await,
+            None => Err(unknown()),
+        }
+    }
+}
+
+fn write(store: &Store, mut turn: Turn, chunks: &[Bytes]) -> Result<Turn, ApiError> {
+    match turn.append(chunks) {
+        Ok(()) => Ok(turn),
+        Err(error) => {
+            // Freeing space is all that is left to do; if that fails too, the first error says more.
+            let _ = store.cancel_upload(&turn);
+            Err(error.into())
+        }
+    }
+}
+
+async fn rewind(registry: &Registry, mut turn: Turn, offset: u64) -> Result<(), ApiError> {
+    registry.blocking(move |_| Ok(turn.rewind(offset)?)).await
 }
 
 async fn close(

@@ -47,6 +47,7 @@ pages! {
     existing_images: "howto/existing-images.md",
     windows: "howto/windows.md",
     private_ca: "howto/private-ca.md",
+    a_registry_for_a_team: "howto/serve-registry.md",
     promotion_and_rollback: "howto/promote.md",
     taking_back: "howto/unpublish.md",
     signing: "howto/sign.md",

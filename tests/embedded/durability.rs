@@ -71,7 +71,7 @@ async fn an_upload_goes_on_after_the_registry_was_killed() -> Result<()> {
     // What a crash may leave besides.
     let orphan = root.path().join("blobs/sha256").join(sha256(b"orphan").trim_start_matches("sha256:"));
     std::fs::write(&orphan, "orphan")?;
-    let leftover = root.path().join("temporary/leftover");
+    let leftover = root.path().join("temporary/unfinished-leftover");
     std::fs::write(&leftover, "half a file")?;
 
     let process = Process::start(root.path())?;

@@ -309,3 +309,71 @@ async fn a_tag_moves_and_writers_do_not_disturb_each_other() -> Result<()> {
     assert!(manifests.contains(&shared.text()));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_push_on_a_condition_is_refused_when_it_does_not_hold() -> Result<()> {
+    let registry = with_blobs().await?;
+    let one = image(b"{}", &[b"layer"]).to_string();
+    let two = format!(" {one}");
+    let (of_one, of_two) = (sha256(one.as_bytes()), sha256(two.as_bytes()));
+    let put = |tag: &'static str, bytes: &str, header: &'static str, value: String| {
+        let request = registry.request("PUT", &format!("a/manifests/{tag}"));
+        let request = request.header("content-type", OCI_IMAGE).header(header, value);
+        request.body(bytes.to_owned()).answer()
+    };
+    // No condition, first; then each with what the tag serves after it.
+    registry.put_manifest("a", "x", OCI_IMAGE, one.clone()).await?.expect(201)?;
+    let quoted = |digest: &str| format!("\"{digest}\"");
+    for (bytes, header, value, status, after) in [
+        (&one, "if-match", "*".to_owned(), 412, None),
+        (&one, "if-match", quoted(&of_one), 412, None),
+        (&one, "if-none-match", "*".to_owned(), 201, Some(&of_one)),
+        (&two, "if-none-match", "*".to_owned(), 412, Some(&of_one)),
+        (&two, "if-match", quoted(&of_two), 412, Some(&of_one)),
+        (&two, "if-match", format!("W/{}", quoted(&of_one)), 412, Some(&of_one)),
+        (&two, "if-match", "sha256".to_owned(), 400, Some(&of_one)),
+        (&two, "if-match", quoted(&of_one), 201, Some(&of_two)),
+        (&one, "if-match", format!("{}, {}", quoted(&of_one), quoted(&of_two)), 201, Some(&of_one)),
+        (&two, "if-match", "*".to_owned(), 201, Some(&of_two)),
+    ] {
+        let answer = put("v1", bytes, header, value.clone()).await?;
+        assert_eq!(answer.status, status, "{header}: {value}: {}", answer.text());
+        if status == 201 {
+            assert_eq!(answer.header("etag"), quoted(&sha256(bytes.as_bytes())));
+        }
+        let there = registry.call("HEAD", "a/manifests/v1").await?;
+        assert_eq!(
+            there.header("docker-content-digest"),
+            after.map_or("", |digest| digest),
+            "{header}: {value}"
+        );
+        assert_eq!(there.header("etag"), after.map(|digest| quoted(digest)).unwrap_or_default());
+    }
+    let known = registry.request("GET", "a/manifests/v1").header("if-none-match", quoted(&of_two));
+    assert!(known.answer().await?.expect(304)?.body.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_many_that_make_one_tag_one_does() -> Result<()> {
+    let registry = with_blobs().await?;
+    let manifest = image(b"{}", &[b"layer"]).to_string();
+    for round in 0..5 {
+        let pushes = (0..16).map(|n| {
+            let request = registry.request("PUT", &format!("a/manifests/round-{round}"));
+            let request = request.header("content-type", OCI_IMAGE).header("if-none-match", "*");
+            tokio::spawn(request.body(format!("{}{manifest}", " ".repeat(n))).answer())
+        });
+        let mut made = Vec::new();
+        for push in pushes.collect::<Vec<_>>() {
+            let answer = push.await??;
+            match answer.status {
+                201 => made.push(answer.header("docker-content-digest").to_owned()),
+                _ => drop(answer.expect_error(412, "PRECONDITION_FAILED")?),
+            }
+        }
+        let there = registry.call("GET", &format!("a/manifests/round-{round}")).await?.expect(200)?;
+        assert_eq!(made, [there.header("docker-content-digest")]);
+    }
+    Ok(())
+}

@@ -25,6 +25,7 @@ async fn a_root_is_served_once_and_the_error_names_it() -> Result<()> {
 #[tokio::test]
 async fn an_index_that_cannot_be_read_stops_the_start() -> Result<()> {
     let root = tempfile::tempdir()?;
+    Server::start(Options::new(root.path())).await?.stop().await?;
     let index = root.path().join("repositories/a/_index.json");
     std::fs::create_dir_all(index.parent().context("no parent")?)?;
     std::fs::write(&index, "not JSON")?;

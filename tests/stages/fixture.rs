@@ -58,9 +58,7 @@ impl Ruled {
         });
         let options = embedded::Options {
             listen: "127.0.0.1:0".parse().unwrap(),
-            root: root.path().to_owned(),
-            allow_sparse: false,
-            request_log: None,
+            ..embedded::Options::new(root.path())
         };
         let server = runtime.block_on(Server::start_with(options, |router| router.layer(layer))).unwrap();
         Self { server, rule, _runtime: runtime, _root: root }

@@ -25,6 +25,7 @@ mod blobs;
 mod files;
 mod repository;
 mod uploads;
+mod verified;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -39,6 +40,7 @@ use crate::own_folder::{self, Marker};
 pub(super) use repository::{Index, ManifestEntry, Repository};
 use uploads::Sessions;
 pub(super) use uploads::{Finish, Session};
+use verified::Verified;
 
 /// Says that a folder is a registry's, so that it may be swept.
 const MARKER: Marker = Marker {
@@ -55,6 +57,7 @@ pub(super) struct Store {
     /// One of these is held while bytes under `blobs/` come or go, so that nobody gains a link to bytes that are
     /// just being removed for want of one.
     by_digest: [Mutex<()>; 64],
+    verified: Verified,
     /// Held open for its lock.
     _lock: File,
 }
@@ -74,6 +77,7 @@ impl Store {
             repositories: RwLock::default(),
             sessions: Sessions::default(),
             by_digest: std::array::from_fn(|_| Mutex::default()),
+            verified: Verified::default(),
             _lock: lock,
             root,
         };

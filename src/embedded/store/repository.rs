@@ -138,11 +138,18 @@ impl Store {
         next.manifests.insert(digest.clone(), entry);
         next.tags.extend(tags.iter().map(|tag| (tag.clone(), digest.clone())));
         let path = self.blob_path(digest);
-        if !path.exists() {
-            files::write(&path, bytes, &self.temporary())?;
-        }
-        self.commit(name, &repository, next)?;
-        Ok(())
+        let stored = || -> Result<()> {
+            // Not when something is there, but when the right thing is: a push heals what went bad.
+            if self.read_manifest(digest)?.is_none() {
+                files::write(&path, bytes, &self.temporary())?;
+            }
+            self.commit(name, &repository, next)
+        };
+        stored().map_err(|error| {
+            // Of a full disk: what nobody was told of only takes space.
+            let _ = self.remove_unnamed(digest);
+            error.into()
+        })
     }
 
     /// Removes a tag, or a manifest with all its tags. Returns whether there was any.
@@ -177,7 +184,13 @@ impl Store {
         }
         let path = self.repository_path(name).join(INDEX);
         let bytes = serde_json::to_vec(&next).with_context(|| format!("cannot write the index of {name}"))?;
-        files::write(&path, &bytes, &self.temporary())?;
+        if let Err(error) = files::write(&path, &bytes, &self.temporary()) {
+            // It may have its name already, and only that this lasts is not known. Then memory says what the file says.
+            if fs::read(&path).is_ok_and(|there| there == bytes) {
+                *repository.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+            }
+            return Err(error);
+        }
         *repository.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
         repository.set_known();
         Ok(())

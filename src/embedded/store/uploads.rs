@@ -29,6 +29,17 @@ pub(in crate::embedded) struct Session {
     offset: u64,
     /// The digest of what is there so far; `None` when it is to be read from the file again.
     hasher: Option<Hasher>,
+    /// Whether the file goes with this value: nobody but one request knows of it.
+    unnamed: bool,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.unnamed {
+            // A finished one has been moved away.
+            let _ = files::remove(&self.path);
+        }
+    }
 }
 
 /// How an attempt to turn an upload into a blob came out.
@@ -47,12 +58,22 @@ impl Store {
         if let Some(folder) = path.parent() {
             files::create_dir(folder)?;
         }
-        File::create_new(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        let session =
-            Session { name: name.clone(), id: id.clone(), path, offset: 0, hasher: Some(algorithm.hasher()) };
+        let session = Session::create(name, id.clone(), path, algorithm, false)?;
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.insert((name.clone(), id.clone()), Arc::new(tokio::sync::Mutex::new(session)));
         Ok(id)
+    }
+
+    /// Begins an upload that is one request's alone; what is left of it goes with it.
+    pub(in crate::embedded) fn unnamed_upload(
+        &self,
+        name: &Name,
+        algorithm: Algorithm,
+    ) -> Result<Arc<tokio::sync::Mutex<Session>>> {
+        let id = new_uuid();
+        // Here a crash does not leave it, either.
+        let path = self.temporary().join(format!("{}{id}", files::UNFINISHED));
+        Ok(Arc::new(tokio::sync::Mutex::new(Session::create(name, id, path, algorithm, true)?)))
     }
 
     /// Finds an upload again, also one of an earlier process.
@@ -65,7 +86,8 @@ impl Store {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let session = sessions.entry((name.clone(), id.to_owned())).or_insert_with(|| {
             let path = self.upload_path(name, id);
-            let session = Session { name: name.clone(), id: id.to_owned(), path, offset, hasher: None };
+            let (name, id) = (name.clone(), id.to_owned());
+            let session = Session { name, id, path, offset, hasher: None, unnamed: false };
             Arc::new(tokio::sync::Mutex::new(session))
         });
         Ok(Some(session.clone()))
@@ -95,10 +117,17 @@ impl Store {
             self.cancel_upload(session)?;
             return Ok(Finish::Mismatch(actual));
         }
-        let context = || format!("cannot sync {}", session.path.display());
-        let file = OpenOptions::new().append(true).open(&session.path).with_context(context)?;
-        file.sync_all().with_context(context)?;
-        self.add_blob(&session.name, expected, &session.path)?;
+        let store = || -> Result<()> {
+            let context = || format!("cannot sync {}", session.path.display());
+            let file = OpenOptions::new().append(true).open(&session.path).with_context(context)?;
+            file.sync_all().with_context(context)?;
+            self.add_blob(&session.name, expected, &session.path)
+        };
+        if let Err(error) = store() {
+            // Most often the disk is full. What cannot become a blob has no business there.
+            let _ = self.cancel_upload(session);
+            return Err(error);
+        }
         self.forget(session);
         Ok(Finish::Stored)
     }
@@ -144,6 +173,11 @@ impl Store {
 }
 
 impl Session {
+    fn create(name: &Name, id: String, path: PathBuf, algorithm: Algorithm, unnamed: bool) -> Result<Self> {
+        File::create_new(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Self { name: name.clone(), id, path, offset: 0, hasher: Some(algorithm.hasher()), unnamed })
+    }
+
     /// How many bytes there are.
     pub(in crate::embedded) fn offset(&self) -> u64 {
         self.offset
