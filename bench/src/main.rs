@@ -11,6 +11,7 @@ mod measure;
 mod peers;
 mod plot;
 mod reconcile;
+mod registry;
 mod release;
 mod report;
 
@@ -54,6 +55,12 @@ struct Args {
     /// How large a build context of one file is, in MiB.
     #[arg(long, default_value_t = 10_240)]
     large: u64,
+    /// How many clients push to a registry and pull from it at once.
+    #[arg(long, default_value_t = 8)]
+    clients: usize,
+    /// How large the blob of each client is, in MiB.
+    #[arg(long, default_value_t = 32)]
+    blob: usize,
     /// Leave other tools out.
     #[arg(long)]
     alone: bool,
@@ -75,6 +82,8 @@ enum Part {
     Copy,
     /// Taking the fingerprint of large build contexts.
     Context,
+    /// Pushing to the embedded registry and pulling from it, beside CNCF distribution's.
+    Registry,
 }
 
 fn main() -> ExitCode {
@@ -114,6 +123,10 @@ fn run() -> Result<()> {
     if wanted(Part::Copy) {
         eprintln!("copying a layer of {} MiB", args.layer);
         report.copy = Some(copy::measure(&runtime, &binary, args.layer)?);
+    }
+    if wanted(Part::Registry) {
+        eprintln!("pushing and pulling with {} clients", args.clients);
+        report.registry = registry::measure(&runtime, &binary, args.times, args.clients, args.blob)?;
     }
     if wanted(Part::Context) {
         eprintln!("taking fingerprints");

@@ -78,7 +78,7 @@ pub(crate) fn run(mut command: Command) -> Result<f64> {
 }
 
 /// `VmHWM` of a process (proc(5)), in MiB.
-fn high_water_mark(status: &Path) -> Option<f64> {
+pub(crate) fn high_water_mark(status: &Path) -> Option<f64> {
     let text = std::fs::read_to_string(status).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::copy::Copy;
 use crate::measure::Sample;
-use crate::{context, plot, reconcile, release};
+use crate::{context, plot, reconcile, registry, release};
 
 /// Everything measured in one run.
 #[derive(Debug, Default, Serialize)]
@@ -19,6 +19,7 @@ pub(crate) struct Report {
     pub(crate) reconcile: Vec<reconcile::Row>,
     pub(crate) copy: Option<Copy>,
     pub(crate) context: Vec<context::Row>,
+    pub(crate) registry: Vec<registry::Row>,
     pub(crate) release: Vec<release::Row>,
     /// A release of eight platforms in which nothing is to be done.
     pub(crate) unchanged_release: Option<Sample>,
@@ -62,6 +63,17 @@ impl Report {
         }
         for context::Row { files, mib, seconds } in &self.context {
             writeln!(text, "| {files} | {mib} | {seconds:.2} |")?;
+        }
+        if let Some(first) = self.registry.first() {
+            writeln!(
+                text,
+                "\nRegistries: {} clients push and pull {} MiB each, at once\n",
+                first.clients, first.blob_mib
+            )?;
+            writeln!(text, "| registry | push, s | pull, s | MiB of memory |\n|---|--:|--:|--:|")?;
+        }
+        for registry::Row { registry, push_seconds, pull_seconds, peak_mib, .. } in &self.registry {
+            writeln!(text, "| {registry} | {push_seconds:.2} | {pull_seconds:.2} | {peak_mib:.0} |")?;
         }
         if !self.release.is_empty() {
             writeln!(text, "\nRelease of two platforms, built, run, pushed and listed\n")?;
