@@ -12,9 +12,11 @@ use crate::error::{Exit, Failure};
 use crate::lock::{Lock, LockedTarget};
 use crate::manifest::{self, Manifest};
 use crate::many;
-use crate::observe::observe_copy;
+use crate::media;
+use crate::observe::{observe_copy, served_at};
 use crate::plan::{
-    CopyPlan, EntryChange, EntryPlan, PlacePlan, PlannedList, Problem, TagAction, TagPlan, TargetPlan,
+    CopyPlan, EntryChange, EntryPlan, ObservedTag, PlacePlan, PlannedList, Problem, TagAction, TagPlan,
+    TargetPlan,
 };
 use crate::reference::Repository;
 use crate::registry::{Access, Registry};
@@ -183,7 +185,8 @@ async fn place(
             Some(head) if tag.policy == TagPolicy::Immutable => {
                 TagAction::Blocked { from: Some(head.digest) }
             }
-            Some(head) => TagAction::Replace { from: head.digest },
+            Some(head) if media::is_list(&head.media_type) => TagAction::Replace { from: head.digest },
+            Some(_) => replaced(to, &tag.name, served_at(registry, to, &tag.name).await?)?,
         };
         anyhow::Ok(TagPlan { name: tag.name.clone(), policy: tag.policy, action, release: None })
     }));
@@ -199,6 +202,24 @@ async fn place(
         list: Some(planned),
         copies,
         tags,
+    })
+}
+
+/// What happens to a tag that does not serve a list. Only an image may be replaced by one.
+fn replaced(repository: &Repository, tag: &str, served: ObservedTag) -> Result<TagAction> {
+    let reference = repository.tag(tag);
+    Ok(match served {
+        ObservedTag::Absent => TagAction::Create { unseen: false },
+        ObservedTag::List(list) => TagAction::Replace { from: list.descriptor.digest },
+        ObservedTag::Image(image) => TagAction::ReplaceImage { from: image.digest },
+        ObservedTag::Unreadable(answer) => {
+            return Err(Failure::new(format!("{reference} cannot be read: {answer}")).into());
+        }
+        ObservedTag::Other { what, .. } => {
+            return Err(Failure::new(format!("{reference} serves {what}, which a list would replace"))
+                .hint("promote to another tag, or delete this one in the registry first if it is not needed")
+                .into());
+        }
     })
 }
 

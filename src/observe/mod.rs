@@ -27,6 +27,7 @@ pub use self::contents::contents;
 pub use self::copy::observe_copy;
 pub use self::inspect::{Inspected, InspectedImage, images, inspect};
 pub use self::released::released_now;
+pub(crate) use self::tag::served_at;
 
 use self::copy::observe_manifests;
 use self::hanging::{Finder, Wanted};

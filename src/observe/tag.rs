@@ -14,54 +14,71 @@ use crate::plan::{ObservedTag, PublishedList, VERSION};
 use crate::reference::Repository;
 use crate::registry::Registry;
 
+/// What a declared tag serves, with the configurations of its images where its policy asks for them.
 pub(super) async fn observe_tag(
     registry: &Registry,
     target: &Target,
     repository: &Repository,
     tag: &Tag,
 ) -> Result<ObservedTag> {
-    let fetched = match registry.manifest(repository, &tag.name).await {
+    let mut observed = served_at(registry, repository, &tag.name).await?;
+    if let ObservedTag::List(published) = &mut observed {
+        let builds = target.images.iter().any(|image| image.build.is_some());
+        let asks = match tag.policy {
+            TagPolicy::Immutable => builds,
+            // Where the list itself does not say its version, its images may.
+            TagPolicy::Newest => !published.list.annotations.contains_key(VERSION),
+            TagPolicy::Moving => false,
+        };
+        if asks {
+            published.configs = configs(registry, repository, &published.list).await?;
+        }
+    }
+    Ok(observed)
+}
+
+/// What the tag `name` serves; of a list, no configurations.
+///
+/// # Errors
+///
+/// As [`super::observe`].
+pub(crate) async fn served_at(
+    registry: &Registry,
+    repository: &Repository,
+    name: &str,
+) -> Result<ObservedTag> {
+    let fetched = match registry.manifest(repository, name).await {
         Ok(Some(fetched)) => fetched,
         Ok(None) => return Ok(ObservedTag::Absent),
         Err(error) => return unreadable(error).map(ObservedTag::Unreadable),
     };
     let served = |media_type: &str| descriptor(&fetched, media_type);
-    let list = match manifest::parse(&fetched.bytes, &fetched.media_type) {
-        Ok(Manifest::List(list)) => list,
+    Ok(match manifest::parse(&fetched.bytes, &fetched.media_type) {
+        Ok(Manifest::List(list)) => ObservedTag::List(Box::new(PublishedList {
+            descriptor: served(list.kind.media_type()),
+            bytes: fetched.bytes.to_vec(),
+            list,
+            configs: BTreeMap::new(),
+        })),
         Ok(Manifest::Image(image)) => {
             let descriptor = served(&image.media_type);
-            return Ok(match image.artifact() {
+            match image.artifact() {
                 Some(artifact) => {
                     ObservedTag::Other { descriptor, what: format!("an artifact of type {artifact:?}") }
                 }
                 None => ObservedTag::Image(descriptor),
-            });
+            }
         }
         // An image all the same; that it cannot be listed does not matter for a tag that is to serve a list.
-        Err(ManifestError::Schema1) => return Ok(ObservedTag::Image(served(&fetched.media_type))),
+        Err(ManifestError::Schema1) => ObservedTag::Image(served(&fetched.media_type)),
         Err(error) => {
             let what = match error {
                 ManifestError::Malformed { .. } => format!("what is {error}"),
                 _ => format!("a manifest that is {error}"),
             };
-            return Ok(ObservedTag::Other { descriptor: served(&fetched.media_type), what });
+            ObservedTag::Other { descriptor: served(&fetched.media_type), what }
         }
-    };
-    let descriptor = served(list.kind.media_type());
-    let builds = target.images.iter().any(|image| image.build.is_some());
-    let asks = match tag.policy {
-        TagPolicy::Immutable => builds,
-        // Where the list itself does not say its version, its images may.
-        TagPolicy::Newest => !list.annotations.contains_key(VERSION),
-        TagPolicy::Moving => false,
-    };
-    let configs = if asks { configs(registry, repository, &list).await? } else { BTreeMap::new() };
-    Ok(ObservedTag::List(Box::new(PublishedList {
-        descriptor,
-        bytes: fetched.bytes.to_vec(),
-        list,
-        configs,
-    })))
+    })
 }
 
 /// The configurations of a list's images; those that the registry no longer holds, and those of other

@@ -146,7 +146,7 @@ impl Client {
         self.put(repository, arch, OCI_IMAGE, manifest.to_string().as_bytes())
     }
 
-    fn upload(&self, repository: &str, path: &Path, bytes: &[u8]) {
+    pub(crate) fn upload(&self, repository: &str, path: &Path, bytes: &[u8]) {
         let repository: Repository = repository.parse().unwrap();
         let digest = Digest::of(bytes);
         let upload = self.registry.upload_file(&repository, &digest, bytes.len() as u64, path);

@@ -82,3 +82,27 @@ fn nothing_that_a_tag_serves_is_lost_for_not_being_understood() {
         assert_eq!(written, None, "{bytes}");
     }
 }
+
+#[test]
+fn promote_replaces_no_artifact() {
+    let registry = Ruled::start();
+    let client = Client::new();
+    let app = format!("{}/app", registry.host());
+    let declaration = format!(
+        "[target.app]\nrepository = \"{app}\"\nplatforms = [\"linux/amd64\"]\nimage = \"{app}:{{arch}}\"\ntags = [\"1.0\"]\n"
+    );
+    let workspace = Workspace::new(&[("manifests.toml", &declaration), ("empty", "{}")]);
+    client.push_image(&app, "amd64", &json!({}));
+    run(&workspace, &["reconcile"]).ends(0, &[]);
+    client.upload(&app, &workspace.path().join("empty"), b"{}");
+    let empty =
+        json!({ "mediaType": "application/vnd.oci.empty.v1+json", "digest": Digest::of(b"{}"), "size": 2 });
+    let chart = json!({ "schemaVersion": 2, "mediaType": OCI_IMAGE, "artifactType": "application/vnd.example.chart",
+        "config": empty, "layers": [empty] });
+    let chart = client.put(&app, "stable", OCI_IMAGE, chart.to_string().as_bytes());
+    let ran = run(&workspace, &["promote", "--from", "1.0", "--tag", "stable"]);
+    ran.ends(1, &["stable serves an artifact of type \"application/vnd.example.chart\"", "hint: "]);
+    assert_eq!(client.served(&app, "stable"), Some(chart));
+    run(&workspace, &["promote", "--from", "1.0", "--tag", "amd64"]).ends(0, &[]);
+    assert_eq!(client.served(&app, "amd64"), client.served(&app, "1.0"));
+}
