@@ -28,6 +28,9 @@ pub(crate) enum Fault {
     RetryLate,
     /// Without a challenge.
     Status401,
+    Status403,
+    /// Another host, to which the registry sends the request, asks for credentials.
+    ForeignChallenge,
     /// Every token so far is void.
     Expired,
     WrongDigest,
@@ -38,6 +41,10 @@ pub(crate) enum Fault {
     Silent,
     /// To the same content at another host.
     Redirect,
+    /// 200 and nothing in it.
+    Empty,
+    /// A list without its last half, and without a word on it.
+    CutList,
     /// The body goes on and on.
     Endless,
     /// It goes on and on, a byte at a time.
@@ -75,6 +82,8 @@ const BROKEN: &[&str] = &[
     "Broken pipe",
     "unexpected EOF",
 ];
+/// Another host's refusal; a stream that goes out once is not sent after a redirect.
+const ELSEWHERE: &[&str] = &["where the registry sends its clients", "307 Temporary Redirect"];
 const SILENCE: &[&str] = &["no answer within"];
 /// A body in dribbles: given up, or ended by what it says of itself, its digest or its size.
 const SLOW: &[&str] =
@@ -85,7 +94,7 @@ const OVERTAKEN: &[&str] = &["was moved by somebody else", "was overtaken", MAY_
 pub(crate) const MAY_NOT_MOVE: &str = "is immutable and serves another list";
 
 impl Fault {
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 27] = [
         Self::Refused,
         Self::Closed,
         Self::Reset,
@@ -99,6 +108,8 @@ impl Fault {
         Self::RetrySoon,
         Self::RetryLate,
         Self::Status401,
+        Self::Status403,
+        Self::ForeignChallenge,
         Self::Expired,
         Self::WrongDigest,
         Self::WrongLength,
@@ -106,6 +117,8 @@ impl Fault {
         Self::NoDigest,
         Self::Silent,
         Self::Redirect,
+        Self::Empty,
+        Self::CutList,
         Self::Endless,
         Self::Dribble,
         Self::Moved,
@@ -126,6 +139,8 @@ impl Fault {
             Self::RetrySoon => "429, 0 s",
             Self::RetryLate => "429, 1 h",
             Self::Status401 => "401",
+            Self::Status403 => "403",
+            Self::ForeignChallenge => "401 elsewhere",
             Self::Expired => "expired token",
             Self::WrongDigest => "wrong digest",
             Self::WrongLength => "wrong length",
@@ -133,6 +148,8 @@ impl Fault {
             Self::NoDigest => "no digest",
             Self::Silent => "silence",
             Self::Redirect => "redirect",
+            Self::Empty => "200, empty",
+            Self::CutList => "cut list",
             Self::Endless => "endless",
             Self::Dribble => "dribble",
             Self::Moved => "tag moved",
@@ -149,6 +166,11 @@ impl Fault {
         matches!(self, Self::Refused | Self::Closed | Self::Reset | Self::HalfHead)
     }
 
+    /// Whether another host takes part in it.
+    pub(crate) fn leads_away(self) -> bool {
+        matches!(self, Self::Redirect | Self::ForeignChallenge)
+    }
+
     /// Whether the fault can meet a request that was `answered` so in a clean run.
     pub(crate) fn fits(self, asked: &Asked, answered: &Answered, with_tokens: bool, times: Times) -> bool {
         let is_token = asked.class == Class::Token;
@@ -163,6 +185,8 @@ impl Fault {
             Self::Endless | Self::Dribble => answered.success,
             Self::WrongDigest => answered.success && (answered.has_digest || asked.class == Class::GetBlob),
             Self::NoDigest => answered.has_digest,
+            Self::Empty => answered.success && answered.body > 0 && asked.class.is_read(),
+            Self::CutList => answered.success && asked.class == Class::ListTags,
             Self::NoLocation => answered.has_location,
             Self::Expired => with_tokens && !is_token,
             Self::Moved => !is_token && times == Times::Once,
@@ -191,7 +215,7 @@ impl Fault {
     }
 
     fn spoils_success(self) -> bool {
-        matches!(self, Self::WrongDigest | Self::WrongLength | Self::Endless | Self::Dribble)
+        matches!(self, Self::WrongDigest | Self::WrongLength | Self::Empty | Self::Endless | Self::Dribble)
     }
 
     fn allowed_at(self, asked: &Asked, answered: &Answered, with_tokens: bool, times: Times) -> Allowed {
@@ -226,6 +250,21 @@ impl Fault {
                 Either(&["401 Unauthorized"])
             }
             (Self::Status401, _) => Failure(&["401 Unauthorized"]),
+            // Where tags are not listed they are compared otherwise; what cannot be mounted is sent; what cannot be looked
+            // at in another repository is brought there.
+            (Self::Status403, _) => match class {
+                Class::Mount | Class::HeadManifest | Class::ListTags => Either(&["403 Forbidden"]),
+                Class::Token => Either(&["403 Forbidden"]),
+                _ if with_tokens && times == Once => Either(&["403 Forbidden"]),
+                _ => Failure(&["403 Forbidden"]),
+            },
+            // The registry may send somewhere else the next time, and what was written all the same is found.
+            (Self::ForeignChallenge, Once) if class != Class::Token => Either(ELSEWHERE),
+            (Self::ForeignChallenge, _) => match class {
+                Class::Token => Failure(&["307 Temporary Redirect"]),
+                _ if is_found => Either(ELSEWHERE),
+                _ => Failure(ELSEWHERE),
+            },
             // A token that was fetched for this very request, and does not do, is a denial.
             (Self::Expired, Once) => Success,
             (Self::Expired, Always) => Failure(&["401 Unauthorized"]),
@@ -246,13 +285,23 @@ impl Fault {
                 _ => Success,
             },
             (Self::NoDigest, _) => Success,
+            (Self::Empty, _) => match class {
+                Class::GetTag | Class::GetManifest => {
+                    Failure(&["have the digest", "not a manifest", "is empty"])
+                }
+                Class::GetBlob => Either(&["with the digest", "ended after"]),
+                Class::Token => Failure(&["answered without a token"]),
+                _ => Failure(&["not what it should be"]),
+            },
+            // What is published is compared with as well, and a list that lacks it is not believed.
+            (Self::CutList, _) => Either(&["is not known"]),
             (Self::Redirect, _) => match class {
                 Class::Token => Failure(&["307 Temporary Redirect"]),
                 // A stream goes out once, and then in pieces that say where they go.
                 Class::FinishUpload => Either(&["307 Temporary Redirect"]),
                 // Another host's word for it is not the registry's.
                 _ if answered.is_absent && times == Always => {
-                    Failure(&["where the registry sends its readers"])
+                    Failure(&["where the registry sends its clients"])
                 }
                 _ => Success,
             },

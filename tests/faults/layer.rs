@@ -2,6 +2,7 @@
 //! and watches that nothing incomplete is ever served.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 
 use crate::answers::{
-    DIGEST, cut, error, half, retry_after, whole, with_body, without, wrong_digest, wrong_length,
+    DIGEST, cut, error, half, half_of_list, retry_after, whole, with_body, without, wrong_digest,
+    wrong_length,
 };
 use crate::backdoor::Backdoor;
 use crate::door::{Cut, Door};
@@ -33,6 +35,8 @@ pub(crate) struct Injector {
     pub(crate) doors: OnceLock<Vec<Door>>,
     /// Another host of each, which knows no tokens and must be given none.
     pub(crate) mirrors: OnceLock<Vec<String>>,
+    /// Those ask for credentials themselves.
+    mirrors_ask: AtomicBool,
     with_tokens: bool,
     /// What somebody else puts under each tag.
     pub(crate) theirs: OnceLock<Vec<Theirs>>,
@@ -105,8 +109,11 @@ impl Injector {
     async fn handle(&self, registry: usize, backdoor: &Backdoor, request: Request, next: Next) -> Response {
         let host = header(request.headers(), &HOST).to_owned();
         if self.mirrors.get().is_some_and(|mirrors| mirrors.get(registry) == Some(&host)) {
-            if request.headers().contains_key(AUTHORIZATION) {
+            if request.headers().contains_key(AUTHORIZATION) || request.uri().path() == "/token" {
                 self.state().wrongs.push(format!("{host}, another host, was given credentials"));
+            }
+            if self.mirrors_ask.load(Ordering::Relaxed) {
+                return challenge(&host);
             }
             return self.carry_out(backdoor, request, next).await;
         }
@@ -204,6 +211,7 @@ impl Injector {
             Fault::RetrySoon => retry_after("0"),
             Fault::RetryLate => retry_after("3600"),
             Fault::Status401 => error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
+            Fault::Status403 => error(StatusCode::FORBIDDEN, "DENIED"),
             Fault::Expired => {
                 self.void_tokens();
                 // The one that came with the request, too: the registry says so.
@@ -217,7 +225,10 @@ impl Injector {
                 answer.await;
                 std::future::pending().await
             }
-            Fault::Redirect => {
+            Fault::Empty => with_body(answer.await, Body::empty()),
+            Fault::CutList => half_of_list(answer.await).await,
+            Fault::Redirect | Fault::ForeignChallenge => {
+                self.mirrors_ask.fetch_or(fault == Fault::ForeignChallenge, Ordering::Relaxed);
                 let mirror = &self.mirrors.get().expect("mirrors are set before requests come")[registry];
                 let location = format!("http://{mirror}{uri}");
                 (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, location)]).into_response()
@@ -251,10 +262,7 @@ impl Injector {
                 return self.token();
             }
             if !self.is_good(header(request.headers(), &AUTHORIZATION)) {
-                let challenge = format!(r#"Bearer realm="http://{host}/token",service="registry""#);
-                let mut response = error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
-                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_str(&challenge).unwrap());
-                return response;
+                return challenge(&host);
             }
         }
         self.carry_out(backdoor, request, next).await
@@ -290,6 +298,14 @@ impl Injector {
         }
         response
     }
+}
+
+/// Asks for a token of `host`.
+fn challenge(host: &str) -> Response {
+    let challenge = format!(r#"Bearer realm="http://{host}/token",service="registry""#);
+    let mut response = error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_str(&challenge).unwrap());
+    response
 }
 
 /// The request with all of its body here.

@@ -115,7 +115,7 @@ impl World {
             if fault.is_none_or(Fault::is_below_http) {
                 doors.push(Door::open(server.addr()).await);
             }
-            if fault == Some(Fault::Redirect) {
+            if fault.is_some_and(Fault::leads_away) {
                 mirrors.push(Door::open(server.addr()).await);
             }
             hosts.push(doors.get(number).map_or_else(|| server.addr().to_string(), Door::host));
