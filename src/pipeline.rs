@@ -18,7 +18,7 @@ use crate::digest::Digest;
 use crate::engine::{BuildJob, Engine, Runnable};
 use crate::error::{Exit, Failure, exit_of, render};
 use crate::facts;
-use crate::fingerprint;
+use crate::fingerprint::{self, WithoutOutputs};
 use crate::freshness::Survey;
 use crate::lock::{Check, Checks};
 use crate::platform::Platform;
@@ -213,14 +213,21 @@ impl Pipeline<'_> {
         let Some(build) = &image.build else { return Ok(produced) };
 
         task.stage("building");
+        let mut dated = self.dated(build, &image.platform).await?;
+        let (asked, platform) = (dated.clone(), image.platform.clone());
+        let without = tokio::task::spawn_blocking(move || WithoutOutputs::of(&asked, &platform)).await??;
+        if let Some(without) = &without {
+            dated.dockerfile = Some(without.dockerfile.clone());
+        }
         let job = BuildJob {
             target: target.name.clone(),
             platform: image.platform.clone(),
             reference: image.reference.clone(),
             root: self.root.to_owned(),
-            build: self.dated(build, &image.platform).await?,
+            build: dated,
         };
         let built = self.engine.build(&job, lines(task, "building")).await?;
+        drop(without);
         if let Some(survey) = self.survey {
             produced.unknown = self.unknown(survey, target, index, build).await?;
         }
@@ -269,11 +276,16 @@ impl Pipeline<'_> {
     }
 
     /// With the time that an image gets, where the builder heeds it (reproducible-builds.org, `SOURCE_DATE_EPOCH`): that
-    /// of the last commit that touches what it is built from. It follows from the inputs, and is none.
+    /// of the environment, else that of the last commit that touches what it is built from. The latter follows from the
+    /// inputs, and is none.
     async fn dated(&self, build: &Build, platform: &Platform) -> Result<Build> {
         const EPOCH: &str = "SOURCE_DATE_EPOCH";
         let mut build = build.clone();
         if build.args.contains_key(EPOCH) {
+            return Ok(build);
+        }
+        if let Some(time) = std::env::var(EPOCH).ok().filter(|time| !time.is_empty()) {
+            build.args.insert(EPOCH.to_owned(), time);
             return Ok(build);
         }
         let (root, asked, platform) = (self.root.to_owned(), build.clone(), platform.clone());

@@ -10,7 +10,7 @@ use super::problems::Problem;
 use super::resolve::{FileKind, NamedFile, Resolver};
 use super::tables::{BuildTable, CargoTable, SmokeTable};
 use super::tree::Text;
-use crate::working_folder;
+use crate::{lock, working_folder};
 
 /// How long a smoke run may take when nothing else is declared.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -59,6 +59,7 @@ impl Resolver<'_> {
             before: self.before(&table.before, scope),
             extra_args: self.list(&table.extra_args, scope),
             cargo,
+            outputs: vec![self.root.join(lock::FILE_NAME), working_folder::of(&self.root)],
         }
     }
 

@@ -121,6 +121,8 @@ pub struct Build {
     pub extra_args: Vec<String>,
     /// A Rust program that is built before the image, into its context.
     pub cargo: Option<CargoBuild>,
+    /// What releases write themselves, absolute: kept out of the context, unless the Dockerfile names it.
+    pub outputs: Vec<PathBuf>,
 }
 
 /// `build.cargo`: a program that is built for each platform and staged in the context as

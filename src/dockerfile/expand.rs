@@ -15,13 +15,19 @@ pub(super) enum Variable {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unknown(pub(super) String);
 
+/// As long as a text gets; arguments that double each other would fill the memory.
+const LONGEST: usize = 16 * 1024;
+
+/// As deep as words lie in each other, as in `${A:-${B:-c}}`.
+const DEEPEST: usize = 16;
+
 /// `word` with variables filled in, and without quotes and escapes.
 pub(super) fn expand(
     word: &str,
     escape: char,
     variable: &dyn Fn(&str) -> Variable,
 ) -> Result<String, Unknown> {
-    let mut reader = Reader { rest: word, escape, variable };
+    let mut reader = Reader { rest: word, escape, variable, depth: 0 };
     reader.text(None)
 }
 
@@ -29,15 +35,20 @@ struct Reader<'a> {
     rest: &'a str,
     escape: char,
     variable: &'a dyn Fn(&str) -> Variable,
+    depth: usize,
 }
 
 impl Reader<'_> {
     /// Up to `end`, which is taken too, or to the end of the word.
     fn text(&mut self, end: Option<char>) -> Result<String, Unknown> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(self.form(""));
+        }
         let mut text = String::new();
         while let Some(c) = self.next() {
             match c {
-                c if Some(c) == end => return Ok(text),
+                c if Some(c) == end => break,
                 '\'' => {
                     while let Some(c) = self.next().filter(|c| *c != '\'') {
                         text.push(c);
@@ -48,7 +59,11 @@ impl Reader<'_> {
                 c if c == self.escape => text.extend(self.next()),
                 c => text.push(c),
             }
+            if text.len() > LONGEST {
+                return Err(self.form(""));
+            }
         }
+        self.depth -= 1;
         Ok(text)
     }
 
@@ -65,6 +80,9 @@ impl Reader<'_> {
                 },
                 c => text.push(c),
             }
+            if text.len() > LONGEST {
+                return Err(self.form(""));
+            }
         }
         Ok(text)
     }
@@ -74,7 +92,12 @@ impl Reader<'_> {
         if !self.rest.starts_with('{') {
             let name = self.name();
             return match name.as_str() {
-                "" if self.rest.starts_with(['@', '*', '#', '?', '-', '$', '!']) => Err(self.form(&name)),
+                "" if self
+                    .rest
+                    .starts_with(|c: char| "@*#?-$!".contains(c) || c.is_ascii_digit() || !c.is_ascii()) =>
+                {
+                    Err(self.form(&name))
+                }
                 "" => Ok("$".to_owned()),
                 _ => self.value(&name).map(Option::unwrap_or_default),
             };
@@ -114,7 +137,8 @@ impl Reader<'_> {
 
     fn skip_word(&mut self) -> Result<(), Unknown> {
         let known = |_: &str| Variable::Unset;
-        let mut skipping = Reader { rest: self.rest, escape: self.escape, variable: &known };
+        let mut skipping =
+            Reader { rest: self.rest, escape: self.escape, variable: &known, depth: self.depth };
         skipping.text(Some('}'))?;
         self.rest = &self.rest[self.rest.len() - skipping.rest.len()..];
         Ok(())
@@ -128,11 +152,11 @@ impl Reader<'_> {
         }
     }
 
-    /// A positional parameter has one digit.
+    /// Empty for positional parameters, which engines read in more than one way.
     fn name(&mut self) -> String {
         let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let length = match self.rest.starts_with(|c: char| c.is_ascii_digit()) {
-            true => 1,
+            true => 0,
             false => self.rest.find(|c| !part(c)).unwrap_or(self.rest.len()),
         };
         let (name, rest) = self.rest.split_at(length);
@@ -188,10 +212,20 @@ mod tests {
 
     #[test]
     fn what_cannot_be_told_is_named() {
-        for (word, unknown) in
-            [("$B", "B"), ("${B:-x}", "B"), ("${U:?x}", "U"), ("${A#x}", "${A…}"), ("$@", "${…}")]
-        {
+        for (word, unknown) in [
+            ("$B", "B"),
+            ("${B:-x}", "B"),
+            ("${U:?x}", "U"),
+            ("${A#x}", "${A…}"),
+            ("$@", "${…}"),
+            ("$1", "${…}"),
+        ] {
             assert_eq!(expanded(word), Err(Unknown(unknown.to_owned())), "{word}");
+        }
+        for word in
+            ["x".repeat(LONGEST + 1), format!("\"{}\"", "x".repeat(LONGEST + 1)), "${U:-".repeat(100_000)]
+        {
+            assert!(expanded(&word).is_err());
         }
     }
 }

@@ -1,8 +1,24 @@
 //! Dockerfiles: text → instructions → what an image takes in. Pure: reads no file, asks no engine.
 //!
-//! BuildKit's own rules are followed (`frontend/dockerfile/parser`, `shell` and `instructions`). The crates there are
-//! for this were looked at: `dockerfile-parser` is no longer kept up and knows no here-documents; `parse-dockerfile`
-//! finds them only at the start of a command, and would take the lines of any other for instructions.
+//! An image is called fresh because of what is read here, so nothing is taken for understood that is not. Understood is:
+//!
+//! - **Lines**: directives at the very top, comments, continued lines, here-documents at the beginning of a word or of
+//!   the next one ([`parse`]). Whatever BuildKit's versions read in more than one way makes the image *undecided*: it is
+//!   built each time, and the reason names the line.
+//! - **Instructions**: the eighteen of the reference. COPY and ADD with their flags of today, sources of plain words or a
+//!   JSON array; `RUN --mount` of plain options; ARG and ENV of plain names ([`needs`]). Of a source that is not
+//!   understood, all of the context counts; a flag that is not, or a name of an image or stage, makes the image undecided.
+//! - **Variables**: `$A`, `${A}` and the operators `-`, `+` and `?`, with values from the build's arguments, from ARG and
+//!   from ENV ([`expand`]). What a base image may set, what engines inherit in different ways, and longer texts are
+//!   unknown.
+//! - **Patterns**: `*`, `?`, classes of ASCII letters and digits, `**` in ignore files ([`pattern`], [`ignore`]).
+//!
+//! What a base image from a registry leaves to those that begin with it (ONBUILD) is not seen. BuildKit's own rules are
+//! followed (`frontend/dockerfile/parser`, `shell`, `instructions` and `dockerfile2llb`), and `tests/reproducible`
+//! compares with what an engine does. The crates there are for this were looked at (November 2026): `dockerfile-parser`
+//! and `dockerfile-parser-rs` are no longer kept up; `parse-dockerfile` 0.1.7 is, but it finds one here-document of a RUN,
+//! at the start of its command, and would take the lines of any other for instructions; it neither expands variables nor
+//! says what it is not sure of.
 
 mod expand;
 mod ignore;
@@ -11,7 +27,7 @@ mod parse;
 mod pattern;
 mod stages;
 
-pub(crate) use ignore::Ignore;
+pub(crate) use ignore::{Ignore, Verdict};
 pub(crate) use needs::{Asked, Needs};
 pub(crate) use parse::{Dockerfile, Instruction};
 pub(crate) use pattern::Pattern;

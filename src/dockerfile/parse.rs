@@ -1,7 +1,7 @@
-//! Text → instructions: directives, comments, continued lines, here-documents, flags.
+//! Text → instructions: directives, comments, continued lines, here-documents, flags (BuildKit,
+//! `frontend/dockerfile/parser`). Whatever one version of it reads in another way than the next is noted as a doubt.
 
-use std::iter::Peekable;
-use std::str::Lines;
+use std::fmt;
 
 /// A Dockerfile taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub(crate) struct Dockerfile {
     pub escape: char,
     /// In the order of the file.
     pub instructions: Vec<Instruction>,
+    /// Where it may be read in another way.
+    pub doubts: Vec<Doubt>,
 }
 
 /// One instruction.
@@ -19,64 +21,142 @@ pub(crate) struct Dockerfile {
 pub(crate) struct Instruction {
     /// Its word in capitals, e.g. `COPY`. That of what `ONBUILD` holds back is in [`Self::arguments`].
     pub keyword: String,
-    /// `--name=value` before the arguments, in order; the value is empty for a bare `--name`.
+    /// `--name=value` before the arguments, in order, without quotes; the value is empty for a bare `--name`.
     pub flags: Vec<(String, String)>,
     /// What follows the flags, without comments, on one line.
     pub arguments: String,
-    /// Here-documents that it takes, in order, with the line that ends each.
-    pub documents: Vec<String>,
+    /// All of it as it stands, without comments and joined to one line, with its here-documents byte for byte.
+    pub text: String,
+    /// The line that it begins on, from 1.
+    pub line: usize,
 }
 
-/// Why a text is no Dockerfile.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the here-document `{0}` has no end")]
-pub(crate) struct ParseError(String);
+/// A place that may be read in another way, from which it would follow that other things count.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Doubt {
+    /// The line, from 1.
+    pub line: usize,
+    /// What stands there.
+    pub what: String,
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {} of the Dockerfile has {}", self.line, self.what)
+    }
+}
+
+/// All there are (Dockerfile reference).
+pub(super) const KEYWORDS: &[&str] = &[
+    "ADD",
+    "ARG",
+    "CMD",
+    "COPY",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "FROM",
+    "HEALTHCHECK",
+    "LABEL",
+    "MAINTAINER",
+    "ONBUILD",
+    "RUN",
+    "SHELL",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
+];
 
 impl Dockerfile {
     /// Takes `text` apart. What its instructions say is not judged.
-    ///
-    /// # Errors
-    ///
-    /// A here-document without an end.
-    pub(crate) fn parse(text: &str) -> Result<Self, ParseError> {
-        let text = text.trim_start_matches('\u{feff}');
-        let (syntax, escape) = directives(text);
-        let mut lines = text.lines().peekable();
-        let mut instructions = Vec::new();
-        while let Some(line) = logical_line(&mut lines, escape) {
-            let mut instruction = Instruction::of(&line, escape);
-            for (name, chomp) in instruction.opened_documents(escape) {
-                instruction.documents.push(document(&mut lines, &name, chomp)?);
+    pub(crate) fn parse(text: &str) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut read = Self { syntax: None, escape: '\\', instructions: Vec::new(), doubts: Vec::new() };
+        read.directives(text);
+        let mut lines = Lines { rest: text, number: 0 };
+        while let Some((line, text)) = logical_line(&mut lines, read.escape) {
+            let mut instruction = Instruction::of(&text, read.escape, line);
+            match instruction.opened_documents(read.escape) {
+                Ok(documents) => {
+                    for (name, chomp) in documents {
+                        match document(&mut lines, &name, chomp) {
+                            Some(document) => instruction.text.push_str(&document),
+                            None => read.doubt(line, format!("the here-document `{name}`, which has no end")),
+                        }
+                    }
+                }
+                Err(what) => read.doubt(line, what),
             }
-            instructions.push(instruction);
+            read.instructions.push(instruction);
         }
-        Ok(Self { syntax, escape, instructions })
+        read
     }
+
+    fn doubt(&mut self, line: usize, what: impl Into<String>) {
+        self.doubts.push(Doubt { line, what: what.into() });
+    }
+
+    /// Syntax and escape character: comments `# name=value` above everything else.
+    fn directives(&mut self, text: &str) {
+        let mut ended = false;
+        let mut seen = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            let Some((name, value)) = directive(line.trim_start()) else {
+                // A first line of a shell is skipped by some.
+                if index == 0 && line.starts_with("#!") {
+                    ended = true;
+                    continue;
+                }
+                return;
+            };
+            let known = ["syntax", "escape", "check"].contains(&name.as_str());
+            let sure = !ended && line.starts_with('#') && !seen.contains(&name);
+            match (name.as_str(), value) {
+                ("syntax", value) if sure => self.syntax = Some(value.to_owned()),
+                ("escape", "`") if sure => self.escape = '`',
+                ("escape", "\\") | ("check", _) if sure => {}
+                _ if known => {
+                    self.doubt(index + 1, format!("a directive `{name}` that not all versions heed"))
+                }
+                // Any other comment ends them; versions before 2023 still look for a syntax.
+                _ => ended = true,
+            }
+            seen.push(name);
+        }
+    }
+}
+
+/// Name and value of a comment that has the form of a directive.
+fn directive(line: &str) -> Option<(String, &str)> {
+    let (name, value) = line.strip_prefix('#')?.split_once('=')?;
+    let (name, value) = (name.trim(), value.trim());
+    let form = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric())
+        && !value.is_empty();
+    form.then(|| (name.to_ascii_lowercase(), value))
 }
 
 impl Instruction {
     /// Takes one logical line apart.
-    pub(super) fn of(line: &str, escape: char) -> Self {
-        let line = line.trim();
-        let (keyword, mut rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    pub(super) fn of(line: &str, escape: char, number: usize) -> Self {
+        let text = line.trim();
+        let (keyword, rest) = text.split_once(SPACES).unwrap_or((text, ""));
+        let keyword = keyword.to_ascii_uppercase();
+        let mut rest = rest.trim();
+        let text = format!("{keyword} {rest}");
         let mut flags = Vec::new();
-        rest = rest.trim_start();
         while rest.starts_with("--") {
             let length = word_length(rest, escape);
             let flag = unquoted(&rest[2..length], escape);
-            let (name, value) = flag.split_once('=').unwrap_or((&flag, ""));
-            if name.is_empty() {
+            rest = rest[length..].trim_start();
+            if flag.is_empty() {
                 break;
             }
-            flags.push((name.to_ascii_lowercase(), value.to_owned()));
-            rest = rest[length..].trim_start();
+            let (name, value) = flag.split_once('=').unwrap_or((&flag, ""));
+            flags.push((name.to_owned(), value.to_owned()));
         }
-        Self {
-            keyword: keyword.to_ascii_uppercase(),
-            flags,
-            arguments: rest.to_owned(),
-            documents: Vec::new(),
-        }
+        Self { keyword, flags, arguments: rest.to_owned(), text, line: number }
     }
 
     /// The value of a flag.
@@ -86,103 +166,146 @@ impl Instruction {
 
     /// The arguments as words: the elements of a JSON array, or what whitespace separates, quotes and all.
     pub(crate) fn words(&self) -> Vec<String> {
-        if self.arguments.starts_with('[')
-            && let Ok(words) = serde_json::from_str::<Vec<String>>(&self.arguments)
-        {
-            return words;
+        match self.array() {
+            Some(words) => words,
+            None => self.arguments.split(SPACES).filter(|word| !word.is_empty()).map(str::to_owned).collect(),
         }
-        self.arguments.split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// The arguments as a JSON array of texts, if they are one.
+    fn array(&self) -> Option<Vec<String>> {
+        self.arguments.starts_with('[').then(|| serde_json::from_str(&self.arguments).ok())?
+    }
+
+    /// Whether [`Self::words`] are what every engine takes for them.
+    pub(super) fn has_plain_words(&self) -> bool {
+        let odd = |c: char| c.is_whitespace() && !SPACES.contains(&c);
+        self.array().is_some() || !(self.arguments.starts_with('[') || self.arguments.contains(odd))
     }
 
     /// The arguments as words that quotes hold together; they still have their quotes.
     pub(crate) fn quoted_words(&self, escape: char) -> Vec<&str> {
-        let mut words = Vec::new();
-        let mut rest = self.arguments.as_str();
-        while !rest.is_empty() {
-            let length = word_length(rest, escape);
-            words.push(&rest[..length]);
-            rest = rest[length..].trim_start();
-        }
-        words
-    }
-
-    /// The instruction without its line breaks and comments: what means the same, reads the same.
-    pub(crate) fn canonical(&self) -> String {
-        let mut text = self.keyword.clone();
-        for (name, value) in &self.flags {
-            text.push_str(&format!(" --{name}={value}"));
-        }
-        text.push(' ');
-        text.push_str(&self.arguments);
-        for document in &self.documents {
-            text.push('\n');
-            text.push_str(document);
-        }
-        text
+        quoted_words(&self.arguments, escape)
     }
 
     /// What `ONBUILD` holds back.
     pub(super) fn triggered(&self, escape: char) -> Option<Self> {
-        let inner = (self.keyword == "ONBUILD").then(|| Self::of(&self.arguments, escape))?;
-        Some(Self { documents: self.documents.clone(), ..inner })
+        let inner = (self.keyword == "ONBUILD").then(|| Self::of(&self.arguments, escape, self.line))?;
+        Some(Self { text: self.text.clone(), ..inner })
     }
 
     /// The names of the here-documents that the next lines hold, and whether their leading tabs go.
-    fn opened_documents(&self, escape: char) -> Vec<(String, bool)> {
+    ///
+    /// # Errors
+    ///
+    /// That cannot be told: what there is.
+    fn opened_documents(&self, escape: char) -> Result<Vec<(String, bool)>, String> {
         let inner = self.triggered(escape);
         let holder = inner.as_ref().unwrap_or(self);
-        let json = holder.arguments.starts_with('[')
-            && serde_json::from_str::<Vec<String>>(&holder.arguments).is_ok();
-        if json || !matches!(holder.keyword.as_str(), "ADD" | "COPY" | "RUN") {
-            return Vec::new();
+        let may = matches!(holder.keyword.as_str(), "ADD" | "COPY" | "RUN") && self.text.contains("<<");
+        if !may || holder.array().is_some() {
+            return Ok(Vec::new());
         }
-        let words = holder.quoted_words(escape);
-        words.into_iter().filter_map(|word| document_name(word, escape)).collect()
+        // Engines read the line as a shell does, with a backslash in any case, and find nothing where they fail.
+        let doubt = Err("`<<` beside what may hide a here-document".to_owned());
+        if !balanced(&self.text) || holder.arguments.starts_with('[') {
+            return doubt;
+        }
+        let mut documents = Vec::new();
+        let mut words = quoted_words(&self.text, '\\').into_iter();
+        while let Some(word) = words.next() {
+            let Some(rest) = word.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<") else {
+                continue;
+            };
+            // `<< NAME` is one for versions since 2024; for others its lines are instructions, and its end is none.
+            let (rest, chomp) = match (rest, rest.strip_prefix('-')) {
+                ("", _) => (words.next().unwrap_or_default(), false),
+                (_, Some(rest)) => (rest, true),
+                (rest, None) => (rest, false),
+            };
+            if rest.contains('<') {
+                continue;
+            }
+            let name = unquoted(rest, '\\');
+            if name.is_empty() || name.contains(['$', '`']) || KEYWORDS.contains(&&*name.to_ascii_uppercase())
+            {
+                return doubt;
+            }
+            documents.push((name, chomp));
+        }
+        Ok(documents)
     }
 }
 
-/// The name in `<<NAME`, `<<-NAME` or `3<<"NAME"`, and whether leading tabs go.
-pub(super) fn document_name(word: &str, escape: char) -> Option<(String, bool)> {
-    let rest = word.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<")?;
-    let (rest, chomp) = match rest.strip_prefix('-') {
-        Some(rest) => (rest, true),
-        None => (rest, false),
-    };
-    let name = unquoted(rest, escape);
-    (!name.is_empty() && !rest.contains('<')).then_some((name, chomp))
+/// What separates words; other whitespace is part of them.
+pub(super) const SPACES: [char; 5] = ['\t', '\u{b}', '\u{c}', '\r', ' '];
+
+/// Whether a word of COPY is `<<NAME`, a here-document and no path.
+pub(super) fn is_document(word: &str) -> bool {
+    let rest = word.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<");
+    rest.is_some_and(|rest| !rest.trim_start_matches('-').is_empty() && !rest.contains('<'))
 }
 
-/// Syntax and escape character from the directives: comments `# name=value` above everything else.
-fn directives(text: &str) -> (Option<String>, char) {
-    let mut syntax = None;
-    let mut escape = '\\';
-    for line in text.lines() {
-        let Some((name, value)) = line.trim_start().strip_prefix('#').and_then(|line| line.split_once('='))
-        else {
-            break;
-        };
-        match (name.trim().to_ascii_lowercase().as_str(), value.trim()) {
-            ("syntax", value) => syntax = Some(value.to_owned()),
-            ("escape", "`") => escape = '`',
-            ("escape" | "check", _) => {}
-            // Any other comment ends them.
-            _ => break,
+/// Whether every quote has its end, and no variable has a form that some versions do not read.
+fn balanced(text: &str) -> bool {
+    let mut quote = None;
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (None, '\'' | '"') => quote = Some(c),
+            (None | Some('"'), '\\') => {
+                characters.next();
+            }
+            (None | Some('"'), '$') if characters.peek() == Some(&'{') => return false,
+            _ => {}
         }
     }
-    (syntax, escape)
+    quote.is_none()
 }
 
-/// The next instruction's line with those that continue it; comments and empty lines within are left out.
-fn logical_line(lines: &mut Peekable<Lines<'_>>, escape: char) -> Option<String> {
+fn quoted_words(text: &str, escape: char) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let length = word_length(rest, escape);
+        words.push(&rest[..length]);
+        rest = rest[length..].trim_start();
+    }
+    words
+}
+
+/// The lines of a text, each with what ends it.
+struct Lines<'a> {
+    rest: &'a str,
+    number: usize,
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let end = self.rest.find('\n').map_or(self.rest.len(), |at| at + 1);
+        let (line, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        self.number += 1;
+        (!line.is_empty()).then_some(line)
+    }
+}
+
+/// The next instruction's line with those that continue it, and the number of the first; comments and empty lines within
+/// are left out.
+fn logical_line(lines: &mut Lines<'_>, escape: char) -> Option<(usize, String)> {
     let mut whole = String::new();
-    let mut begun = false;
-    for line in lines {
+    let mut first = None;
+    while let Some(line) = lines.next() {
+        let line = line.trim_end_matches(['\r', '\n']);
         let trimmed = line.trim_start();
         if trimmed.is_empty() || trimmed.starts_with('#') {
             continue;
         }
-        let line = if begun { line } else { trimmed };
-        begun = true;
+        let line = if first.is_some() { line } else { trimmed };
+        first.get_or_insert(lines.number);
         match continued(line, escape) {
             Some(part) => whole.push_str(part),
             None => {
@@ -191,7 +314,7 @@ fn logical_line(lines: &mut Peekable<Lines<'_>>, escape: char) -> Option<String>
             }
         }
     }
-    begun.then_some(whole)
+    first.map(|first| (first, whole))
 }
 
 /// `line` without the escape character that ends it, if one does.
@@ -201,17 +324,17 @@ fn continued(line: &str, escape: char) -> Option<&str> {
     (!line.ends_with(escape)).then_some(line)
 }
 
-fn document(lines: &mut Peekable<Lines<'_>>, name: &str, chomp: bool) -> Result<String, ParseError> {
-    let mut text = String::new();
+/// The lines up to the one that is `name`, with it and the line break before the first.
+fn document(lines: &mut Lines<'_>, name: &str, chomp: bool) -> Option<String> {
+    let mut text = String::from("\n");
     for line in lines {
         text.push_str(line);
-        text.push('\n');
-        let line = if chomp { line.trim_start_matches('\t') } else { line };
-        if line == name {
-            return Ok(text);
+        let line = line.trim_end_matches(['\r', '\n']);
+        if name == if chomp { line.trim_start_matches('\t') } else { line } {
+            return Some(text);
         }
     }
-    Err(ParseError(name.to_owned()))
+    None
 }
 
 /// How many bytes of `text`, which begins with one, its first word takes; quotes and escapes hold it together.
@@ -250,71 +373,4 @@ fn unquoted(word: &str, escape: char) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(text: &str) -> Vec<String> {
-        Dockerfile::parse(text).unwrap().instructions.iter().map(Instruction::canonical).collect()
-    }
-
-    #[test]
-    fn lines_are_joined_and_comments_left_out() {
-        for (text, expected) in [
-            ("", &[][..]),
-            ("# only a comment\n\n", &[]),
-            ("from a\nRun b\n", &["FROM a", "RUN b"]),
-            ("  FROM a # no comment", &["FROM a # no comment"]),
-            ("RUN a \\\n  b", &["RUN a   b"]),
-            ("RUN a \\\n# comment\n\n  && b \\  \n&& c\nCMD d", &["RUN a   && b && c", "CMD d"]),
-            ("RUN echo \\\\\nCMD d", &["RUN echo \\\\", "CMD d"]),
-            ("# escape=`\nRUN a `\nb\nRUN c:\\\nCMD d", &["RUN a b", "RUN c:\\", "CMD d"]),
-            ("# a comment\n# escape=`\nRUN a \\\nb", &["RUN a b"]),
-            ("FROM a\r\nCMD b\r\n", &["FROM a", "CMD b"]),
-            ("RUN a \\", &["RUN a"]),
-        ] {
-            assert_eq!(parsed(text), expected, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn here_documents_belong_to_their_instruction() {
-        for (text, expected) in [
-            ("RUN <<EOF\nFROM x\nEOF\nCMD d", &["RUN <<EOF\nFROM x\nEOF\n", "CMD d"][..]),
-            (
-                "RUN cat > f <<-'E' && true\n\tCOPY a b\n\tE\nCMD d",
-                &["RUN cat > f <<-'E' && true\n\tCOPY a b\n\tE\n", "CMD d"],
-            ),
-            ("COPY <<a <<\"b\" /\n1\na\n2\nb\nCMD d", &["COPY <<a <<\"b\" /\n1\na\n\n2\nb\n", "CMD d"]),
-            ("ONBUILD RUN <<E\nx\nE", &["ONBUILD RUN <<E\nx\nE\n"]),
-            ("RUN echo $((1<<2))\nCMD d", &["RUN echo $((1<<2))", "CMD d"]),
-            ("CMD cat <<E\nRUN x", &["CMD cat <<E", "RUN x"]),
-            ("RUN [\"cat\", \"<<E\"]\nCMD d", &["RUN [\"cat\", \"<<E\"]", "CMD d"]),
-        ] {
-            assert_eq!(parsed(text), expected, "{text:?}");
-        }
-        assert_eq!(Dockerfile::parse("RUN <<E\nx"), Err(ParseError("E".to_owned())));
-    }
-
-    #[test]
-    fn flags_come_before_arguments() {
-        let instruction = Instruction::of("COPY --from=a --chown=\"1 2\" --link src --dst", '\\');
-        assert_eq!(instruction.flag("from"), Some("a"));
-        assert_eq!(instruction.flag("chown"), Some("1 2"));
-        assert_eq!(instruction.flag("link"), Some(""));
-        assert_eq!(instruction.words(), ["src", "--dst"]);
-        assert_eq!(Instruction::of("COPY [\"a b\", \"c\"]", '\\').words(), ["a b", "c"]);
-        assert_eq!(
-            Instruction::of("ENV a=\"b c\" d=e\\ f", '\\').quoted_words('\\'),
-            ["a=\"b c\"", "d=e\\ f"]
-        );
-    }
-
-    #[test]
-    fn directives_stand_above_everything() {
-        let syntax = |text: &str| Dockerfile::parse(text).unwrap().syntax;
-        assert_eq!(syntax("# syntax = docker/dockerfile:1\nFROM a"), Some("docker/dockerfile:1".to_owned()));
-        assert_eq!(syntax("\u{feff}#escape=`\n#SYNTAX=x\nFROM a"), Some("x".to_owned()));
-        assert_eq!(syntax("\n# syntax=x\nFROM a"), None);
-        assert_eq!(syntax("# hello\n# syntax=x\nFROM a"), None);
-    }
-}
+mod tests;

@@ -1,111 +1,191 @@
-//! Patterns over paths, as COPY and `.dockerignore` use them.
-
-use regex::Regex;
+//! Patterns over paths, as COPY and `.dockerignore` use them: read into tokens, and matched without recursion in steps of
+//! at most pattern × path. Forms in which the engines' versions differ are not read: the caller counts more instead.
 
 /// A pattern for whole paths, which have `/` between their parts and none in front.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pattern {
-    regex: Regex,
+    tokens: Vec<Token>,
 }
 
-/// A pattern that nothing can be held against, such as an unclosed `[`.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a pattern")]
-pub struct PatternError(String);
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token {
+    /// This character.
+    Char(char),
+    /// `?`: any character but a slash.
+    Any,
+    /// `[a-c]`, or `[^a-c]`: one of these ranges, or none of them.
+    Class { negated: bool, ranges: Vec<(char, char)> },
+    /// `*`: any number of characters but slashes.
+    Star,
+    /// Nothing, or the next token and on to what follows it: `(.*/)?`.
+    MaybeFolders,
+    /// `.*/`.
+    Folders,
+    /// `.*`.
+    Rest,
+}
+
+/// How `**` is read where a pattern begins with it and goes on without a slash, as in `**.log`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leading {
+    /// Any number of folders: moby before patternmatcher 0.5, and all versions if more wildcards follow.
+    Folders,
+    /// Any characters: patternmatcher since 0.5, which compares the ends of the texts.
+    Anything,
+}
 
 impl Pattern {
-    /// A pattern of COPY: `*` and `?` stay within one part (Go's `filepath.Match`).
-    ///
-    /// # Errors
-    ///
-    /// It is none.
-    pub(crate) fn of_source(text: &str) -> Result<Self, PatternError> {
-        Self::new(text, false)
+    /// One part of a pattern of COPY: `*` and `?` (Go's `filepath.Match`). `None`: it is not understood.
+    pub(crate) fn of_source(text: &str) -> Option<Self> {
+        let odd = text.contains("**") || text.contains(['+', '(', ')', '{', '}', '|']) || !plain(text);
+        if odd { None } else { Self::read(text, None) }
     }
 
-    /// A pattern of `.dockerignore`: as for COPY, and `**` is any number of parts (moby/patternmatcher).
-    ///
-    /// # Errors
-    ///
-    /// It is none.
-    pub(crate) fn of_ignore(text: &str) -> Result<Self, PatternError> {
-        Self::new(text, true)
+    /// A pattern of `.dockerignore`: as for COPY, and `**` is any number of folders, at the end of a pattern anything
+    /// (moby/patternmatcher, `compile`). `None`: it is not understood.
+    pub(super) fn of_ignore(text: &str, leading: Leading) -> Option<Self> {
+        Self::read(text, Some(leading))
     }
 
     /// Whether `path` is meant.
     pub(crate) fn matches(&self, path: &str) -> bool {
-        self.regex.is_match(path)
+        let end = self.tokens.len();
+        let mut now = Positions::new(end);
+        let mut next = Positions::new(end);
+        now.add(&self.tokens, 0);
+        for c in path.chars() {
+            if now.active.is_empty() {
+                return false;
+            }
+            next.clear();
+            for position in &now.active {
+                let Some(token) = self.tokens.get(*position) else { continue };
+                let (stays, goes) = match token {
+                    Token::Char(own) => (false, *own == c),
+                    Token::Any => (false, c != '/'),
+                    Token::Class { negated, ranges } => {
+                        (false, ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) != *negated)
+                    }
+                    Token::Star => (c != '/', false),
+                    Token::MaybeFolders => (false, false),
+                    Token::Folders => (true, c == '/'),
+                    Token::Rest => (true, false),
+                };
+                if stays {
+                    next.add(&self.tokens, *position);
+                }
+                if goes {
+                    next.add(&self.tokens, position + 1);
+                }
+            }
+            std::mem::swap(&mut now, &mut next);
+        }
+        now.has[end]
     }
 
-    fn new(text: &str, deep: bool) -> Result<Self, PatternError> {
-        let error = || PatternError(text.to_owned());
-        let mut expression = String::from("(?s)^");
-        let mut rest = text;
-        while let Some(c) = rest.chars().next() {
-            rest = &rest[c.len_utf8()..];
+    fn read(text: &str, ignore: Option<Leading>) -> Option<Self> {
+        let mut tokens = Vec::new();
+        let mut characters = text.chars().peekable();
+        let begins_deep = ignore == Some(Leading::Anything)
+            && text.strip_prefix("**").is_some_and(|rest| !rest.starts_with('/') && !rest.contains(WILD));
+        if !plain(text) {
+            return None;
+        }
+        if begins_deep {
+            tokens.push(Token::Rest);
+            tokens.extend(text[2..].chars().map(Token::Char));
+            return Some(Self { tokens });
+        }
+        while let Some(c) = characters.next() {
             match c {
-                '*' if deep && rest.starts_with('*') => {
-                    rest = &rest[1..];
-                    match rest.strip_prefix('/') {
-                        Some("") => expression.push_str(".*"),
-                        Some(after) => {
-                            rest = after;
-                            expression.push_str("(.*/)?");
-                        }
-                        None => expression.push_str(".*"),
+                '*' if ignore.is_some() && characters.next_if_eq(&'*').is_some() => {
+                    characters.next_if_eq(&'/');
+                    match characters.peek() {
+                        None => tokens.push(Token::Rest),
+                        Some(_) => tokens.extend([Token::MaybeFolders, Token::Folders]),
                     }
                 }
-                '*' => expression.push_str("[^/]*"),
-                '?' => expression.push_str("[^/]"),
-                '[' => {
-                    let class = class(rest).ok_or_else(error)?;
-                    expression.push_str(&class.expression);
-                    rest = &rest[class.length..];
-                }
-                '\\' => {
-                    let literal = rest.chars().next().ok_or_else(error)?;
-                    rest = &rest[literal.len_utf8()..];
-                    expression.push_str(&regex::escape(literal.encode_utf8(&mut [0; 4])));
-                }
-                c => expression.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
+                '*' => tokens.push(Token::Star),
+                '?' => tokens.push(Token::Any),
+                '[' => tokens.push(class(&mut characters)?),
+                // Behind a backslash letters may mean classes of characters.
+                '\\' => tokens.push(Token::Char(characters.next().filter(char::is_ascii_punctuation)?)),
+                c => tokens.push(Token::Char(c)),
             }
         }
-        expression.push('$');
-        Ok(Self { regex: Regex::new(&expression).map_err(|_| error())? })
+        Some(Self { tokens })
     }
 }
 
-struct Class {
-    expression: String,
-    length: usize,
+/// What makes a text a pattern.
+pub(super) const WILD: [char; 4] = ['*', '?', '[', '\\'];
+
+/// Without what the regular expressions that moby makes of patterns read in a way of their own.
+fn plain(text: &str) -> bool {
+    let odd = |text: &str| text.contains(['^', ']']);
+    let mut parts = text.split('[');
+    let first = parts.next().unwrap_or_default();
+    let after_class = |part: &str| part.split_once(']').is_none_or(|(_, rest)| odd(rest));
+    !odd(first) && !parts.any(after_class) && !text.contains(char::is_control)
 }
 
-/// What stands between `[` and `]`: characters and ranges, escaped with a backslash, the other way round after `^`.
-fn class(text: &str) -> Option<Class> {
-    let mut expression = String::from("[");
-    let mut characters = text.char_indices().peekable();
-    if characters.next_if(|(_, c)| *c == '^').is_some() {
-        // What is not in it may be anything but what separates parts.
-        expression.push_str("^/");
-    }
-    let mut some = false;
-    while let Some((at, c)) = characters.next() {
-        match c {
-            ']' if some => {
-                expression.push(']');
-                return Some(Class { expression, length: at + 1 });
-            }
-            '-' if some => expression.push('-'),
-            '\\' => expression.push_str(&escaped(characters.next()?.1)),
-            c => expression.push_str(&escaped(c)),
+/// The rest of a class of ASCII letters, digits and ranges of them; in no other do all engines agree.
+fn class(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<Token> {
+    let negated = characters.next_if_eq(&'^').is_some();
+    let mut ranges = Vec::new();
+    loop {
+        let low = characters.next()?;
+        if low == ']' && !ranges.is_empty() {
+            return Some(Token::Class { negated, ranges });
         }
-        some = true;
+        let mut high = low;
+        if characters.next_if_eq(&'-').is_some() {
+            high = characters.next()?;
+        }
+        if !low.is_ascii_alphanumeric() || !high.is_ascii_alphanumeric() || low > high {
+            return None;
+        }
+        ranges.push((low, high));
     }
-    None
 }
 
-fn escaped(c: char) -> String {
-    if c.is_ascii_punctuation() { format!("\\{c}") } else { c.to_string() }
+/// Positions in the tokens that a path's beginning leads to.
+struct Positions {
+    active: Vec<usize>,
+    has: Vec<bool>,
+}
+
+impl Positions {
+    fn new(end: usize) -> Self {
+        Self { active: Vec::new(), has: vec![false; end + 1] }
+    }
+
+    fn clear(&mut self) {
+        for position in self.active.drain(..) {
+            self.has[position] = false;
+        }
+    }
+
+    /// Adds a position, and those that follow it without a character.
+    fn add(&mut self, tokens: &[Token], mut position: usize) {
+        loop {
+            if std::mem::replace(&mut self.has[position], true) {
+                return;
+            }
+            self.active.push(position);
+            match tokens.get(position) {
+                Some(Token::Star | Token::Rest) => position += 1,
+                Some(Token::MaybeFolders) => {
+                    // What stays in the folders needs no more: the position after them follows at once.
+                    if !std::mem::replace(&mut self.has[position + 1], true) {
+                        self.active.push(position + 1);
+                    }
+                    position += 2;
+                }
+                _ => return,
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -114,31 +194,83 @@ mod tests {
 
     #[test]
     fn stars_stay_within_a_part_unless_there_are_two() {
-        for (pattern, path, source, ignore) in [
-            ("a", "a", true, true),
-            ("a", "a/b", false, false),
-            ("*", "a", true, true),
-            ("*", "a/b", false, false),
-            ("a/*.txt", "a/b.txt", true, true),
-            ("a.txt", "abtxt", false, false),
-            ("?", "ä", true, true),
-            ("[a-c]", "b", true, true),
-            ("[^a-c]", "b", false, false),
-            ("[^a]b", "/b", false, false),
-            ("\\*", "*", true, true),
-            ("\\*", "a", false, false),
-            ("**/a", "a", false, true),
-            ("**/a", "b/a", true, true),
-            ("**/a", "b/c/a", false, true),
-            ("a/**", "a/b/c", false, true),
-            ("**", "a/b", false, true),
-            ("a**", "abc/d", false, true),
+        for (pattern, path, matches) in [
+            ("a", "a", true),
+            ("a", "a/b", false),
+            ("*", "a", true),
+            ("*", "a/b", false),
+            ("a/*.txt", "a/b.txt", true),
+            ("a.txt", "abtxt", false),
+            ("?", "ä", true),
+            ("[a-c]", "b", true),
+            ("[^a-c]", "b", false),
+            ("\\*", "*", true),
+            ("\\*", "a", false),
+            ("*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false),
         ] {
-            assert_eq!(Pattern::of_source(pattern).unwrap().matches(path), source, "COPY {pattern} {path}");
-            assert_eq!(Pattern::of_ignore(pattern).unwrap().matches(path), ignore, "ignore {pattern} {path}");
+            let read = [Pattern::of_source(pattern), Pattern::of_ignore(pattern, Leading::Folders)];
+            for read in read {
+                assert_eq!(read.unwrap().matches(path), matches, "{pattern} {path}");
+            }
         }
-        for wrong in ["[", "[a", "[]", "a\\"] {
-            assert_eq!(Pattern::of_source(wrong).unwrap_err(), PatternError(wrong.to_owned()));
+        for (pattern, path, matches) in [
+            ("**/a", "a", true),
+            ("**/a", "b/a", true),
+            ("**/a", "b/c/a", true),
+            ("**/a", "ba", false),
+            ("a/**", "a/b/c", true),
+            ("a/**", "a", false),
+            ("**", "a/b", true),
+            ("a**", "abc/d", true),
+            ("a**b", "ab", true),
+            ("a**b", "axb", false),
+            ("a**b", "ax/b", true),
+            ("a/**/b", "a/b", true),
+            ("a/**/b", "a/x/y/b", true),
+        ] {
+            assert_eq!(Pattern::of_source(pattern), None, "{pattern}");
+            let read = Pattern::of_ignore(pattern, Leading::Folders).unwrap();
+            assert_eq!(read.matches(path), matches, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn two_stars_in_front_are_read_in_two_ways() {
+        for (pattern, path, folders, anything) in [
+            ("**.log", "a.log", false, true),
+            ("**.log", ".log", true, true),
+            ("**.log", "b/.log", true, true),
+            ("**.log", "b/a.log", false, true),
+            ("**a*", "xab", false, false),
+            ("**/a", "xa", false, false),
+        ] {
+            let of = |leading| Pattern::of_ignore(pattern, leading).unwrap().matches(path);
+            assert_eq!(of(Leading::Folders), folders, "{pattern} {path}");
+            assert_eq!(of(Leading::Anything), anything, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn forms_without_one_meaning_are_not_read() {
+        for text in [
+            "[",
+            "[a",
+            "[]",
+            "[]a]",
+            "[[:alpha:]]",
+            "[a-]",
+            "[^]",
+            "[ä]",
+            "a\\",
+            "\\d",
+            "[z-a]",
+            "a+*",
+            "a^b",
+        ] {
+            assert_eq!(Pattern::of_source(text), None, "{text}");
+        }
+        for text in ["a^b", "a]", "a\tb"] {
+            assert_eq!(Pattern::of_ignore(text, Leading::Folders), None, "{text}");
         }
     }
 }

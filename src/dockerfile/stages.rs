@@ -37,32 +37,57 @@ pub(super) fn split(dockerfile: &Dockerfile) -> (&[Instruction], Vec<Stage<'_>>)
     (&dockerfile.instructions[..first], stages.collect())
 }
 
-/// The variables at some point of a stage.
+/// The variables that a stage sets, and what it begins with.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Scope {
-    pub(super) environment: BTreeMap<String, Variable>,
-    pub(super) arguments: BTreeMap<String, Variable>,
-    /// Whether the stage begins with an image from elsewhere, which may set variables.
+pub(super) struct Scope<'a> {
+    variables: BTreeMap<String, Set>,
+    /// The stage that it begins with.
+    pub(super) parent: Option<usize>,
+    /// Whether it begins with an image from elsewhere, which may set variables.
     pub(super) open: bool,
+    /// Whether an instruction that is not understood may have set any variable.
+    pub(super) obscure: bool,
     /// The image that it begins with in the end.
     pub(super) base: Option<Reference>,
     /// What the stage's `ONBUILD`s leave to those that begin with it.
-    pub(super) triggers: Vec<Instruction>,
+    pub(super) triggers: Vec<&'a Instruction>,
 }
 
-impl Scope {
-    /// What a stage begins with that begins with this one. Engines differ in whether arguments go over.
-    pub(super) fn inherited(&self) -> Self {
-        let arguments = self.arguments.keys().map(|name| (name.clone(), Variable::Unknown)).collect();
-        Self { arguments, triggers: Vec::new(), ..self.clone() }
+#[derive(Clone, Debug)]
+struct Set {
+    value: Variable,
+    by_argument: bool,
+}
+
+impl Scope<'_> {
+    /// What `ARG` or `ENV` gives a variable: the last one counts.
+    pub(super) fn set(&mut self, name: String, value: Variable, by_argument: bool) {
+        self.variables.insert(name, Set { value, by_argument });
     }
 
-    /// A variable of the environment counts before an argument of its name. An image from elsewhere may set one that
-    /// is declared as an argument too; nobody does, and asking its configuration would cost requests every time.
-    pub(super) fn variable(&self, name: &str) -> Variable {
-        let known = self.environment.get(name).or_else(|| self.arguments.get(name));
-        let other = if self.open { Variable::Unknown } else { Variable::Unset };
-        known.cloned().unwrap_or(other)
+    /// Whether the variable was set by an `ARG` of this stage.
+    pub(super) fn is_argument(&self, name: &str) -> bool {
+        self.variables.get(name).is_some_and(|set| set.by_argument)
+    }
+}
+
+/// The variable `name` at the end of `scope`, which begins with one of `scopes` or with none.
+pub(super) fn variable(scopes: &[Scope<'_>], scope: &Scope<'_>, name: &str) -> Variable {
+    let mut at = scope;
+    loop {
+        if at.obscure {
+            return Variable::Unknown;
+        }
+        if let Some(set) = at.variables.get(name) {
+            // Engines differ in whether arguments go over to what begins with the stage.
+            let inherited = !std::ptr::eq(at, scope);
+            return if inherited && set.by_argument { Variable::Unknown } else { set.value.clone() };
+        }
+        match at.parent {
+            Some(parent) => at = &scopes[parent],
+            None if at.open => return Variable::Unknown,
+            None => return Variable::Unset,
+        }
     }
 }
 
@@ -78,4 +103,11 @@ pub(super) fn automatic(name: &str, platform: &Platform) -> Variable {
         | "TARGETSTAGE" => Variable::Unknown,
         _ => Variable::Unset,
     }
+}
+
+/// Whether the builder gives an argument of this name another meaning than its value.
+pub(super) fn reserved(name: &str) -> bool {
+    name == "SOURCE_DATE_EPOCH"
+        || name.starts_with("BUILDKIT_")
+        || name.to_ascii_lowercase().ends_with("_proxy")
 }

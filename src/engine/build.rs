@@ -281,6 +281,7 @@ mod tests {
             before: texts(&["make"]),
             extra_args: texts(&["--network", "none"]),
             cargo: None,
+            outputs: Vec::new(),
         };
         assert_eq!(
             line(build, Builder::BuildKit),

@@ -5,15 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{File, Metadata};
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
+use super::attributes;
 use crate::digest::hex;
-use crate::dockerfile::{Ignore, Pattern};
+use crate::dockerfile::{Ignore, Pattern, Verdict};
 use crate::inner_path::{join, link};
 
 /// Larger files are hashed in parts of this size, so that one does not keep a single core busy.
@@ -22,13 +23,15 @@ const PART: u64 = 16 * 1024 * 1024;
 /// As many links as Linux follows in one path.
 const LINKS: usize = 40;
 
-/// A file, folder or link of a context.
+/// A file, folder, link or device of a context.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Found {
     /// Where it is.
     pub location: PathBuf,
     /// What it is.
     pub kind: Kind,
+    /// A digest of its extended attributes; empty without any.
+    pub attributes: String,
 }
 
 /// What is found at a path. Times and owners do not count.
@@ -40,6 +43,8 @@ pub enum Kind {
     Folder(u32),
     /// A symbolic link with its target.
     Link(String),
+    /// A FIFO, socket or device, in words with its mode and numbers. It is never opened.
+    Special(String),
 }
 
 /// What `sources` (paths and patterns, an empty one is everything) reach in the context at `root`, by their paths in
@@ -47,13 +52,16 @@ pub enum Kind {
 ///
 /// # Errors
 ///
-/// Something that is there cannot be read.
+/// Something that is there cannot be read, or has a name that is not UTF-8: clients differ in what they send of it.
 pub fn reached(root: &Path, sources: &BTreeSet<String>, ignore: &Ignore) -> Result<BTreeMap<String, Found>> {
     let walk = Walk { root, ignore };
     let mut found = BTreeMap::new();
     for source in sources {
-        let parts: Vec<&str> = source.split('/').filter(|part| !part.is_empty()).collect();
-        walk.reach(String::new(), &parts, LINKS, &mut found)?;
+        // What is in it already needs no second look.
+        if !source.is_empty() && sources.contains("") {
+            continue;
+        }
+        walk.reach(source, &mut found)?;
     }
     Ok(found)
 }
@@ -62,14 +70,17 @@ pub fn reached(root: &Path, sources: &BTreeSet<String>, ignore: &Ignore) -> Resu
 ///
 /// # Errors
 ///
-/// One of them cannot be read.
+/// One of them cannot be read, or is shorter or longer by now.
 pub fn hash(files: &BTreeMap<PathBuf, u64>) -> Result<HashMap<PathBuf, String>> {
-    let parts: Vec<(&Path, u64)> = files
+    let parts: Vec<(&Path, u64, u64)> = files
         .iter()
-        .flat_map(|(path, size)| (0..size.div_ceil(PART).max(1)).map(|part| (path.as_path(), part * PART)))
+        .flat_map(|(path, size)| {
+            (0..size.div_ceil(PART).max(1)).map(move |part| (path.as_path(), part * PART, *size))
+        })
         .collect();
-    let hashed = parts.par_iter().map(|(path, start)| {
-        let digest = hash_part(path, *start).with_context(|| format!("could not read {}", path.display()))?;
+    let hashed = parts.par_iter().map(|(path, start, size)| {
+        let digest =
+            hash_part(path, *start, *size).with_context(|| format!("could not read {}", path.display()))?;
         Ok((*path, digest))
     });
     let mut digests: HashMap<PathBuf, String> = HashMap::new();
@@ -84,16 +95,23 @@ pub fn hash(files: &BTreeMap<PathBuf, u64>) -> Result<HashMap<PathBuf, String>> 
     Ok(digests)
 }
 
-fn hash_part(path: &Path, start: u64) -> std::io::Result<String> {
+fn hash_part(path: &Path, start: u64, size: u64) -> Result<String> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(start))?;
     let mut hasher = Sha256::new();
-    let mut part = file.take(PART);
+    // One byte more than there should be tells a file that grows.
+    let last = start + PART >= size;
+    let mut part = file.take(if last { PART + 1 } else { PART });
     let mut buffer = vec![0; 64 * 1024];
+    let mut total = 0;
     loop {
         match part.read(&mut buffer)? {
-            0 => return Ok(hex(&hasher.finalize())),
-            read => hasher.update(&buffer[..read]),
+            0 if total == PART.min(size - start) => return Ok(hex(&hasher.finalize())),
+            0 => return Err(anyhow!("it changes while it is read")),
+            read => {
+                total += read as u64;
+                hasher.update(&buffer[..read]);
+            }
         }
     }
 }
@@ -103,86 +121,100 @@ struct Walk<'a> {
     ignore: &'a Ignore,
 }
 
+/// Parts of a path that are still to go from a folder.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Clone)]
+struct Ahead {
+    folder: String,
+    parts: Vec<String>,
+    /// How many more links are followed.
+    links: usize,
+}
+
 impl Walk<'_> {
-    /// What `parts` mean within the folder `path`.
-    fn reach(
-        &self,
-        path: String,
-        parts: &[&str],
-        links: usize,
-        found: &mut BTreeMap<String, Found>,
-    ) -> Result<()> {
-        let Some((part, rest)) = parts.split_first() else {
-            found.extend(self.below(&path)?);
-            return Ok(());
-        };
-        if !part.contains(['*', '?', '[', '\\']) {
-            return self.step(join(&path, part), rest, links, found);
-        }
-        let Ok(pattern) = Pattern::of_source(part) else { return Ok(()) };
-        for name in self.names(&path)? {
-            if pattern.matches(&name) {
-                self.step(join(&path, &name), rest, links, found)?;
+    /// What a source means, from the top of the context.
+    fn reach(&self, source: &str, found: &mut BTreeMap<String, Found>) -> Result<()> {
+        let parts = |path: &str| path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+        let mut ahead = vec![Ahead { folder: String::new(), parts: parts(source), links: LINKS }];
+        // Links and wildcards may lead to one place in many ways.
+        let mut been = BTreeSet::new();
+        while let Some(next) = ahead.pop() {
+            if !been.insert(next.clone()) {
+                continue;
+            }
+            let Ahead { folder, parts: mut rest, links } = next;
+            if rest.is_empty() {
+                found.extend(self.below(&folder, &self.ignore.look_at(&folder))?);
+                continue;
+            }
+            let part = rest.remove(0);
+            for path in self.named(&folder, &part)? {
+                let Some(here) = self.look(&path)? else { continue };
+                match &here.kind {
+                    Kind::Link(target) => {
+                        let target = target.clone();
+                        // How `..` behind a name is read depends on whether the name is a link, too.
+                        let parts = match wandering(&target) {
+                            true => Vec::new(),
+                            false => [parts(&link(&path, &target)), rest.clone()].concat(),
+                        };
+                        if !self.ignore.look_at(&path).ignored() {
+                            found.insert(path, here);
+                        }
+                        if links > 0 {
+                            ahead.push(Ahead { folder: String::new(), parts, links: links - 1 });
+                        }
+                    }
+                    Kind::Folder(_) if !rest.is_empty() => {
+                        ahead.push(Ahead { folder: path, parts: rest.clone(), links });
+                    }
+                    _ if rest.is_empty() => {
+                        let verdict = self.ignore.look_at(&path);
+                        found.extend(self.tree(path, here, &verdict)?);
+                    }
+                    _ => {}
+                }
             }
         }
         Ok(())
     }
 
-    /// Goes on at `path`, which is one that a source names.
-    fn step(
-        &self,
-        path: String,
-        rest: &[&str],
-        links: usize,
-        found: &mut BTreeMap<String, Found>,
-    ) -> Result<()> {
-        let Some(here) = self.look(&path)? else { return Ok(()) };
-        match &here.kind {
-            Kind::Link(target) => {
-                let target = target.clone();
-                if !self.ignore.ignores(&path) {
-                    found.insert(path.clone(), here);
-                }
-                if links == 0 {
-                    return Ok(());
-                }
-                let leads = link(&path, &target);
-                let leads = leads.split('/').filter(|part| !part.is_empty());
-                let parts: Vec<&str> = leads.chain(rest.iter().copied()).collect();
-                self.reach(String::new(), &parts, links - 1, found)
-            }
-            Kind::Folder(_) if !rest.is_empty() => self.reach(path, rest, links, found),
-            _ if rest.is_empty() => {
-                found.extend(self.tree(path, here)?);
-                Ok(())
-            }
-            _ => Ok(()),
+    /// The paths that `part` of a source means in `folder`.
+    fn named(&self, folder: &str, part: &str) -> Result<Vec<String>> {
+        if !part.contains(['*', '?', '[', '\\']) {
+            return Ok(vec![join(folder, part)]);
         }
+        // Of a pattern that is not understood, everything is meant.
+        let pattern = Pattern::of_source(part);
+        let meant = |name: &String| pattern.as_ref().is_none_or(|pattern| pattern.matches(name));
+        Ok(self.names(folder)?.into_iter().filter(meant).map(|name| join(folder, &name)).collect())
     }
 
     /// `here` and everything below that is not ignored.
-    fn tree(&self, path: String, here: Found) -> Result<Vec<(String, Found)>> {
-        let ignored = self.ignore.ignores(&path);
+    fn tree(&self, path: String, here: Found, verdict: &Verdict) -> Result<Vec<(String, Found)>> {
         if !matches!(here.kind, Kind::Folder(_)) {
-            return Ok(if ignored { Vec::new() } else { vec![(path, here)] });
+            return Ok(if verdict.ignored() { Vec::new() } else { vec![(path, here)] });
         }
-        if ignored && !self.ignore.takes_from(&path) {
+        if !verdict.entered() {
             return Ok(Vec::new());
         }
-        let mut found = self.below(&path)?;
+        let mut found = self.below(&path, verdict)?;
         // An ignored folder comes with what is taken from it.
-        if !ignored || !found.is_empty() {
+        if verdict.sends_folder() || !found.is_empty() {
             found.push((path, here));
         }
         Ok(found)
     }
 
     /// Everything in the folder `path` that is not ignored.
-    fn below(&self, path: &str) -> Result<Vec<(String, Found)>> {
+    fn below(&self, path: &str, above: &Verdict) -> Result<Vec<(String, Found)>> {
         let trees = self.names(path)?.into_par_iter().map(|name| {
             let path = join(path, &name);
+            let verdict = self.ignore.look(&path, above);
+            if verdict.ignored() && !verdict.entered() {
+                return Ok(Vec::new());
+            }
             match self.look(&path)? {
-                Some(here) => self.tree(path, here),
+                Some(here) => self.tree(path, here, &verdict),
                 None => Ok(Vec::new()),
             }
         });
@@ -195,23 +227,20 @@ impl Walk<'_> {
         let mut names = Vec::new();
         for entry in std::fs::read_dir(&folder).with_context(what)? {
             let name = entry.with_context(what)?.file_name();
-            // Dockerfiles cannot name another one, and its image would hold it under a name made up here.
-            names.push(name.to_str().map_or_else(|| format!("{name:?}"), str::to_owned));
+            let name = name.into_string().map_err(|name| {
+                anyhow!("the name of {} is not UTF-8", folder.join(name).display().to_string().escape_debug())
+            })?;
+            names.push(name);
         }
         Ok(names)
     }
 
-    /// What is at `path`; `None` for nothing, and for what no image takes: sockets and devices.
+    /// What is at `path`; `None` for nothing.
     fn look(&self, path: &str) -> Result<Option<Found>> {
         let location = self.root.join(path);
         let metadata = match location.symlink_metadata() {
             Ok(metadata) => metadata,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
-                ) =>
-            {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 return Ok(None);
             }
             Err(error) => {
@@ -221,16 +250,25 @@ impl Walk<'_> {
         let kind = if metadata.is_symlink() {
             let target = std::fs::read_link(&location)
                 .with_context(|| format!("could not read the link {}", location.display()))?;
-            Kind::Link(target.to_string_lossy().into_owned())
+            let target = target.into_os_string().into_string();
+            Kind::Link(target.map_err(|_| anyhow!("the link {} is not UTF-8", location.display()))?)
         } else if metadata.is_dir() {
             Kind::Folder(mode(&metadata))
         } else if metadata.is_file() {
             Kind::File(mode(&metadata), metadata.len())
         } else {
-            return Ok(None);
+            Kind::Special(special(&metadata))
         };
-        Ok(Some(Found { location, kind }))
+        let attributes = attributes::digest(&location)
+            .with_context(|| format!("could not read the attributes of {}", location.display()))?;
+        Ok(Some(Found { location, kind, attributes }))
     }
+}
+
+/// Whether a link's target goes up again after it went down.
+fn wandering(target: &str) -> bool {
+    let mut parts = target.split('/').filter(|part| !part.is_empty() && *part != ".");
+    parts.any(|part| part != "..") && parts.any(|part| part == "..")
 }
 
 #[cfg(unix)]
@@ -243,4 +281,27 @@ fn mode(metadata: &Metadata) -> u32 {
 #[cfg(not(unix))]
 fn mode(_: &Metadata) -> u32 {
     0o755
+}
+
+#[cfg(unix)]
+fn special(metadata: &Metadata) -> String {
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+    let kind = metadata.file_type();
+    let name = if kind.is_fifo() {
+        "fifo"
+    } else if kind.is_socket() {
+        "socket"
+    } else if kind.is_block_device() {
+        "block device"
+    } else if kind.is_char_device() {
+        "character device"
+    } else {
+        "special file"
+    };
+    format!("{name} {:o} {}", mode(metadata), metadata.rdev())
+}
+
+#[cfg(not(unix))]
+fn special(metadata: &Metadata) -> String {
+    format!("special file {:o}", mode(metadata))
 }

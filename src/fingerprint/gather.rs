@@ -8,6 +8,8 @@ use anyhow::{Context as _, Result};
 use super::command_line::{Extra, secret_id};
 use super::context::{Found, Kind, reached};
 use super::hashes::Hashes;
+use super::outputs::kept_out;
+use super::surroundings::Surroundings;
 use super::{Input, Inputs, summary};
 use crate::config::Build;
 use crate::digest::Digest;
@@ -63,17 +65,36 @@ impl Gathered {
 /// Gathers what decides each of `builds`. Every file is read once, however many of them it reaches. What cannot be read
 /// is a reason not to trust what was: the build itself will say what is wrong.
 pub fn gather(builds: &[(&Build, &Platform)]) -> Vec<Gathered> {
-    gather_after(builds, &Hashes::default()).0
+    gather_in(&Surroundings::here(), builds)
+}
+
+/// The same for an engine's client with these `surroundings`.
+pub fn gather_in(surroundings: &Surroundings, builds: &[(&Build, &Platform)]) -> Vec<Gathered> {
+    gather_all(surroundings, builds, &Hashes::default()).0
 }
 
 /// As [`gather`], without reading what was not written since `earlier`. Gives what the next look needs.
 pub fn gather_after(builds: &[(&Build, &Platform)], earlier: &Hashes) -> (Vec<Gathered>, Hashes) {
-    let surveys: Vec<Result<Survey>> =
-        builds.iter().map(|(build, platform)| Survey::of(build, platform)).collect();
-    let files = surveys.iter().flatten().flat_map(Survey::files).collect();
+    gather_all(&Surroundings::here(), builds, earlier)
+}
+
+fn gather_all(
+    surroundings: &Surroundings,
+    builds: &[(&Build, &Platform)],
+    earlier: &Hashes,
+) -> (Vec<Gathered>, Hashes) {
+    let surveys: Vec<Result<Looked>> = builds
+        .iter()
+        .map(|(build, platform)| {
+            let mut survey = Survey::of(build, platform, surroundings)?;
+            let found = survey.look(build)?;
+            Ok((survey, found))
+        })
+        .collect();
+    let files = surveys.iter().flatten().flat_map(|(_, found)| files(found)).collect();
     let digests = Hashes::after(earlier, &files);
-    let finish = |survey: Result<Survey>| match (survey, &digests) {
-        (Ok(survey), Ok(digests)) => survey.finish(digests),
+    let finish = |survey: Result<Looked>| match (survey, &digests) {
+        (Ok((survey, found)), Ok(digests)) => survey.finish(found, digests),
         (Err(error), _) => Gathered { undecided: vec![format!("{error:#}")], ..Gathered::default() },
         (_, Err(error)) => Gathered { undecided: vec![format!("{error:#}")], ..Gathered::default() },
     };
@@ -81,21 +102,39 @@ pub fn gather_after(builds: &[(&Build, &Platform)], earlier: &Hashes) -> (Vec<Ga
     (gathered, digests.unwrap_or_default())
 }
 
-/// A build before its files are hashed.
-struct Survey {
+/// A build with what it reaches, which is not hashed yet.
+type Looked = (Survey, Vec<(Input, Found)>);
+
+/// A build before its context is read.
+pub(super) struct Survey {
     gathered: Gathered,
-    found: Vec<(Input, Found)>,
+    needs: Needs,
+    /// Named contexts that are folders.
+    contexts: BTreeMap<String, PathBuf>,
+    /// The Dockerfile.
+    pub(super) dockerfile: PathBuf,
+    /// Whether `extra-args` names it.
+    pub(super) named_elsewhere: bool,
+    /// Paths of the context that are kept from the engine.
+    pub(super) kept_out: Vec<String>,
 }
 
+/// Variables that the engine's client itself heeds: labels that it adds, and what its builds may reach.
+const HEEDED: &[&str] = &["BUILDX_GIT_LABELS", "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY"];
+
+/// The time that images get, which clients pass on as an argument (reproducible-builds.org).
+const EPOCH: &str = "SOURCE_DATE_EPOCH";
+
 impl Survey {
-    fn of(build: &Build, platform: &Platform) -> Result<Self> {
+    pub(super) fn of(build: &Build, platform: &Platform, surroundings: &Surroundings) -> Result<Self> {
         let extra = Extra::of(&build.extra_args);
         let dockerfile = dockerfile(build, &extra)?;
-        let needs = needs(build, platform, &extra, &dockerfile)?;
+        let args = arguments(build, &extra, surroundings);
+        let needs = needs(build, platform, &extra, &args, &dockerfile)?;
         let mut inputs = Inputs::default();
         inputs.add(Input::Dockerfile, Digest::of(needs.instructions.join("\n").as_bytes()).hex());
         inputs.add(Input::Platform, platform.normal().for_engine());
-        for (name, value) in &build.args {
+        for (name, value) in build.args.iter().filter(|(name, _)| needs.arguments.contains(*name)) {
             inputs.add(Input::Argument(name.clone()), value);
         }
         for (name, value) in &build.labels {
@@ -111,63 +150,124 @@ impl Survey {
             inputs.add(Input::ExtraArguments, serde_json::to_string(&build.extra_args)?);
         }
 
-        let ignore = ignore(&dockerfile, &build.context)?;
-        let mut found: Vec<(Input, Found)> = Vec::new();
-        let reached_here = reached(&build.context, &needs.sources, &ignore)?;
-        found.extend(reached_here.into_iter().map(|(path, found)| (Input::Path(path), found)));
-        for name in &needs.contexts {
-            let Some(folder) = extra.contexts.get(name) else { continue };
-            let everything = BTreeSet::from([String::new()]);
-            let reached_there = reached(&std::path::absolute(folder)?, &everything, &Ignore::default())?;
-            let input = |path| Input::PathOf(name.clone(), path);
-            found.extend(reached_there.into_iter().map(|(path, found)| (input(path), found)));
+        let mut undecided: Vec<String> = needs.undecided.iter().map(ToString::to_string).collect();
+        let given = |name: &str| build.args.contains_key(name) || extra.arguments.contains_key(name);
+        let epoch = (!given(EPOCH)).then_some(EPOCH);
+        // What it holds may be a secret: only a digest of it is kept.
+        let passed = extra.passed.iter().filter(|name| given(name) || needs.arguments.contains(*name));
+        for name in passed.map(String::as_str).chain(HEEDED.iter().copied()).chain(epoch) {
+            match surroundings.variable(name).filter(|value| name != EPOCH || !value.is_empty()) {
+                Some(value) => {
+                    let value = Digest::of(value.as_encoded_bytes());
+                    inputs.add(Input::Environment(name.to_owned()), value.hex());
+                }
+                // Whether it then keeps the value that it has elsewhere differs from client to client.
+                None if extra.passed.contains(name) && given(name) => {
+                    undecided.push(format!(
+                        "`--build-arg {name}` has a value elsewhere, and none in the environment"
+                    ));
+                }
+                None => {}
+            }
         }
-        let undecided = needs.undecided.iter().map(ToString::to_string).collect();
-        Ok(Self { gathered: Gathered { inputs, images: needs.images, undecided }, found })
+        if surroundings.variable(HEEDED[1]).is_some() {
+            undecided.push(format!("{} is set", HEEDED[1]));
+        }
+        if needs.proxies {
+            match surroundings.proxies() {
+                Ok(None) => {}
+                Ok(Some(proxies)) => {
+                    inputs
+                        .add(Input::Environment("proxies".to_owned()), Digest::of(proxies.as_bytes()).hex());
+                }
+                Err(why) => undecided.push(why),
+            }
+        }
+        undecided.extend(
+            extra.unknown.iter().map(|option| format!("`{option}` of `build.extra-args` is not understood")),
+        );
+
+        let kept_out = kept_out(build, &needs.sources);
+        let folder = |name: &String| {
+            let path = extra.contexts.get(name).map(std::path::absolute)?;
+            Some(path.map(|path| (name.clone(), path)))
+        };
+        let contexts = needs.contexts.iter().filter_map(folder).collect::<std::io::Result<_>>()?;
+        let gathered = Gathered { inputs, images: needs.images.clone(), undecided };
+        let named_elsewhere = extra.dockerfile.is_some();
+        Ok(Self { gathered, needs, contexts, dockerfile, named_elsewhere, kept_out })
     }
 
-    fn files(&self) -> impl Iterator<Item = (PathBuf, u64)> {
-        self.found.iter().filter_map(|(_, found)| match found.kind {
-            Kind::File(_, size) => Some((found.location.clone(), size)),
-            _ => None,
-        })
+    /// What it reaches of its contexts.
+    fn look(&mut self, build: &Build) -> Result<Vec<(Input, Found)>> {
+        let ignore = ignore(&self.dockerfile, &build.context)?;
+        let ignore = if self.named_elsewhere { ignore } else { ignore.without(&self.kept_out) };
+        let mut found: Vec<(Input, Found)> = Vec::new();
+        let here = reached(&build.context, &self.needs.sources, &ignore)?;
+        found.extend(here.into_iter().map(|(path, found)| (Input::Path(path), found)));
+        let everything = BTreeSet::from([String::new()]);
+        for (name, folder) in &self.contexts {
+            let there = reached(folder, &everything, &Ignore::default())?;
+            let input = |path| Input::PathOf(name.clone(), path);
+            found.extend(there.into_iter().map(|(path, found)| (input(path), found)));
+        }
+        Ok(found)
     }
 
-    fn finish(self, digests: &Hashes) -> Gathered {
+    fn finish(self, found: Vec<(Input, Found)>, digests: &Hashes) -> Gathered {
         let mut gathered = self.gathered;
-        for (input, found) in self.found {
-            let state = match found.kind {
+        for (input, found) in found {
+            let mut state = match found.kind {
                 Kind::File(mode, _) => {
                     let digest = digests.get(&found.location).unwrap_or_default();
                     format!("file {mode:o} {digest}")
                 }
                 Kind::Folder(mode) => format!("folder {mode:o}"),
                 Kind::Link(target) => format!("link {target}"),
+                Kind::Special(what) => what,
             };
+            if !found.attributes.is_empty() {
+                state.push_str(&format!(" attributes {}", found.attributes));
+            }
             gathered.inputs.add(input, state);
         }
         gathered
     }
 }
 
+fn files(found: &[(Input, Found)]) -> impl Iterator<Item = (PathBuf, u64)> {
+    found.iter().filter_map(|(_, found)| match found.kind {
+        Kind::File(_, size) => Some((found.location.clone(), size)),
+        _ => None,
+    })
+}
+
 /// The files and folders that decide `build`, as far as they have names: the Dockerfile, and what it reaches.
 pub fn paths(build: &Build, platform: &Platform) -> Vec<PathBuf> {
-    let extra = Extra::of(&build.extra_args);
-    let Ok(dockerfile) = dockerfile(build, &extra) else { return Vec::new() };
-    let sources = needs(build, platform, &extra, &dockerfile).map(|needs| needs.sources).unwrap_or_default();
+    let Ok(survey) = Survey::of(build, platform, &Surroundings::here()) else { return Vec::new() };
     // Of a pattern, the folder that it is held against.
     let named = |source: &String| {
         let parts = source.split('/').take_while(|part| !part.contains(['*', '?', '[', '\\']));
         parts.fold(build.context.clone(), |path, part| path.join(part))
     };
-    sources.iter().map(named).chain([dockerfile.clone()]).collect()
+    survey.needs.sources.iter().map(named).chain([survey.dockerfile.clone()]).collect()
 }
 
 /// The image whose layers lie under those that `build` adds; `None` for `FROM scratch`, and where it cannot be told.
 pub fn base(build: &Build, platform: &Platform) -> Option<Reference> {
-    let extra = Extra::of(&build.extra_args);
-    let dockerfile = dockerfile(build, &extra).ok()?;
-    needs(build, platform, &extra, &dockerfile).ok()?.base
+    Survey::of(build, platform, &Surroundings::here()).ok()?.needs.base
+}
+
+/// All arguments that the build gets.
+fn arguments(build: &Build, extra: &Extra, surroundings: &Surroundings) -> BTreeMap<String, String> {
+    let mut args = build.args.clone();
+    args.extend(extra.arguments.clone());
+    let passed = extra
+        .passed
+        .iter()
+        .filter_map(|name| Some((name.clone(), surroundings.variable(name)?.to_string_lossy().into_owned())));
+    args.extend(passed);
+    args
 }
 
 fn dockerfile(build: &Build, extra: &Extra) -> Result<PathBuf> {
@@ -178,26 +278,42 @@ fn dockerfile(build: &Build, extra: &Extra) -> Result<PathBuf> {
     })
 }
 
-fn needs(build: &Build, platform: &Platform, extra: &Extra, dockerfile: &Path) -> Result<Needs> {
+fn needs(
+    build: &Build,
+    platform: &Platform,
+    extra: &Extra,
+    args: &BTreeMap<String, String>,
+    dockerfile: &Path,
+) -> Result<Needs> {
     let text = std::fs::read_to_string(dockerfile)
         .with_context(|| format!("could not read {}", dockerfile.display()))?;
-    let parsed = Dockerfile::parse(&text).with_context(|| format!("{}", dockerfile.display()))?;
-    let mut args = build.args.clone();
-    args.extend(extra.arguments.clone());
     let stage = extra.stage.as_deref().or(build.stage.as_deref());
-    Ok(parsed.needs(Asked { args: &args, stage, platform, contexts: &extra.contexts }))
+    Ok(Dockerfile::parse(&text).needs(Asked { args, stage, platform, contexts: &extra.contexts }))
 }
 
-/// What stands in `DOCKERFILE.dockerignore` or, when there is none, in the context's `.dockerignore`.
+/// What the engine's client leaves out of the context. Clients do not agree on links: nothing is left out for one.
 fn ignore(dockerfile: &Path, context: &Path) -> Result<Ignore> {
+    let is_link = |path: &Path| path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
+    match ignore_file(dockerfile, context)? {
+        Some(path) if !is_link(&path) && !is_link(dockerfile) => {
+            let text = std::fs::read_to_string(&path)
+                .with_context(|| format!("could not read {}", path.display()))?;
+            Ok(Ignore::parse(&text))
+        }
+        _ => Ok(Ignore::default()),
+    }
+}
+
+/// `DOCKERFILE.dockerignore` or, when there is none, the context's `.dockerignore`.
+pub(super) fn ignore_file(dockerfile: &Path, context: &Path) -> Result<Option<PathBuf>> {
     let mut own = dockerfile.as_os_str().to_owned();
     own.push(".dockerignore");
     for path in [PathBuf::from(own), context.join(".dockerignore")] {
-        match std::fs::read_to_string(&path) {
-            Ok(text) => return Ignore::parse(&text).with_context(|| format!("{}", path.display())),
+        match path.symlink_metadata() {
+            Ok(_) => return Ok(Some(path)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).with_context(|| format!("could not read {}", path.display())),
+            Err(error) => return Err(error).with_context(|| format!("could not look at {}", path.display())),
         }
     }
-    Ok(Ignore::default())
+    Ok(None)
 }

@@ -7,11 +7,14 @@
 
 pub mod context;
 
+mod attributes;
 mod command_line;
 mod differences;
 mod gather;
 mod hashes;
+mod outputs;
 mod scheme;
+mod surroundings;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,9 +25,11 @@ use sha2::{Digest as _, Sha256};
 use crate::digest::{Digest, hex};
 
 pub use differences::{Difference, summary};
-pub use gather::{Gathered, base, gather, gather_after, paths};
+pub use gather::{Gathered, base, gather, gather_after, gather_in, paths};
 pub use hashes::Hashes;
+pub(crate) use outputs::WithoutOutputs;
 pub use scheme::{Fingerprint, SCHEME};
+pub use surroundings::Surroundings;
 
 /// Something that decides an image.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -48,6 +53,8 @@ pub enum Input {
     Secret(String),
     /// `build.extra-args`.
     ExtraArguments,
+    /// A variable of the environment that the engine's client heeds or passes on, and the proxies of its configuration.
+    Environment(String),
     /// An image that it begins with or takes files from.
     Base(String),
 }
@@ -64,6 +71,7 @@ impl fmt::Display for Input {
             Self::Platform => f.write_str("the platform"),
             Self::Secret(id) => write!(f, "secret {id}"),
             Self::ExtraArguments => f.write_str("`build.extra-args`"),
+            Self::Environment(name) => write!(f, "{name} of the environment"),
             Self::Base(reference) => write!(f, "base {reference}"),
         }
     }

@@ -229,8 +229,7 @@ impl Dockerfile {
 
     /// Those that begin with `keyword`, in order; none of a file that is no Dockerfile.
     fn instructions(&self, keyword: &str) -> Vec<Instruction> {
-        let parsed = dockerfile::Dockerfile::parse(&self.text);
-        let instructions = parsed.map(|parsed| parsed.instructions).unwrap_or_default();
+        let instructions = dockerfile::Dockerfile::parse(&self.text).instructions;
         instructions.into_iter().filter(|instruction| instruction.keyword == keyword).collect()
     }
 }

@@ -48,7 +48,7 @@ fn takes_from(source: &str, name: &str) -> bool {
     match part.find(['$', '"', '\'', '\\']) {
         // What a variable holds is known when it is built.
         Some(at) => name.starts_with(part[..at].split(['*', '?', '[']).next().unwrap_or_default()),
-        None => Pattern::of_source(part).map_or(true, |pattern| pattern.matches(name)),
+        None => Pattern::of_source(part).is_none_or(|pattern| pattern.matches(name)),
     }
 }
 

@@ -45,7 +45,7 @@ impl Project {
         let root = folder.path().to_owned();
         let mut project = Self {
             build: Build {
-                context: root,
+                context: root.clone(),
                 args: BTreeMap::from([("MODE".to_owned(), "slow".to_owned())]),
                 stage: Some("2".to_owned()),
                 labels: BTreeMap::from([("declared".to_owned(), "1".to_owned())]),
@@ -53,6 +53,7 @@ impl Project {
                 secrets: vec!["id=token,src=/home/me/token".to_owned()],
                 ssh: vec!["default".to_owned()],
                 extra_args: vec!["--network=none".to_owned()],
+                outputs: vec![root.join("manifests.lock"), root.join("target/manifests")],
                 ..Build::default()
             },
             folder,
@@ -148,8 +149,32 @@ const INPUTS: &[Change] = &[
     ("more/fast is new, more/fast/x is new, argument MODE has changed and 2 more", |project| {
         project.build.args.insert("MODE".to_owned(), "fast".to_owned());
     }),
-    ("argument NEW is new", |project| {
-        project.build.args.insert("NEW".to_owned(), String::new());
+    ("bin/other is new, argument TARGETARCH is new, bin/arm64 is gone and 1 more", |project| {
+        project.write("bin/other", "other");
+        project.build.args.insert("TARGETARCH".to_owned(), "other".to_owned());
+    }),
+    ("argument SOURCE_DATE_EPOCH is new", |project| {
+        project.build.args.insert("SOURCE_DATE_EPOCH".to_owned(), "1".to_owned());
+    }),
+    ("src/main.c has changed", |project| {
+        fs::remove_file(project.path("src/main.c")).unwrap();
+        let status = std::process::Command::new("mkfifo").arg(project.path("src/main.c")).status().unwrap();
+        assert!(status.success());
+    }),
+    ("src/main.c has changed", |project| {
+        fs::remove_file(project.path("src/main.c")).unwrap();
+        std::os::unix::net::UnixListener::bind(project.path("src/main.c")).unwrap();
+    }),
+    ("src has changed, src/main.c has changed", |project| {
+        for path in ["src", "src/main.c"] {
+            let flags = rustix::fs::XattrFlags::empty();
+            rustix::fs::setxattr(project.path(path), "user.some", b"thing", flags).unwrap();
+        }
+    }),
+    ("src/debug.log is new, src/tmp/gone is new", |project| {
+        // Clients do not agree on ignore files that are links.
+        fs::remove_file(project.path(".dockerignore")).unwrap();
+        symlink("../ignore", project.path(".dockerignore")).unwrap();
     }),
     ("label declared has changed", |project| {
         project.build.labels.insert("declared".to_owned(), "2".to_owned());
@@ -176,6 +201,12 @@ const INPUTS: &[Change] = &[
 /// What does not.
 const NON_INPUTS: &[Change] = &[
     ("nothing", |_| {}),
+    ("an argument that nothing declares", |project| {
+        project.build.args.insert("NEW".to_owned(), "new".to_owned());
+    }),
+    ("a hard link to a file", |project| {
+        fs::hard_link(project.path("src/main.c"), project.path("another")).unwrap();
+    }),
     ("file times", |project| {
         let past = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
         for path in ["src/main.c", "Dockerfile", "src", "a.conf"] {
@@ -243,6 +274,24 @@ fn nothing_else_does() {
 }
 
 #[test]
+fn what_releases_write_does_not_count_unless_it_is_named() {
+    let mut project = Project::new();
+    project.build.stage = None;
+    for (copies, told) in
+        [("COPY . /", ""), ("COPY . manifests.lock /", "manifests.lock has changed"), ("COPY target /", "")]
+    {
+        project.write("Dockerfile", &format!("FROM scratch\n{copies}\n"));
+        project.write("target/manifests/registry/blob", "before");
+        project.write("manifests.lock", "before");
+        let before = project.inputs();
+        project.write("target/manifests/registry/blob", "after");
+        project.write("target/manifests/inputs.json", "new");
+        project.write("manifests.lock", "after");
+        assert_eq!(summary(&project.inputs().since(&before)), told, "{copies}");
+    }
+}
+
+#[test]
 fn a_clone_by_somebody_else_gives_the_same() {
     let project = Project::new();
     let root = &project.build.context;
@@ -282,6 +331,68 @@ fn builds_that_are_gathered_together_are_gathered_as_alone() {
     assert_eq!(together[0], project.gathered());
     assert_eq!(together[1], gather(&[(&project.build, &other)]).remove(0));
     assert_ne!(together[0], together[1]);
+}
+
+#[test]
+fn what_comes_from_around_a_build_counts_as_far_as_it_is_passed_on() {
+    let mut project = Project::new();
+    project.build.stage = None;
+    project.build.extra_args = ["--build-arg", "MODE", "--build-arg=NOT_DECLARED"].map(str::to_owned).into();
+    project.build.args.clear();
+    let config = project.folder.path().join("config");
+    fs::create_dir(&config).unwrap();
+    let around = |variables: &[(&str, &str)]| {
+        let own = [("DOCKER_CONFIG".into(), config.clone().into_os_string())];
+        let others = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let around = own.into_iter().chain(others).collect();
+        let gathered =
+            manifests::fingerprint::gather_in(&around, &[(&project.build, &project.platform)]).remove(0);
+        assert_eq!(gathered.undecided(), [] as [&str; 0]);
+        gathered.with_bases(&project.bases)
+    };
+    let proxy = r#"{"proxies":{"default":{"httpProxy":"http://user:secret@proxy"}}}"#;
+    for (declared, config_text, variables, told) in [
+        ("", "{}", &[][..], ""),
+        ("", "{}", &[("NOT_DECLARED", "x"), ("OTHER", "x")][..], ""),
+        ("", "{}", &[("MODE", "fast")], "MODE of the environment is new"),
+        ("", "{}", &[("SOURCE_DATE_EPOCH", "1")], "SOURCE_DATE_EPOCH of the environment is new"),
+        ("", "{}", &[("BUILDX_GIT_LABELS", "1")], "BUILDX_GIT_LABELS of the environment is new"),
+        ("", proxy, &[], ""),
+        ("ARG HTTP_PROXY\n", proxy, &[], "proxies of the environment is new"),
+        ("RUN echo $http_proxy\n", proxy, &[], "proxies of the environment is new"),
+    ] {
+        let text = format!("FROM scratch\nARG MODE=fast\n{declared}COPY more/$MODE /\n");
+        fs::write(project.path("Dockerfile"), text).unwrap();
+        fs::write(config.join("config.json"), "{}").unwrap();
+        let before = around(&[]);
+        fs::write(config.join("config.json"), config_text).unwrap();
+        let after = around(variables);
+        assert_eq!(summary(&after.since(&before)), told);
+        assert!(after.iter().all(|(_, state)| !state.contains("secret")));
+    }
+    // Not set, it does not empty the default.
+    assert!(around(&[]).iter().any(|(input, _)| input.to_string() == "more/fast/x"));
+    assert!(around(&[("MODE", "slow")]).iter().any(|(input, _)| input.to_string() == "more/slow/x"));
+}
+
+#[test]
+fn names_that_are_not_utf_8_decide_nothing_unless_their_folder_is_left_out() {
+    let project = Project::new();
+    let name = |folder: &str| {
+        project.path(folder).join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"a\xff"))
+    };
+    fs::write(name("src/tmp/../.."), "not copied").unwrap();
+    fs::write(project.path(".dockerignore"), "src/tmp\n").unwrap();
+    fs::write(name("src/tmp"), "left out").unwrap();
+    assert_eq!(project.gathered().undecided().len(), 1, "a pattern may mean it");
+    fs::remove_file(name("src/tmp/../..")).unwrap();
+    assert_eq!(project.gathered().undecided(), [] as [&str; 0]);
+    fs::write(name("src"), "copied").unwrap();
+    assert!(
+        project.gathered().undecided()[0].contains("is not UTF-8"),
+        "{:?}",
+        project.gathered().undecided()
+    );
 }
 
 #[test]

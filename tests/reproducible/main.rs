@@ -7,9 +7,11 @@ mod support;
 
 mod cargo;
 mod context;
+mod differential;
 mod engines;
 mod fresh;
 mod inputs;
+mod outputs;
 mod project;
 mod release;
 mod time;

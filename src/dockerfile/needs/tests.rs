@@ -10,7 +10,7 @@ fn needs_of(text: &str, stage: Option<&str>, args: &[(&str, &str)], contexts: &[
     let platform = "linux/arm/v7".parse().unwrap();
     let (args, contexts) = (map(args), map(contexts));
     let asked = Asked { args: &args, stage, platform: &platform, contexts: &contexts };
-    Dockerfile::parse(text).unwrap().needs(asked)
+    Dockerfile::parse(text).needs(asked)
 }
 
 fn needs(text: &str) -> Needs {
@@ -49,6 +49,21 @@ fn what_is_copied_counts_after_expansion() {
         ("FROM scratch\nARG BUILDARCH\nCOPY $BUILDARCH /", &[""]),
         ("FROM scratch\nENV A=${B/x/y}\nCOPY $A /", &[""]),
         ("FROM scratch\nCOPY --parents **/a /", &[""]),
+        ("FROM scratch\nCOPY --parents a/b/*.c /", &["a"]),
+        // A child of a stage may have its arguments, or not, and what it declares again.
+        ("FROM scratch AS a\nARG A=1\nFROM a\nCOPY x$A /", &[""]),
+        ("FROM scratch AS a\nARG A=1\nFROM a\nARG A\nCOPY x$A /", &[""]),
+        ("FROM scratch AS a\nARG A=1\nFROM a\nARG A=2\nCOPY x$A /", &["x2"]),
+        ("FROM scratch AS a\nENV A=1\nFROM a\nCOPY x$A /", &["x1"]),
+        ("FROM scratch AS a\nENV A=1\nFROM a\nARG A=2\nCOPY x$A /", &[""]),
+        ("FROM scratch\nARG A=1 B=$A\nCOPY x$B /", &[""]),
+        ("FROM scratch\nENV \"A\"=1\nCOPY x$A /", &[""]),
+        ("FROM scratch\nARG HTTP_PROXY=1\nCOPY x$HTTP_PROXY /", &[""]),
+        ("FROM scratch\nCOPY [a b", &["", "[a"]),
+        ("FROM scratch\nCOPY a\u{a0}b /", &["", "a\u{a0}b"]),
+        ("FROM x\nARG T=cache\nRUN --mount=type=$T,target=/src make", &[""]),
+        ("FROM x\nARG S=a\nRUN --mount=source=$S/[x],target=/src make", &["a/\\[x]"]),
+        ("FROM scratch\nRUN cat << E\nCOPY a b\nE\nCOPY c /", &["c"]),
         ("FROM x\nRUN --mount=target=/src make", &[""]),
         ("FROM x\nRUN --mount=type=bind,source=a,target=/b --mount=type=cache,target=/c make", &["a"]),
         ("FROM x\nRUN --mount=type=secret,id=a make", &[]),
@@ -117,8 +132,13 @@ fn named_contexts_take_the_place_of_stages_and_images() {
     assert_eq!(images(&needs), ["debian:12"]);
     assert_eq!(needs.contexts, BTreeSet::from(["files".to_owned()]));
     let needs = with(&[("base", "docker-image://debian:12"), ("files", "https://x/y.git")]);
-    assert_eq!(images(&needs), ["debian:12"]);
+    // The stage that it takes the place of still counts: which one that is, is the engine's to find.
+    assert_eq!(images(&needs), ["alpine:latest", "debian:12"]);
     assert_eq!(needs.undecided, BTreeSet::from([Undecided::Remote("https://x/y.git".to_owned())]));
+    // What a stage sets that one stands for is not known.
+    let text = "FROM scratch AS base\nENV A=a\nFROM base\nCOPY $A /";
+    assert_eq!(needs_of(text, None, &[], &[]).sources, BTreeSet::from(["a".to_owned()]));
+    assert_eq!(needs_of(text, None, &[], &[("base", "../b")]).sources, BTreeSet::from([String::new()]));
 }
 
 #[test]
@@ -130,6 +150,17 @@ fn what_nobody_can_know_is_said() {
         ("ARG B\nFROM $B", "`` names no image that is known before the build"),
         ("# syntax=me/mine\nFROM x", "the syntax docker.io/me/mine is not Docker's own"),
         ("RUN x", "the Dockerfile has no stage ``"),
+        ("FROM x\nADD me@h:a.git /", "me@h:a.git is added without a checksum"),
+        ("FROM x\nARG C\nADD --checksum=$C https://h/a.tgz /", "https://h/a.tgz is added without a checksum"),
+        ("FROM x\nADD $U /", "$U is added without a checksum"),
+        ("FROM x\nRUN --hurry true", "line 2 of the Dockerfile has a flag of RUN that is not understood"),
+        ("FROM x\nCOPY --often a /", "line 2 of the Dockerfile has a flag of COPY that is not understood"),
+        (
+            "FROM x\nRUN --mount=source=\\\"a\\\" true",
+            "line 2 of the Dockerfile has a mount that is not understood",
+        ),
+        ("FROM x\n\nLINK a", "line 3 of the Dockerfile has `LINK`, which is not understood"),
+        ("FROM x AS c\nCOPY --from=c a /", "line 2 of the Dockerfile has `c`, a stage that comes later"),
     ] {
         let undecided: Vec<String> = needs(text).undecided.iter().map(Undecided::to_string).collect();
         assert_eq!(undecided, [expected.replace("docker.io/me", "me")], "{text}");
@@ -144,4 +175,19 @@ fn triggers_act_where_the_stage_is_begun_with() {
     let text = "FROM scratch AS a\nENV D=x\nONBUILD COPY $D /\nFROM a AS b\nFROM b";
     assert_eq!(sources(text), ["x"]);
     assert_eq!(needs_of(text, Some("a"), &[], &[]).sources.len(), 0);
+}
+
+#[test]
+fn thousands_of_stages_and_arguments_that_double_are_read_at_once() {
+    let mut text = String::from("ARG A0=xx\nFROM scratch AS s0\nARG A0\n");
+    for index in 1..3000 {
+        text.push_str(&format!("FROM s{} AS s{index}\nENV E{index}=$E{}\n", index - 1, index - 1));
+    }
+    for index in 1..3000 {
+        text.push_str(&format!("ARG A{index}=$A{}$A{}\n", index - 1, index - 1));
+    }
+    text.push_str("COPY $A2999 /");
+    let needs = needs(&text);
+    assert_eq!(needs.sources, BTreeSet::from([String::new()]));
+    assert_eq!(needs.instructions.len(), 2 + 3000 + 2 * 2999 + 1);
 }

@@ -1,0 +1,117 @@
+//! What an engine makes of a world.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use manifests::digest::Digest;
+
+use super::world::World;
+use crate::support::docker;
+
+/// The files of one stage: their state by their path, without times and owners.
+pub(super) type Arrived = BTreeMap<String, String>;
+
+/// An engine's client.
+pub(super) struct Client {
+    program: PathBuf,
+    /// Whether its engine knows here-documents without another frontend (BuildKit from 0.10).
+    pub(super) here_documents: bool,
+}
+
+impl Client {
+    pub(super) fn find() -> Self {
+        let named = std::env::var_os("MANIFESTS_ENGINE").map(PathBuf::from);
+        let program = named.unwrap_or_else(|| docker().to_owned());
+        let mut client = Self { program, here_documents: false };
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("Dockerfile"), "FROM scratch\nCOPY <<E /a\nx\nE\n").unwrap();
+        let arguments = [folder.path().as_os_str().to_owned()];
+        client.here_documents = client.run(&arguments, &BTreeMap::new()).status.success();
+        client
+    }
+
+    fn run(&self, arguments: &[OsString], environment: &BTreeMap<OsString, OsString>) -> Output {
+        let mut command = Command::new(&self.program);
+        command.env_clear().envs(environment);
+        for name in ["PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG"] {
+            if let Some(value) =
+                std::env::var_os(name).filter(|_| !environment.contains_key(&OsString::from(name)))
+            {
+                command.env(name, value);
+            }
+        }
+        command
+            .env("DOCKER_BUILDKIT", "1")
+            .env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1")
+            .args(["build", "--progress", "plain", "--output", "type=tar,dest=-"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// What `stages` give; those that fail are missing.
+    pub(super) fn build(&self, world: &World, stages: &[usize]) -> BTreeMap<usize, Arrived> {
+        let mut left = stages.to_vec();
+        loop {
+            let file = world.with_all(&left);
+            let mut arguments: Vec<OsString> = vec!["--file".into(), file.into()];
+            arguments.extend(world.arguments().iter().map(OsString::from));
+            arguments.push(world.context().into());
+            let output = self.run(&arguments, &world.environment());
+            if output.status.success() {
+                return arrived(&output.stdout, &left);
+            }
+            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+            let failed = failed(&stderr);
+            let before = left.len();
+            left.retain(|stage| !failed.contains(stage));
+            // Where the engine does not say which stage failed, none is compared.
+            if left.is_empty() || left.len() == before {
+                return BTreeMap::new();
+            }
+        }
+    }
+}
+
+/// The stages that a build's output tells as failed, itself or by what they begin with: ` > [s3 1/2] COPY …`.
+fn failed(stderr: &str) -> Vec<usize> {
+    let steps = stderr.lines().filter_map(|line| line.trim_start().strip_prefix("> ["));
+    let names = steps.filter_map(|step| step.trim_start_matches("stage-").split([' ', ']']).next());
+    names.filter_map(|name| name.strip_prefix(['s', 'p'])?.parse().ok()).collect()
+}
+
+fn arrived(tar: &[u8], stages: &[usize]) -> BTreeMap<usize, Arrived> {
+    let mut all: BTreeMap<usize, Arrived> = stages.iter().map(|stage| (*stage, Arrived::new())).collect();
+    for entry in tar::Archive::new(tar).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path = String::from_utf8_lossy(&entry.path_bytes()).trim_matches('/').to_owned();
+        let Some((top, path)) = path.split_once('/') else { continue };
+        let Some(stage) = top.strip_prefix('s').and_then(|number| number.parse::<usize>().ok()) else {
+            continue;
+        };
+        let mode = entry.header().mode().unwrap() & 0o7777;
+        let kind = entry.header().entry_type();
+        let link = entry.link_name_bytes().map(|link| String::from_utf8_lossy(&link).into_owned());
+        let mut attributes = Vec::new();
+        if let Some(extensions) = entry.pax_extensions().unwrap() {
+            for extension in extensions.flatten() {
+                let name = extension.key().unwrap_or_default();
+                if name.starts_with("SCHILY.xattr.") {
+                    attributes.push((name.to_owned(), extension.value_bytes().to_vec()));
+                }
+            }
+        }
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        let digest = Digest::of(&content);
+        let state = format!("{kind:?} {mode:o} {link:?} {attributes:?} {digest}");
+        // A hard link is told by the first of its names.
+        let state = if kind == tar::EntryType::Link { "the same as another".to_owned() } else { state };
+        all.entry(stage).or_default().insert(path.to_owned(), state);
+    }
+    all
+}
