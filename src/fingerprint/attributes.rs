@@ -11,14 +11,14 @@ use std::path::Path;
 /// They cannot be read.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 pub(super) fn digest(path: &Path) -> io::Result<String> {
-    use rustix::fs::{lgetxattr, llistxattr};
+    use rustix::fs::{lgetxattr, llistxattr, llistxattr_query};
     use rustix::io::Errno;
     use sha2::{Digest as _, Sha256};
 
     /// As large as Linux lets names together, and one value, be.
     const LARGEST: usize = 64 * 1024;
 
-    let length = match llistxattr(path, &mut [0_u8; 0][..]) {
+    let length = match llistxattr_query(path) {
         Ok(length) => length,
         Err(Errno::NOTSUP | Errno::NOSYS) => 0,
         Err(error) => return Err(error.into()),
