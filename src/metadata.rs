@@ -138,8 +138,8 @@ impl Metadata {
     }
 }
 
-/// The pushed image of each image of `declaration` that is built, by target and position. `files` are given with their
-/// names, `text` is the declaration's.
+/// The pushed image of each built image of the targets that `is_wanted` names, by target and position. `declaration` is
+/// the whole one and `text` its text: the files, which are given with their names, may have images of all its targets.
 ///
 /// # Errors
 ///
@@ -148,6 +148,7 @@ pub(crate) fn together(
     declaration: &Declaration,
     text: &str,
     files: &[(String, Metadata)],
+    is_wanted: impl Fn(&str) -> bool,
 ) -> Result<BTreeMap<(String, usize), PushedImage>, MetadataError> {
     let expected = Digest::of(text.as_bytes());
     let mut found: BTreeMap<(String, usize), (&String, &PushedImage)> = BTreeMap::new();
@@ -171,7 +172,8 @@ pub(crate) fn together(
             }
         }
     }
-    for target in &declaration.targets {
+    found.retain(|(target, _), _| is_wanted(target));
+    for target in declaration.targets.iter().filter(|target| is_wanted(&target.name)) {
         for (index, image) in target.images.iter().enumerate().filter(|(_, image)| image.build.is_some()) {
             if !found.contains_key(&(target.name.clone(), index)) {
                 let files = files.iter().map(|(file, _)| file.as_str()).collect::<Vec<_>>().join(", ");

@@ -68,25 +68,7 @@ impl Context {
 
     /// The declaration, limited to the named targets.
     pub(super) fn declaration(&self, targets: &Targets, strictness: Strictness) -> Result<Declaration> {
-        let mut declaration = load(self.global.config.as_deref(), strictness)?;
-        let names: Vec<String> = declaration.targets.iter().map(|target| target.name.clone()).collect();
-        for wanted in &targets.targets {
-            if !names.contains(wanted) {
-                let hint = match near_miss(wanted, names.iter().map(String::as_str)) {
-                    Some(name) => format!("did you mean `{name}`?"),
-                    None => format!("declared are {}", names.join(", ")),
-                };
-                let file = declaration.path.display();
-                return Err(Failure::new(format!("{file} declares no target `{wanted}`"))
-                    .hint(hint)
-                    .exit(Exit::Usage)
-                    .into());
-            }
-        }
-        if !targets.targets.is_empty() {
-            declaration.targets.retain(|target| targets.targets.contains(&target.name));
-        }
-        Ok(declaration)
+        narrow(load(self.global.config.as_deref(), strictness)?, targets)
     }
 
     /// The registry adapter, set up as declared.
@@ -229,6 +211,32 @@ impl Context {
             _ => Ok(()),
         }
     }
+}
+
+/// `declaration`, limited to the named targets; all of it when none is named.
+///
+/// # Errors
+///
+/// Exit code 2: it declares no target of that name.
+pub(super) fn narrow(mut declaration: Declaration, targets: &Targets) -> Result<Declaration> {
+    let names: Vec<String> = declaration.targets.iter().map(|target| target.name.clone()).collect();
+    for wanted in &targets.targets {
+        if !names.contains(wanted) {
+            let hint = match near_miss(wanted, names.iter().map(String::as_str)) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => format!("declared are {}", names.join(", ")),
+            };
+            let file = declaration.path.display();
+            return Err(Failure::new(format!("{file} declares no target `{wanted}`"))
+                .hint(hint)
+                .exit(Exit::Usage)
+                .into());
+        }
+    }
+    if !targets.targets.is_empty() {
+        declaration.targets.retain(|target| targets.targets.contains(&target.name));
+    }
+    Ok(declaration)
 }
 
 /// Where content from registries is kept between runs: in the user's folder for such things.

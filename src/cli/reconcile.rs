@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use super::args::Reconcile;
 use super::ci;
-use super::context::Context;
+use super::context::{Context, narrow};
 use super::keeper::{Confirmed, Keeper, shown};
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
@@ -22,7 +22,8 @@ use crate::registry::Access;
 use crate::report;
 
 pub(super) async fn run(context: &Context, arguments: &Reconcile) -> Result<Exit> {
-    let declaration = context.declaration(&arguments.targets, Strictness::Release)?;
+    let whole = load::load(context.global.config.as_deref(), Strictness::Release)?;
+    let declaration = narrow(whole.clone(), &arguments.targets)?;
     let _turn = context.take_turn(&declaration.root).await?;
     let registry = context.registry(Some(&declaration))?;
     announce(&registry, &declaration, Access::Push)?;
@@ -30,7 +31,7 @@ pub(super) async fn run(context: &Context, arguments: &Reconcile) -> Result<Exit
     let lock_file = declaration.root.join(lock::FILE_NAME);
     let lock = lock::read(&lock_file)?;
 
-    let pushed = pushed(&declaration, &arguments.images)?;
+    let pushed = pushed(&whole, &declaration, &arguments.images)?;
     let references = references(&pushed)?;
     let from = if arguments.images.is_empty() { From::Registry } else { From::Pushed(&references) };
     let planned = prepare(&registry, &declaration, from, &lock, options).await?;
@@ -58,12 +59,17 @@ pub(super) async fn run(context: &Context, arguments: &Reconcile) -> Result<Exit
     Ok(Exit::Done)
 }
 
-/// What the files say was pushed; nothing without files.
-fn pushed(declaration: &Declaration, files: &[PathBuf]) -> Result<BTreeMap<Place, PushedImage>> {
+/// What the files say was pushed of the targets of `declaration`; nothing without files. The files may have images of
+/// every target of the `whole` declaration.
+fn pushed(
+    whole: &Declaration,
+    declaration: &Declaration,
+    files: &[PathBuf],
+) -> Result<BTreeMap<Place, PushedImage>> {
     if files.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let text = load::text(declaration)?;
+    let text = load::text(whole)?;
     let read = files.iter().map(|file| {
         let name = file.display().to_string();
         let content = std::fs::read_to_string(file).with_context(|| format!("could not read {name}"))?;
@@ -71,7 +77,8 @@ fn pushed(declaration: &Declaration, files: &[PathBuf]) -> Result<BTreeMap<Place
         anyhow::Ok((name, metadata))
     });
     let read = read.collect::<Result<Vec<_>>>()?;
-    Ok(together(declaration, &text, &read).map_err(|error| {
+    let is_wanted = |name: &str| declaration.targets.iter().any(|target| target.name == name);
+    Ok(together(whole, &text, &read, is_wanted).map_err(|error| {
         Failure::new("the images that were pushed do not make up what is declared")
             .because(error)
             .hint("give the file of each machine's `push --metadata-file`, all from this commit and declaration")
