@@ -62,5 +62,6 @@ mod rehearsal;
 mod report;
 mod rewrite;
 mod suggest;
+pub mod unpublish;
 mod verify;
 mod working_folder;

@@ -22,7 +22,7 @@ use crate::reference::{Reference, Repository};
 use crate::registry::Registry;
 
 pub use self::copy::bring;
-pub use self::unpublish::{Unpublished, UnpublishedPlace, unpublish};
+pub use self::unpublish::{UnpublishEvent, Unpublished, UnpublishedPlace, keep, unpublish};
 
 use self::account::Account;
 use self::confirm::{confirm_children, confirm_staged, confirm_tag};

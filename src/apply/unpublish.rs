@@ -1,15 +1,20 @@
 //! Carries out what `unpublish` planned: tags first, by name where the registry can, else by digest; then what only
-//! they held. Decides nothing: what may go was planned.
+//! they held. Registries have no conditional delete, so everything is read again between the two and once more at the
+//! end: what another run's tag needs by then stays, or is written again from what was kept.
 
-use std::collections::BTreeSet;
+mod manifests;
+
 use std::fmt::Write as _;
 
 use anyhow::Result;
 use futures_util::future::{join_all, try_join_all};
 
+use self::manifests::{delete_all, delete_refused, delete_tagged, leave, restore};
 use crate::digest::Digest;
 use crate::error::{Exit, Failure, render};
-use crate::plan::{Holder, UnpublishPlace, UnpublishPlan};
+use crate::media;
+use crate::observe::contents;
+use crate::plan::{Holder, Kept, UnpublishPlace, UnpublishPlan, unpublish_place};
 use crate::reference::{Reference, Repository};
 use crate::registry::{Kind, Registry, RegistryError};
 
@@ -33,26 +38,116 @@ pub struct UnpublishedPlace {
     pub manifests: Vec<Digest>,
     /// Manifests that nothing holds any more, but that the registry does not delete.
     pub left: Vec<Digest>,
+    /// Manifests that were to go and stay, because of a tag that was written since the plan was made.
+    pub kept: Vec<(Digest, Holder)>,
+    /// Manifests that were deleted, by this run or an earlier one, and written again because a tag needs them.
+    pub restored: Vec<(Digest, Holder)>,
+    /// What was to be deleted and may be gone or not: the registry gave no answer.
+    pub open: Vec<Reference>,
 }
 
-/// Deletes what `plan` says; `on_deleted` hears of each reference that is gone.
-///
-/// # Errors
-///
-/// Exit code 1 when nothing was deleted, 4 when something was; the other repositories are gone through in any case.
-pub async fn unpublish(
-    registry: &Registry,
-    plan: &UnpublishPlan,
-    on_deleted: &(dyn Fn(&Reference) + Sync),
-) -> Result<Unpublished> {
-    let results = join_all(plan.places.iter().map(|place| async move {
-        let mut done = UnpublishedPlace {
-            repository: place.repository.clone(),
+/// A step that is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnpublishEvent {
+    /// It is gone.
+    Deleted(Reference),
+    /// It was deleted, and is there again.
+    Restored(Reference, Holder),
+}
+
+type OnEvent<'a> = &'a (dyn Fn(UnpublishEvent) + Sync);
+
+impl UnpublishedPlace {
+    fn new(repository: &Repository) -> Self {
+        Self {
+            repository: repository.clone(),
             tags: Vec::new(),
             manifests: Vec::new(),
             left: Vec::new(),
+            kept: Vec::new(),
+            restored: Vec::new(),
+            open: Vec::new(),
+        }
+    }
+
+    /// Whether anything was done.
+    fn is_touched(&self) -> bool {
+        !(self.tags.is_empty()
+            && self.manifests.is_empty()
+            && self.restored.is_empty()
+            && self.open.is_empty())
+    }
+
+    /// Whether anything is different from before, or may be: what this run deleted and restored is as it was.
+    fn is_changed(&self, plan: &UnpublishPlace) -> bool {
+        let planned = |(digest, _): &(Digest, Holder)| {
+            plan.restores.iter().any(|restore| restore.kept.digest == *digest)
         };
-        let result = delete(registry, place, &mut done, on_deleted).await;
+        !(self.tags.is_empty() && self.manifests.is_empty() && self.open.is_empty())
+            || self.restored.iter().any(planned)
+    }
+
+    /// For the account of a run that failed.
+    fn account(&self) -> String {
+        let tags = self.tags.iter().map(|tag| self.repository.tag(tag).to_string());
+        let digests = self.manifests.iter().map(|digest| self.repository.digest(digest).to_string());
+        let gone: Vec<String> = tags.chain(digests).collect();
+        let mut text = match gone.is_empty() {
+            true => "deleted nothing".to_owned(),
+            false => format!("deleted {}", gone.join(", ")),
+        };
+        if !self.open.is_empty() {
+            let open: Vec<String> = self.open.iter().map(ToString::to_string).collect();
+            let _ = write!(text, "; perhaps deleted {}", open.join(", "));
+        }
+        for (digest, holder) in &self.restored {
+            let _ = write!(text, "; restored {digest}, since {holder}");
+        }
+        text
+    }
+}
+
+/// Reads the manifests that `plan` deletes, by repository, each with the tags that are named after another one.
+///
+/// # Errors
+///
+/// One cannot be read.
+pub async fn keep(registry: &Registry, plan: &UnpublishPlan) -> Result<Vec<Vec<Kept>>> {
+    try_join_all(plan.places.iter().map(|place| async move {
+        let kept = try_join_all(place.going().map(|manifest| async move {
+            let digest = &manifest.digest;
+            // A list can name what the registry does not hold.
+            let fetched = registry.manifest(&place.repository, digest.as_str()).await?;
+            let companions = place.companions_at(digest).map(str::to_owned).collect();
+            anyhow::Ok(fetched.map(|fetched| Kept {
+                digest: digest.clone(),
+                what: manifest.what.clone(),
+                media_type: fetched.media_type,
+                bytes: fetched.bytes.to_vec(),
+                companions,
+            }))
+        }));
+        Ok(kept.await?.into_iter().flatten().collect())
+    }))
+    .await
+}
+
+/// Restores and deletes what `plan` says; `kept` has for each repository what may be deleted. `on_event` hears of each
+/// step that is done.
+///
+/// # Errors
+///
+/// Exit code 1 when nothing was deleted, 4 when something was or may have been; the other repositories are gone through
+/// in any case.
+pub async fn unpublish(
+    registry: &Registry,
+    plan: &UnpublishPlan,
+    kept: &[Vec<Kept>],
+    on_event: OnEvent<'_>,
+) -> Result<Unpublished> {
+    let results = join_all(plan.places.iter().zip(kept).map(|(place, kept)| async move {
+        let mut done = UnpublishedPlace::new(&place.repository);
+        let result = carry_out(registry, place, kept, &mut done, on_event).await;
         (done, result.err())
     }))
     .await;
@@ -61,74 +156,104 @@ pub async fn unpublish(
     for (done, error) in results {
         if let Some(error) = error {
             let why = render(&error).trim_end().replace('\n', "\n    ");
-            let gone = if done.tags.is_empty() { "nothing".to_owned() } else { done.tags.join(", ") };
-            let _ = write!(failures, "\n  {}: deleted {gone}\n    {why}", done.repository);
+            let _ = write!(failures, "\n  {}: {}\n    {why}", done.repository, done.account());
         }
         places.push(done);
     }
     if failures.is_empty() {
         return Ok(Unpublished { target: plan.target.clone(), places });
     }
-    let some = places.iter().any(|place| !place.tags.is_empty() || !place.manifests.is_empty());
     let failure = Failure::new(format!("target {} could not be unpublished{failures}", plan.target));
-    Err(if some { failure.exit(Exit::Partial) } else { failure }.into())
+    let is_changed = places.iter().zip(&plan.places).any(|(done, plan)| done.is_changed(plan));
+    Err(match is_changed {
+        true => failure.hint("run again: it goes on with what remains").exit(Exit::Partial),
+        false => failure,
+    }
+    .into())
 }
 
+async fn carry_out(
+    registry: &Registry,
+    place: &UnpublishPlace,
+    kept: &[Kept],
+    done: &mut UnpublishedPlace,
+    on_event: OnEvent<'_>,
+) -> Result<()> {
+    if !place.is_change() {
+        return Ok(());
+    }
+    restore(registry, &place.restores, done, on_event).await?;
+    let result = delete(registry, place, kept, done, on_event).await;
+    if !done.is_touched() {
+        return result;
+    }
+    // However it ended: what was deleted may be needed by a tag that was written meanwhile.
+    let again = restore_needed(registry, kept, done, on_event).await;
+    match (result, again) {
+        (Err(error), Err(second)) => Err(error.context(format!("{second:#}"))),
+        (result, again) => result.and(again),
+    }
+}
+
+/// Deletes the tags, then what only they held.
 async fn delete(
     registry: &Registry,
     place: &UnpublishPlace,
+    kept: &[Kept],
     done: &mut UnpublishedPlace,
-    on_deleted: &(dyn Fn(&Reference) + Sync),
+    on_event: OnEvent<'_>,
 ) -> Result<()> {
     let repository = &place.repository;
-    let tags: Vec<(&str, &Digest)> =
-        place.tags.iter().filter_map(|tag| Some((tag.name.as_str(), tag.serves.as_ref()?))).collect();
-    try_join_all(tags.iter().map(|(tag, planned)| unmoved(registry, repository, tag, planned))).await?;
-
+    let declared: Vec<(&str, &Digest)> = place.declared().collect();
+    try_join_all(declared.iter().map(|(tag, planned)| unmoved(registry, repository, tag, planned))).await?;
     // By name, which touches nothing else. Those that are not gone then go by digest, with their list.
-    let by_name = join_all(tags.iter().map(|(tag, _)| delete_tag(registry, repository, tag))).await;
-    let mut by_digest = Vec::new();
-    let mut failed = None;
-    for ((tag, digest), result) in tags.into_iter().zip(by_name) {
-        match result {
-            Ok(None) => {
-                on_deleted(&repository.tag(tag));
-                done.tags.push(tag.to_owned());
-            }
-            Ok(Some(answer)) => by_digest.push((tag, digest, answer)),
-            Err(error) => failed = failed.or(Some(error)),
-        }
-    }
-    if let Some(error) = failed {
-        return Err(error);
-    }
+    let mut by_digest = delete_tags(registry, declared, done, on_event).await?;
+
+    let now = look_again(registry, &by_digest, kept, done).await?;
     for (tag, digest, answer) in &by_digest {
-        if let Some(holder) = place.holder(digest) {
+        if let Some(holder) = now.holder(digest) {
             return Err(Failure::new(format!(
-                "{} deletes no tags ({answer}), and {} cannot be deleted by its digest {digest}: {}",
+                "{} deletes no tags ({answer}), and {} cannot be deleted by its digest {digest}: {holder} too",
                 repository.host,
                 repository.tag(tag),
-                held(holder)
             ))
             .hint("delete the tag with the registry's own tools, or unpublish what shares its digest first")
             .into());
         }
     }
+    // What nobody kept is not deleted: it came after the plan.
+    let is_kept = |digest: &Digest| kept.iter().any(|one| one.digest == *digest);
+    let companions = now.companions().filter(|(_, digest)| is_kept(digest)).collect();
+    by_digest.extend(delete_tags(registry, companions, done, on_event).await?);
 
-    let needed: BTreeSet<&Digest> = by_digest.iter().map(|(_, digest, _)| *digest).collect();
-    for manifest in place.manifests.iter().filter(|manifest| manifest.held_by.is_none()) {
-        let digest = &manifest.digest;
-        match registry.delete_manifest(repository, digest.as_str()).await {
-            Ok(_) => {
-                on_deleted(&repository.digest(digest));
-                done.manifests.push(digest.clone());
-            }
-            Err(error) if error.kind() == Kind::Unsupported && !needed.contains(digest) => {
-                done.left.push(digest.clone());
-            }
-            Err(error) if error.kind() == Kind::Unsupported => return Err(cannot(&error)),
-            Err(error) => return Err(error.into()),
+    // A list that still has its tag goes before its images: nobody sees it without them.
+    let is_tagged = |digest: &Digest| by_digest.iter().any(|(_, served, _)| *served == digest);
+    for manifest in now.going().filter(|manifest| is_tagged(&manifest.digest) && is_kept(&manifest.digest)) {
+        delete_tagged(registry, &manifest.digest, done, on_event).await?;
+    }
+    // Other lists go after their images. While they are there, a tag that another run writes is seen in between; once the
+    // images are gone, that run is told so.
+    let is_list =
+        |digest: &Digest| kept.iter().any(|one| one.digest == *digest && media::is_list(&one.media_type));
+    let (lists, images): (Vec<&Digest>, Vec<&Digest>) = now
+        .going()
+        .map(|manifest| &manifest.digest)
+        .filter(|digest| is_kept(digest) && !done.manifests.contains(digest))
+        .partition(|digest| is_list(digest));
+    let mut refused = delete_all(registry, images, done, on_event).await?;
+    if !lists.is_empty() {
+        let now = look_again(registry, &by_digest, kept, done).await?;
+        refused.retain(|(digest, _)| now.holder(digest).is_none());
+        for list in lists.into_iter().filter(|digest| now.holder(digest).is_none()) {
+            refused.extend(delete_all(registry, vec![list], done, on_event).await?);
         }
+    }
+    let mut refused = delete_refused(registry, refused, done, on_event).await?;
+    if !refused.is_empty() {
+        // Another run may have published what holds them.
+        let now = look_again(registry, &by_digest, kept, done).await?;
+        refused.retain(|(digest, _)| now.holder(digest).is_none());
+        leave(refused, done)?;
     }
     for (tag, digest, _) in by_digest {
         if still_served(registry, repository, tag, digest).await? {
@@ -140,10 +265,74 @@ async fn delete(
             .hint("some registries take a while: look again with `tags`")
             .into());
         }
-        on_deleted(&repository.tag(tag));
+        on_event(UnpublishEvent::Deleted(repository.tag(tag)));
         done.tags.push(tag.to_owned());
     }
     Ok(())
+}
+
+/// Reads everything again, and notes what stays by now. The tags `leaving`, which the registry does not delete by name,
+/// hold nothing as long as they serve what they did.
+async fn look_again(
+    registry: &Registry,
+    leaving: &[(&str, &Digest, String)],
+    kept: &[Kept],
+    done: &mut UnpublishedPlace,
+) -> Result<UnpublishPlace> {
+    let names: Vec<&str> = leaving.iter().map(|(tag, ..)| *tag).collect();
+    let digests = kept.iter().map(|one| one.digest.clone()).collect();
+    let now = contents(registry, &done.repository, &names, &digests).await?;
+    let is_same = |(tag, digest, _): &&(&str, &Digest, String)| now.tags.get(*tag) == Some(*digest);
+    let names: Vec<&str> = leaving.iter().filter(is_same).map(|(tag, ..)| *tag).collect();
+    let now = unpublish_place(&now, &names, &[]);
+    let stays = |digest: &Digest| Some((digest.clone(), now.holder(digest)?.clone()));
+    let there = kept.iter().map(|one| &one.digest).filter(|digest| !done.manifests.contains(digest));
+    done.kept = there.filter_map(stays).collect();
+    Ok(now)
+}
+
+/// Writes again what was deleted and is needed by the tags as they are now.
+async fn restore_needed(
+    registry: &Registry,
+    kept: &[Kept],
+    done: &mut UnpublishedPlace,
+    on_event: OnEvent<'_>,
+) -> Result<()> {
+    let digests = kept.iter().map(|one| one.digest.clone()).collect();
+    let now = contents(registry, &done.repository, &[], &digests).await.map_err(|error| {
+        Failure::new("whether another tag needs what was deleted is not known; it is kept until the next run")
+            .because(error)
+    })?;
+    let now = unpublish_place(&now, &[], kept);
+    restore(registry, &now.restores, done, on_event).await
+}
+
+/// Deletes tags by their names. Those that the registry does not delete so come back, with its answer.
+async fn delete_tags<'a>(
+    registry: &Registry,
+    tags: Vec<(&'a str, &'a Digest)>,
+    done: &mut UnpublishedPlace,
+    on_event: OnEvent<'_>,
+) -> Result<Vec<(&'a str, &'a Digest, String)>> {
+    let repository = done.repository.clone();
+    let results = join_all(tags.iter().map(|(tag, _)| delete_tag(registry, &repository, tag))).await;
+    let (mut refused, mut failed) = (Vec::new(), None);
+    for ((tag, digest), result) in tags.into_iter().zip(results) {
+        match result {
+            Ok(None) => {
+                on_event(UnpublishEvent::Deleted(repository.tag(tag)));
+                done.tags.push(tag.to_owned());
+            }
+            Ok(Some(answer)) => refused.push((tag, digest, answer)),
+            Err(error) => {
+                if error.is_open() {
+                    done.open.push(repository.tag(tag));
+                }
+                failed = failed.or(Some(error));
+            }
+        }
+    }
+    failed.map_or(Ok(refused), |error| Err(error.into()))
 }
 
 /// Just before a tag goes it is looked up: one that moved since is somebody else's.
@@ -161,7 +350,11 @@ async fn unmoved(registry: &Registry, repository: &Repository, tag: &str, planne
 }
 
 /// Deletes a tag by its name. `Some` is the registry's answer when it does not do that.
-async fn delete_tag(registry: &Registry, repository: &Repository, tag: &str) -> Result<Option<String>> {
+async fn delete_tag(
+    registry: &Registry,
+    repository: &Repository,
+    tag: &str,
+) -> Result<Option<String>, RegistryError> {
     match registry.delete_manifest(repository, tag).await {
         Ok(true) => Ok(None),
         // Some take a tag for a digest that they do not know.
@@ -170,7 +363,7 @@ async fn delete_tag(registry: &Registry, repository: &Repository, tag: &str) -> 
             Ok(there.then(|| "it says that there is no such thing".to_owned()))
         }
         Err(error) if error.kind() == Kind::Unsupported => Ok(Some(error.answer())),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 
@@ -181,17 +374,4 @@ async fn still_served(
     digest: &Digest,
 ) -> Result<bool> {
     Ok(registry.head_manifest(repository, tag).await?.is_some_and(|head| head.digest == *digest))
-}
-
-fn cannot(error: &RegistryError) -> anyhow::Error {
-    Failure::new(format!("{} deletes nothing: {}", error.host(), error.answer()))
-        .hint("its operator may have switched deletion off; else delete with the registry's own tools")
-        .into()
-}
-
-fn held(holder: &Holder) -> String {
-    match holder {
-        Holder::Tag(tag) => format!("the tag {tag} serves it too"),
-        Holder::ListAt(tag) => format!("the list at {tag} holds it"),
-    }
 }

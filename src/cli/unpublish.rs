@@ -1,16 +1,15 @@
 //! `unpublish`: deletes a target's declared tags, and what only they held.
 
 use anyhow::Result;
-use futures_util::future::try_join_all;
 
 use super::args::{Targets, Unpublish};
 use super::context::Context;
-use crate::apply;
 use crate::config::{Strictness, Target};
 use crate::error::{Exit, Failure};
-use crate::observe::contents;
-use crate::plan;
+use crate::lock;
 use crate::report::unpublish as report;
+use crate::unpublish::{self, Journal};
+use crate::working_folder;
 
 pub(super) async fn run(context: &Context, arguments: &Unpublish) -> Result<Exit> {
     let targets = Targets { targets: vec![arguments.target.clone()] };
@@ -20,15 +19,16 @@ pub(super) async fn run(context: &Context, arguments: &Unpublish) -> Result<Exit
     // The name is that of a target, or the declaration would have been refused.
     let Some(target) = declaration.targets.first() else { return Ok(Exit::Done) };
 
-    let read = target.repositories.iter().map(|repository| contents(&registry, repository, target));
-    let plan = plan::unpublish(target, &try_join_all(read).await?);
+    let lock = lock::read(&declaration.root.join(lock::FILE_NAME))?;
+    let journal = Journal::open(&working_folder::of(&declaration.root))?;
+    let plan = unpublish::survey(&registry, target, lock.targets.get(&target.name), &journal).await?;
     if !arguments.yes {
         context.print(|style| style.fold(&report::plan_text(&plan, style)), || report::plan_json(&plan))?;
         return Err(not_asked_for(target));
     }
     context.progress.line(report::plan_text(&plan, context.progress.style()).trim_end());
-    let on_deleted = |reference: &_| context.progress.line(&format!("deleted {reference}"));
-    let unpublished = apply::unpublish(&registry, &plan, &on_deleted).await?;
+    let on_event = |event| context.progress.line(&report::event(&event));
+    let unpublished = unpublish::carry_out(&registry, target, &plan, &journal, &on_event).await?;
     context.print(|style| style.fold(&report::text(&unpublished, style)), || report::json(&unpublished))?;
     Ok(Exit::Done)
 }

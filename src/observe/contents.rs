@@ -1,40 +1,56 @@
 //! Everything that a repository shows: all its tags, and the lists behind them. `unpublish` compares with it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use anyhow::Result;
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 
-use crate::config::Target;
 use crate::content::Content;
 use crate::digest::Digest;
 use crate::error::Failure;
 use crate::manifest::{self, Descriptor, Manifest, ManifestError};
 use crate::media;
 use crate::plan::Contents;
-use crate::reference::{Reference, Repository};
+use crate::reference::Repository;
 use crate::registry::{Fetched, Registry};
 
-/// Reads all tags of `repository` and every list that they lead to, and what refers to anything that a tag of `target`
-/// leads to; nothing of a repository that does not exist.
+/// Reads all tags of `repository` and every list that they lead to, and what refers to anything that a tag of `names` or
+/// one of the manifests `left` leads to; nothing of a repository that does not exist. Of `left`, which are looked up by
+/// digest, those that are still served come back as [`Contents::remains`].
 ///
 /// # Errors
 ///
 /// As [`super::observe`]. One tag that cannot be read is an error: what it holds is not known then. So is a list of tags
 /// that is known not to be whole.
-pub async fn contents(registry: &Registry, repository: &Repository, target: &Target) -> Result<Contents> {
-    let declared = target.tags.iter().map(|tag| tag.name.as_str());
-    let names = registry.all_tags(repository, declared).await?;
-    let mut contents = tags_and_lists(registry, repository, &names).await?;
-    let roots = target.tags.iter().filter_map(|tag| contents.tags.get(&tag.name));
-    let mut open: BTreeSet<Digest> = roots
-        .flat_map(|root| contents.below(root).into_iter().map(|(inner, _)| inner).chain([root.clone()]))
-        .collect();
+pub async fn contents(
+    registry: &Registry,
+    repository: &Repository,
+    names: &[&str],
+    left: &BTreeSet<Digest>,
+) -> Result<Contents> {
+    let (tags, left) =
+        try_join(tags(registry, repository, names), remains(registry, repository, left)).await?;
+    let mut contents = Contents::empty(repository);
+    for (digest, entries) in left {
+        contents.remains.push(digest.clone());
+        contents.lists.extend(entries.map(|entries| (digest, entries)));
+    }
+    for (name, digest, entries) in tags {
+        contents.tags.insert(name, digest.clone());
+        contents.lists.extend(entries.map(|entries| (digest, entries)));
+    }
+    read_inner_lists(registry, &mut contents).await?;
+    let roots: Vec<&Digest> =
+        names.iter().filter_map(|name| contents.tags.get(*name)).chain(&contents.remains).collect();
+    let mut open: BTreeSet<Digest> = contents.below(&roots).into_iter().map(|(inner, _)| inner).collect();
     // A referrer may have referrers of its own, as a signature of an attestation is one.
     while !open.is_empty() {
         let read = try_join_all(open.into_iter().map(|digest| async move {
             let referrers = registry.referrers(repository, &digest).await;
-            let referrers = referrers.map_err(|error| unknown(&repository.digest(&digest)).because(error))?;
+            let referrers = referrers.map_err(|error| {
+                let reference = repository.digest(&digest);
+                Failure::new(format!("what refers to {reference} cannot be read")).because(error)
+            })?;
             anyhow::Ok((digest, referrers))
         }))
         .await?;
@@ -45,27 +61,33 @@ pub async fn contents(registry: &Registry, repository: &Repository, target: &Tar
     Ok(contents)
 }
 
-async fn tags_and_lists(registry: &Registry, repository: &Repository, names: &[String]) -> Result<Contents> {
-    let read = try_join_all(names.iter().map(|name| async move {
-        let unknown = || unknown(&repository.tag(name));
-        let fetched = registry.manifest(repository, name).await.map_err(|error| unknown().because(error))?;
-        // One that went since the tags were listed holds nothing.
-        let Some(fetched) = fetched else { return anyhow::Ok(None) };
-        let entries = entries(&fetched).map_err(|error| unknown().because(error))?;
-        Ok(Some((name.clone(), fetched.digest, entries)))
-    }))
-    .await?;
+/// A manifest with its entries, when it is a list.
+type Read = (Digest, Option<Vec<Descriptor>>);
 
-    let mut contents = Contents {
-        repository: repository.clone(),
-        tags: BTreeMap::new(),
-        lists: BTreeMap::new(),
-        referrers: BTreeMap::new(),
-    };
-    for (name, digest, entries) in read.into_iter().flatten() {
-        contents.tags.insert(name, digest.clone());
-        contents.lists.extend(entries.map(|entries| (digest, entries)));
-    }
+/// Every tag with what it serves.
+async fn tags(
+    registry: &Registry,
+    repository: &Repository,
+    known: &[&str],
+) -> Result<Vec<(String, Digest, Option<Vec<Descriptor>>)>> {
+    let names = registry.all_tags(repository, known.iter().copied()).await?;
+    let read = names.iter().map(|name| async move {
+        // One that went since the tags were listed holds nothing.
+        let read = read(registry, repository, name).await?;
+        anyhow::Ok(read.map(|(digest, entries)| (name.clone(), digest, entries)))
+    });
+    Ok(try_join_all(read).await?.into_iter().flatten().collect())
+}
+
+/// What is still served of `left`.
+async fn remains(registry: &Registry, repository: &Repository, left: &BTreeSet<Digest>) -> Result<Vec<Read>> {
+    let read = left.iter().map(|digest| read(registry, repository, digest.as_str()));
+    Ok(try_join_all(read).await?.into_iter().flatten().collect())
+}
+
+/// Reads the lists within lists, and those within these.
+async fn read_inner_lists(registry: &Registry, contents: &mut Contents) -> Result<()> {
+    let repository = contents.repository.clone();
     loop {
         let inner = contents.lists.values().flatten();
         let inner: BTreeSet<Digest> = inner
@@ -73,20 +95,30 @@ async fn tags_and_lists(registry: &Registry, repository: &Repository, names: &[S
             .map(|entry| entry.digest.clone())
             .collect();
         if inner.is_empty() {
-            return Ok(contents);
+            return Ok(());
         }
-        let read = try_join_all(inner.into_iter().map(|digest| async move {
-            let unknown = || unknown(&repository.digest(&digest));
-            let fetched = registry.manifest(repository, digest.as_str()).await;
-            let entries = match fetched.map_err(|error| unknown().because(error))? {
-                Some(fetched) => entries(&fetched).map_err(|error| unknown().because(error))?,
-                None => None,
-            };
-            anyhow::Ok((digest, entries.unwrap_or_default()))
-        }))
-        .await?;
-        contents.lists.extend(read);
+        let read = inner.into_iter().map(|digest| {
+            let repository = &repository;
+            async move {
+                let read = read(registry, repository, digest.as_str()).await?;
+                let entries = read.and_then(|(_, entries)| entries);
+                anyhow::Ok((digest, entries.unwrap_or_default()))
+            }
+        });
+        contents.lists.extend(try_join_all(read).await?);
     }
+}
+
+/// What `lookup`, a tag or a digest, serves; `None` when it is confirmed not to be there.
+async fn read(registry: &Registry, repository: &Repository, lookup: &str) -> Result<Option<Read>> {
+    let unknown = || {
+        let separator = if lookup.contains(':') { '@' } else { ':' };
+        Failure::new(format!("what {repository}{separator}{lookup} holds cannot be read"))
+    };
+    let fetched = registry.manifest(repository, lookup).await.map_err(|error| unknown().because(error))?;
+    let Some(fetched) = fetched else { return Ok(None) };
+    let entries = entries(&fetched).map_err(|error| unknown().because(error))?;
+    Ok(Some((fetched.digest, entries)))
 }
 
 /// The entries of a list; `None` for what holds no manifests.
@@ -101,8 +133,4 @@ fn entries(fetched: &Fetched) -> Result<Option<Vec<Descriptor>>, ManifestError> 
         }
         Err(error @ (ManifestError::Malformed { .. } | ManifestError::Ambiguous(_))) => Err(error),
     }
-}
-
-fn unknown(reference: &Reference) -> Failure {
-    Failure::new(format!("what {reference} holds cannot be read, so nothing is deleted"))
 }

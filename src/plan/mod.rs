@@ -24,8 +24,9 @@ pub use observed::{
 pub use pin::{Evidence, Pin, pin};
 pub use references::{ReferencePlan, Unserved};
 pub use tags::{TagAction, TagPlan};
+pub(crate) use unpublish::unpublish_place;
 pub use unpublish::{
-    Contents, Holder, ManifestRemoval, TagRemoval, UnpublishPlace, UnpublishPlan, unpublish,
+    Contents, Holder, Kept, ManifestRemoval, Restore, TagRemoval, UnpublishPlace, UnpublishPlan, unpublish,
 };
 
 use crate::config::{Attestations, Format, Tag, TagPolicy, Target, Undeclared};

@@ -1,6 +1,13 @@
 //! What `unpublish` deletes: the declared tags, and what nothing else in their repository holds. Pure.
 
+mod kept;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+pub use kept::{Kept, Restore};
 
 use crate::config::Target;
 use crate::digest::Digest;
@@ -17,8 +24,10 @@ pub struct Contents {
     pub tags: BTreeMap<String, Digest>,
     /// The entries of every list behind a tag, and of the lists within those.
     pub lists: BTreeMap<Digest, Vec<Descriptor>>,
-    /// What refers to a manifest as its subject; read only for what the tags to delete lead to.
+    /// What refers to a manifest as its subject; read only for what may be deleted.
     pub referrers: BTreeMap<Digest, Vec<Descriptor>>,
+    /// Manifests without a tag that an earlier run left, and that are still served.
+    pub remains: Vec<Digest>,
 }
 
 /// What will be deleted for one target.
@@ -38,8 +47,10 @@ pub struct UnpublishPlace {
     /// One for each declared tag, in declaration order; then the tags that are named after a manifest that goes, as those
     /// of signatures are.
     pub tags: Vec<TagRemoval>,
-    /// What the tags serve, lists before what they hold.
+    /// What the tags serve and what an earlier run left, lists before what they hold.
     pub manifests: Vec<ManifestRemoval>,
+    /// What an earlier run deleted and other tags need, each before what holds it.
+    pub restores: Vec<Restore>,
 }
 
 /// A tag that is not to be there.
@@ -51,7 +62,7 @@ pub struct TagRemoval {
     pub serves: Option<Digest>,
 }
 
-/// A manifest that such a tag leads to.
+/// A manifest that such a tag leads to, or that an earlier run left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestRemoval {
     /// Its digest.
@@ -71,14 +82,55 @@ pub enum Holder {
     ListAt(String),
 }
 
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(tag) => write!(f, "the tag {tag} serves it"),
+            Self::ListAt(tag) => write!(f, "the list at {tag} holds it"),
+        }
+    }
+}
+
 impl UnpublishPlan {
-    /// Whether applying would delete anything.
+    /// Whether applying would change anything.
     pub fn is_change(&self) -> bool {
-        self.places.iter().flat_map(|place| &place.tags).any(|tag| tag.serves.is_some())
+        self.places.iter().any(UnpublishPlace::is_change)
     }
 }
 
 impl UnpublishPlace {
+    /// Whether applying would change anything in this repository.
+    pub fn is_change(&self) -> bool {
+        self.existing().next().is_some() || self.going().next().is_some() || !self.restores.is_empty()
+    }
+
+    /// The manifests that are to be deleted, each after all that it holds.
+    ///
+    /// In this order an interrupted run leaves the list, which leads to whatever remains. Until the list goes, a tag that
+    /// another run writes meanwhile keeps it, and whoever tags it later is told that images are missing.
+    pub fn going(&self) -> impl Iterator<Item = &ManifestRemoval> {
+        self.manifests.iter().rev().filter(|manifest| manifest.held_by.is_none())
+    }
+
+    /// The tags to delete that exist, without those named after a manifest, with what they serve.
+    pub(crate) fn declared(&self) -> impl Iterator<Item = (&str, &Digest)> {
+        self.existing().filter(|(name, _)| subject_of(name).parse::<Digest>().is_err())
+    }
+
+    /// The tags to delete that exist and are named after a manifest, with what they serve.
+    pub(crate) fn companions(&self) -> impl Iterator<Item = (&str, &Digest)> {
+        self.existing().filter(|(name, _)| subject_of(name).parse::<Digest>().is_ok())
+    }
+
+    /// Those that serve this digest.
+    pub(crate) fn companions_at(&self, digest: &Digest) -> impl Iterator<Item = &str> {
+        self.companions().filter(move |(_, served)| *served == digest).map(|(name, _)| name)
+    }
+
+    fn existing(&self) -> impl Iterator<Item = (&str, &Digest)> {
+        self.tags.iter().filter_map(|tag| Some((tag.name.as_str(), tag.serves.as_ref()?)))
+    }
+
     /// What keeps the manifest with this digest.
     pub fn holder(&self, digest: &Digest) -> Option<&Holder> {
         let mut manifests = self.manifests.iter();
@@ -87,16 +139,19 @@ impl UnpublishPlace {
 }
 
 /// Compares the declared tags with all that their repositories show; `contents` has one item for each repository, empty
-/// for one that does not exist.
+/// for one that does not exist. `kept` has for each what earlier runs deleted.
 ///
 /// A manifest goes with the tags when no other tag serves it and no list behind another tag holds it, at any depth.
-pub fn unpublish(target: &Target, contents: &[Contents]) -> UnpublishPlan {
-    let places = contents.iter().map(|contents| unpublish_place(target, contents));
+pub fn unpublish(target: &Target, contents: &[Contents], kept: &[Vec<Kept>]) -> UnpublishPlan {
+    let declared: Vec<&str> = target.tags.iter().map(|tag| tag.name.as_str()).collect();
+    let places = contents.iter().zip(kept);
+    let places = places.map(|(contents, kept)| unpublish_place(contents, &declared, kept));
     UnpublishPlan { target: target.name.clone(), places: places.collect() }
 }
 
-fn unpublish_place(target: &Target, contents: &Contents) -> UnpublishPlace {
-    let mut names: Vec<&str> = target.tags.iter().map(|tag| tag.name.as_str()).collect();
+/// What is to be deleted in one repository so that none of the tags `names` is there.
+pub(crate) fn unpublish_place(contents: &Contents, names: &[&str], kept: &[Kept]) -> UnpublishPlace {
+    let mut names = names.to_vec();
     loop {
         let manifests = manifests(contents, &names);
         let companions: Vec<&str> = contents
@@ -106,10 +161,11 @@ fn unpublish_place(target: &Target, contents: &Contents) -> UnpublishPlace {
             .filter(|name| !names.contains(name) && is_companion(name, &manifests))
             .collect();
         if companions.is_empty() {
+            let restores = kept::restores(contents, &names, kept);
             let tag =
                 |name: &str| TagRemoval { name: name.to_owned(), serves: contents.tags.get(name).cloned() };
             let tags = names.into_iter().map(tag).collect();
-            return UnpublishPlace { repository: contents.repository.clone(), tags, manifests };
+            return UnpublishPlace { repository: contents.repository.clone(), tags, manifests, restores };
         }
         names.extend(companions);
     }
@@ -118,245 +174,93 @@ fn unpublish_place(target: &Target, contents: &Contents) -> UnpublishPlace {
 /// Whether a tag is named after a manifest that goes: its signatures and the like (cosign), or its referrers where the
 /// registry has no API for them (distribution-spec, "Referrers Tag Schema"). Without it nobody would find them.
 fn is_companion(name: &str, manifests: &[ManifestRemoval]) -> bool {
-    let stem = name.split_once('.').map_or(name, |(stem, _)| stem);
-    let subject = stem.replacen('-', ":", 1);
+    let subject = subject_of(name);
     manifests.iter().any(|manifest| manifest.held_by.is_none() && manifest.digest.as_str() == subject)
 }
 
-/// What the tags `names` lead to, lists before what they hold.
-fn manifests(contents: &Contents, names: &[&str]) -> Vec<ManifestRemoval> {
-    let mut kept: BTreeMap<Digest, Holder> = BTreeMap::new();
-    for (name, digest) in contents.tags.iter().filter(|(name, _)| !names.contains(&name.as_str())) {
-        kept.insert(digest.clone(), Holder::Tag(name.clone()));
-        for (inner, _) in contents.below(digest) {
-            kept.entry(inner).or_insert_with(|| Holder::ListAt(name.clone()));
-        }
-    }
+/// The digest that a companion tag is named after, if that is what `name` is.
+fn subject_of(name: &str) -> String {
+    let stem = name.split_once('.').map_or(name, |(stem, _)| stem);
+    stem.replacen('-', ":", 1)
+}
 
-    let roots: Vec<&Digest> = names.iter().filter_map(|name| contents.tags.get(*name)).collect();
-    let root = |digest: &Digest| {
-        let what = if contents.lists.contains_key(digest) { "list" } else { "image" };
-        (digest.clone(), what.to_owned())
-    };
-    let inner = roots.iter().flat_map(|digest| contents.below(digest));
-    let mut seen = BTreeSet::new();
-    roots
-        .iter()
-        .map(|digest| root(digest))
-        .chain(inner)
-        .filter(|(digest, _)| seen.insert(digest.clone()))
-        .map(|(digest, what)| ManifestRemoval { held_by: kept.get(&digest).cloned(), digest, what })
+/// What the tags `names` and the remains lead to, each before what goes with it.
+fn manifests(contents: &Contents, names: &[&str]) -> Vec<ManifestRemoval> {
+    let held = contents.held(names);
+    let tagged = names.iter().filter_map(|name| contents.tags.get(*name));
+    let roots: Vec<&Digest> = tagged.chain(&contents.remains).collect();
+    contents
+        .below(&roots)
+        .into_iter()
+        .map(|(digest, what)| ManifestRemoval { held_by: held.get(&digest).cloned(), digest, what })
         .collect()
 }
 
 impl Contents {
-    /// All that goes with the manifest `digest`, with what it is, each before what goes with it: the entries of a list, and
-    /// what refers to any of them.
-    pub(crate) fn below(&self, digest: &Digest) -> Vec<(Digest, String)> {
-        let mut found: Vec<(Digest, String)> = Vec::new();
-        let mut seen = BTreeSet::from([digest]);
-        let mut open = vec![digest];
-        while let Some(list) = open.pop() {
-            let entries = self.lists.get(list).into_iter().flatten().map(|entry| (entry, what(entry)));
-            let referrers = self.referrers.get(list).into_iter().flatten();
-            for (entry, what) in entries.chain(referrers.map(|entry| (entry, "referrer".to_owned()))) {
-                if seen.insert(&entry.digest) {
-                    found.push((entry.digest.clone(), what));
-                    open.push(&entry.digest);
-                }
+    /// An empty repository.
+    pub(crate) fn empty(repository: &Repository) -> Self {
+        Self {
+            repository: repository.clone(),
+            tags: BTreeMap::new(),
+            lists: BTreeMap::new(),
+            referrers: BTreeMap::new(),
+            remains: Vec::new(),
+        }
+    }
+
+    /// All that tags other than `names` lead to, with what holds it.
+    fn held(&self, names: &[&str]) -> BTreeMap<Digest, Holder> {
+        let mut held: BTreeMap<Digest, Holder> = BTreeMap::new();
+        for (name, digest) in self.tags.iter().filter(|(name, _)| !names.contains(&name.as_str())) {
+            held.insert(digest.clone(), Holder::Tag(name.clone()));
+            for (inner, _) in self.below(&[digest]) {
+                held.entry(inner).or_insert_with(|| Holder::ListAt(name.clone()));
             }
         }
-        found
+        held
+    }
+
+    /// The manifests `roots` and all that goes with them, with what it is, each before what goes with it: the entries of
+    /// a list, and what refers to any of them.
+    pub(crate) fn below(&self, roots: &[&Digest]) -> Vec<(Digest, String)> {
+        let mut finished = Vec::new();
+        let mut seen = BTreeSet::new();
+        // Depth first; reversed, the order in which manifests are finished has each before what goes with it.
+        let mut open: Vec<(Digest, String, bool)> = Vec::new();
+        for root in roots {
+            let what = if self.lists.contains_key(root) { "list" } else { "image" };
+            open.push(((*root).clone(), what.to_owned(), false));
+        }
+        // A list of referrers, as under a fallback tag, names them too.
+        let referrers: BTreeSet<&Digest> =
+            self.referrers.values().flatten().map(|entry| &entry.digest).collect();
+        let what_of = |entry: &Descriptor| match referrers.contains(&entry.digest) {
+            true => "referrer".to_owned(),
+            false => what_of(entry),
+        };
+        while let Some((digest, what, is_done)) = open.pop() {
+            if is_done {
+                finished.push((digest, what));
+                continue;
+            }
+            if !seen.insert(digest.clone()) {
+                continue;
+            }
+            let entries = self.lists.get(&digest).into_iter().chain(self.referrers.get(&digest)).flatten();
+            let inner: Vec<_> = entries.map(|entry| (entry.digest.clone(), what_of(entry), false)).collect();
+            open.push((digest, what, true));
+            open.extend(inner);
+        }
+        finished.reverse();
+        finished
     }
 }
 
-fn what(entry: &Descriptor) -> String {
+fn what_of(entry: &Descriptor) -> String {
     match entry.role() {
         Role::Image(platform) => platform.to_string(),
         Role::Attestation(_) => "attestation".to_owned(),
         Role::Other if media::is_list(&entry.media_type) => "list".to_owned(),
         Role::Other => "no platform".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::manifest::{PlatformFields, REFERENCE_DIGEST, REFERENCE_TYPE};
-    use crate::plan::tests::target;
-
-    fn digest(name: &str) -> Digest {
-        Digest::of(name.as_bytes())
-    }
-
-    /// Entries named like platforms are images, `a-…` attestations, others lists.
-    fn entry(name: &str) -> Descriptor {
-        let media_type = if name.contains('/') { media::OCI_IMAGE } else { media::OCI_INDEX };
-        let mut entry = Descriptor::new(media_type, digest(name), 1);
-        if let Ok(platform) = name.parse::<crate::platform::Platform>() {
-            entry.platform = Some(PlatformFields::from(&platform));
-        }
-        if let Some(subject) = name.strip_prefix("a-") {
-            entry.annotations.insert(REFERENCE_TYPE.to_owned(), "attestation-manifest".to_owned());
-            entry.annotations.insert(REFERENCE_DIGEST.to_owned(), digest(subject).to_string());
-        }
-        entry
-    }
-
-    fn contents(tags: &[(&str, &str)], lists: &[(&str, &[&str])]) -> Contents {
-        let tag = |(name, serves): &(&str, &str)| ((*name).to_owned(), digest(serves));
-        let list = |(name, entries): &(&str, &[&str])| {
-            (digest(name), entries.iter().map(|name| entry(name)).collect())
-        };
-        Contents {
-            repository: "registry.test/team/app".parse().unwrap(),
-            tags: tags.iter().map(tag).collect(),
-            lists: lists.iter().map(list).collect(),
-            referrers: BTreeMap::new(),
-        }
-    }
-
-    #[test]
-    fn what_refers_to_a_manifest_goes_and_stays_with_it() {
-        let target = target(&["linux/amd64"]);
-        let lists: &[(&str, &[&str])] = &[("L", &["linux/amd64", "linux/arm64"])];
-        let mut contents = contents(&[("1.0", "L"), ("2.0", "linux/amd64")], lists);
-        for (subject, referrer) in [("L", "sbom"), ("sbom", "its signature"), ("linux/amd64", "kept")] {
-            contents.referrers.insert(digest(subject), vec![entry(referrer)]);
-        }
-        let plan = unpublish(&target, &[contents]);
-        let gone = |name: &str| {
-            let mut found =
-                plan.places[0].manifests.iter().filter(|manifest| manifest.digest == digest(name));
-            found.next().unwrap().held_by.is_none()
-        };
-        for (name, expected) in
-            [("L", true), ("sbom", true), ("its signature", true), ("linux/amd64", false), ("kept", false)]
-        {
-            assert_eq!(gone(name), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn what_nothing_else_holds_goes_with_the_tags() {
-        let target = target(&["linux/amd64"]);
-        let list: (&str, &[&str]) = ("L", &["linux/amd64", "linux/arm64", "a-linux/amd64"]);
-        type Row<'a> = (&'a str, Contents, &'a [&'a str]);
-        let table: &[Row<'_>] = &[
-            ("no tag", contents(&[("2.0", "M")], &[("M", &["linux/amd64"])]), &["absent :1.0"]),
-            (
-                "alone",
-                contents(&[("1.0", "L")], &[list]),
-                &["- :1.0", "- list", "- linux/amd64", "- linux/arm64", "- attestation"],
-            ),
-            (
-                "another tag serves the list",
-                contents(&[("1.0", "L"), ("stable", "L")], &[list]),
-                &[
-                    "- :1.0",
-                    "= list (:stable)",
-                    "= linux/amd64 (list :stable)",
-                    "= linux/arm64 (list :stable)",
-                    "= attestation (list :stable)",
-                ],
-            ),
-            (
-                "another list and another tag hold an image each",
-                contents(
-                    &[("1.0", "L"), ("2.0", "M"), ("build", "linux/arm64")],
-                    &[list, ("M", &["linux/amd64"])],
-                ),
-                &["- :1.0", "- list", "= linux/amd64 (list :2.0)", "= linux/arm64 (:build)", "- attestation"],
-            ),
-            (
-                "a list within another one",
-                contents(&[("1.0", "L"), ("all", "M")], &[("M", &["L"]), ("L", &["linux/amd64"])]),
-                &["- :1.0", "= list (list :all)", "= linux/amd64 (list :all)"],
-            ),
-            (
-                "a signature, and one of what stays",
-                contents(
-                    &[
-                        ("1.0", "L"),
-                        (&format!("sha256-{}.sig", digest("L").hex()), "signature"),
-                        (&format!("sha256-{}", digest("linux/amd64").hex()), "referrers"),
-                        ("2.0", "linux/amd64"),
-                    ],
-                    &[("L", &["linux/amd64"]), ("referrers", &["s/bom"])],
-                ),
-                &["- :1.0", "- :sha256-….sig", "- list", "- image", "= linux/amd64 (:2.0)"],
-            ),
-            ("a plain image", contents(&[("1.0", "linux/amd64")], &[]), &["- :1.0", "- image"]),
-        ];
-        for (name, contents, expected) in table {
-            let plan = unpublish(&target, std::slice::from_ref(contents));
-            let place = &plan.places[0];
-            let mut lines: Vec<String> = Vec::new();
-            for tag in &place.tags {
-                let sign = if tag.serves.is_some() { "-" } else { "absent" };
-                lines.push(format!("{sign} :{}", tag.name.replace(digest("L").hex(), "…")));
-            }
-            for manifest in &place.manifests {
-                lines.push(match &manifest.held_by {
-                    None => format!("- {}", manifest.what),
-                    Some(Holder::Tag(tag)) => format!("= {} (:{tag})", manifest.what),
-                    Some(Holder::ListAt(tag)) => format!("= {} (list :{tag})", manifest.what),
-                });
-            }
-            assert_eq!(lines, *expected, "{name}");
-            assert_eq!(plan.is_change(), place.tags[0].serves.is_some(), "{name}");
-        }
-    }
-
-    #[test]
-    fn lists_that_hold_each_other_have_an_end() {
-        let target = target(&["linux/amd64"]);
-        let contents = contents(&[("1.0", "L")], &[("L", &["M"]), ("M", &["L"])]);
-        let plan = unpublish(&target, &[contents]);
-        assert_eq!(plan.places[0].manifests.len(), 2);
-    }
-
-    mod invariants {
-        use proptest::prelude::*;
-
-        use super::*;
-
-        proptest! {
-            /// Whatever is deleted, everything that another tag leads to stays.
-            #[test]
-            fn what_other_tags_lead_to_stays(
-                served in proptest::collection::vec(0usize..6, 1..6),
-                lists in proptest::collection::vec(proptest::collection::vec(0usize..6, 0..4), 6),
-            ) {
-                let name = |index: usize| format!("m{index}");
-                let names = ["1.0", "a", "b", "c", "d"];
-                let lists: BTreeMap<Digest, Vec<Descriptor>> = lists
-                    .iter()
-                    .enumerate()
-                    .map(|(index, entries)| {
-                        (digest(&name(index)), entries.iter().map(|index| entry(&name(*index))).collect())
-                    })
-                    .collect();
-                let tags = names.iter().zip(&served);
-                let contents = Contents {
-                    tags: tags.map(|(tag, index)| ((*tag).to_owned(), digest(&name(*index)))).collect(),
-                    lists,
-                    ..contents(&[], &[])
-                };
-                let plan = unpublish(&target(&["linux/amd64"]), std::slice::from_ref(&contents));
-                let gone: BTreeSet<&Digest> = plan.places[0]
-                    .manifests
-                    .iter()
-                    .filter(|manifest| manifest.held_by.is_none())
-                    .map(|manifest| &manifest.digest)
-                    .collect();
-                for (tag, digest) in &contents.tags {
-                    if tag != "1.0" {
-                        prop_assert!(!gone.contains(digest));
-                        prop_assert!(contents.below(digest).iter().all(|(inner, _)| !gone.contains(inner)));
-                    }
-                }
-            }
-        }
     }
 }

@@ -267,6 +267,9 @@ impl Registry {
     /// Deletes what `lookup` names: a tag, where the registry can, or a digest with all its tags. False when it was
     /// not there.
     ///
+    /// When no answer came, it is looked up whether the request was carried out. Where that fails, too, the error
+    /// [is open](RegistryError::is_open).
+    ///
     /// # Errors
     ///
     /// [`Kind::Unsupported`] when the registry deletes nothing, or no tags.
@@ -279,7 +282,17 @@ impl Registry {
         let host = self.host(&task)?;
         let mut call = call(task, Method::DELETE, repository, lookup, Access::Delete);
         call.headers.clear();
-        let reply = host.call(&call).await?;
+        let reply = match host.call(&call).await {
+            Ok(reply) => reply,
+            Err(lost) if lost.is_temporary() && !lost.is_without_effect() => {
+                return match self.head_manifest(repository, lookup).await {
+                    Ok(None) => Ok(true),
+                    Ok(Some(_)) => Err(lost),
+                    Err(_) => Err(lost.left_open(true)),
+                };
+            }
+            Err(error) => return Err(error),
+        };
         match reply.status {
             status if status.is_success() => Ok(true),
             StatusCode::NOT_FOUND => confirm_absence(&host, &call, &reply).await.map(|()| false),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::style::{Ink, Style};
-use crate::apply::Unpublished;
+use crate::apply::{UnpublishEvent, Unpublished, UnpublishedPlace};
 use crate::digest::Digest;
 use crate::plan::{Holder, ManifestRemoval, UnpublishPlan};
 
@@ -32,15 +32,24 @@ pub(crate) fn plan_text(plan: &UnpublishPlan, style: Style) -> String {
             let detail = format!("{}{why}", manifest.digest.short());
             line(manifest.held_by.is_none(), &manifest.what, &detail);
         }
+        for one in &place.restores {
+            let sign = style.paint(Ink::Add, "+");
+            let (what, digest, why) = (&one.kept.what, one.kept.digest.short(), needs(&one.needed_by));
+            let _ = writeln!(out, "    {sign} {what:width$}  {digest}  (was deleted, but {why})");
+        }
     }
     out
 }
 
 fn why(manifest: &ManifestRemoval) -> Option<String> {
-    Some(match manifest.held_by.as_ref()? {
-        Holder::Tag(tag) => format!("stays: :{tag} serves it"),
-        Holder::ListAt(tag) => format!("stays: the list at :{tag} holds it"),
-    })
+    Some(format!("stays: {}", needs(manifest.held_by.as_ref()?)))
+}
+
+fn needs(holder: &Holder) -> String {
+    match holder {
+        Holder::Tag(tag) => format!(":{tag} serves it"),
+        Holder::ListAt(tag) => format!("the list at :{tag} holds it"),
+    }
 }
 
 /// The plan for machines.
@@ -55,10 +64,14 @@ pub(crate) fn plan_json(plan: &UnpublishPlan) -> Value {
                 "why": why(manifest),
             })
         });
+        let restores = place.restores.iter().map(
+            |one| json!({ "digest": one.kept.digest, "what": one.kept.what, "why": needs(&one.needed_by) }),
+        );
         json!({
             "repository": place.repository.to_string(),
             "tags": tags.collect::<Vec<_>>(),
             "manifests": manifests.collect::<Vec<_>>(),
+            "restores": restores.collect::<Vec<_>>(),
         })
     });
     json!({ "version": 1, "target": plan.target, "repositories": places.collect::<Vec<_>>() })
@@ -84,8 +97,17 @@ pub(crate) fn text(unpublished: &Unpublished, style: Style) -> String {
                 repository.host
             );
         }
+        for (digest, why) in &place.kept {
+            let _ = writeln!(out, "  {repository}@{digest}  stays: {} by now", needs(why));
+        }
+        for (digest, why) in &place.restored {
+            let _ = writeln!(out, "  {repository}@{digest}  restored: {}", needs(why));
+        }
     }
-    if unpublished.places.iter().all(|place| place.tags.is_empty()) {
+    let is_unchanged = |place: &UnpublishedPlace| {
+        place.tags.is_empty() && place.manifests.is_empty() && place.restored.is_empty()
+    };
+    if unpublished.places.iter().all(is_unchanged) {
         let _ = writeln!(out, "  nothing was there to delete");
     }
     out
@@ -99,7 +121,22 @@ pub(crate) fn json(unpublished: &Unpublished) -> Value {
             "tags": place.tags,
             "manifests": place.manifests,
             "left": place.left,
+            "kept": because(&place.kept),
+            "restored": because(&place.restored),
         })
     });
     json!({ "version": 1, "target": unpublished.target, "repositories": places.collect::<Vec<_>>() })
+}
+
+fn because(manifests: &[(Digest, Holder)]) -> Vec<Value> {
+    let one = |(digest, why): &(Digest, Holder)| json!({ "digest": digest, "why": needs(why) });
+    manifests.iter().map(one).collect()
+}
+
+/// A step, while it goes on.
+pub(crate) fn event(event: &UnpublishEvent) -> String {
+    match event {
+        UnpublishEvent::Deleted(reference) => format!("deleted {reference}"),
+        UnpublishEvent::Restored(reference, why) => format!("restored {reference}: {}", needs(why)),
+    }
 }

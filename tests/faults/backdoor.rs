@@ -34,6 +34,17 @@ impl Backdoor {
         (parts.status, parts.headers, to_bytes(body, 8 << 20).await.unwrap())
     }
 
+    /// As [`Self::put`]; says whether the registry takes it.
+    pub(crate) async fn try_put(&self, path: &str, media_type: &str, bytes: Bytes) -> bool {
+        self.call("PUT", path, media_type, bytes).await.0 == StatusCode::CREATED
+    }
+
+    /// Deletes a manifest.
+    pub(crate) async fn delete(&self, path: &str) {
+        let (status, _, body) = self.call("DELETE", path, "", Bytes::new()).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{path}: {body:?}");
+    }
+
     /// Puts a manifest under `/v2/REPOSITORY/manifests/LOOKUP`.
     pub(crate) async fn put(&self, path: &str, media_type: &str, bytes: Bytes) {
         let (status, _, body) = self.call("PUT", path, media_type, bytes).await;

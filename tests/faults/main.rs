@@ -22,4 +22,5 @@ mod matrix;
 mod request;
 mod scenarios;
 mod table;
+mod unpublish;
 mod world;
