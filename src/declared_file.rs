@@ -74,21 +74,13 @@ impl DeclarationFile {
             let mut text = text.to_owned();
             let mut declaration = for_change(&self.path, &text)?;
             for change in decide(&declaration, &text)? {
-                let refused = || {
-                    Failure::new(format!("could not change {}", self.shown().display()))
-                        .hint("change the file by hand")
-                };
-                let changed = edit::apply(&text, std::slice::from_ref(&change))
-                    .map_err(|error| refused().because(error))?;
-                let after = for_change(&self.path, &changed).map_err(|error| {
-                    refused().because(
-                        error.context(format!("the change of target {} would not be valid", change.target())),
-                    )
-                })?;
-                if let Some(wrong) = change.went_wrong(&declaration, &after) {
-                    return Err(refused().because(anyhow::anyhow!(wrong)).into());
-                }
-                (text, declaration) = (changed, after);
+                let resolve = |text: &str| for_change(&self.path, text);
+                (text, declaration) =
+                    edit::checked(&text, &change, &declaration, resolve).map_err(|error| {
+                        Failure::new(format!("could not change {}", self.shown().display()))
+                            .hint("change the file by hand")
+                            .because(error)
+                    })?;
             }
             Ok(text)
         })

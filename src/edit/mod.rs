@@ -1,13 +1,14 @@
 //! Changes a `manifests.toml`: text and a [`Change`] → the changed text. Comments, order and formatting of everything
 //! else stay, and no comment is ever lost. Pure: reads and writes no file, asks no registry.
 //!
-//! What a change did is checked by whoever asked for it, by resolving the text: a file can say the same thing in many
-//! ways, and only the declaration knows what it means.
+//! What a change did is checked by resolving the text: a file can say the same thing in many ways, and only the
+//! declaration knows what it means.
 
 mod add;
 mod comments;
 mod layout;
 pub(crate) mod list;
+mod pin;
 mod platform;
 mod remove;
 #[cfg(test)]
@@ -16,8 +17,10 @@ mod verify;
 
 use std::collections::BTreeMap;
 
+use anyhow::{Context as _, Result, anyhow};
 use toml_edit::{DocumentMut, Item, Table, TableLike};
 
+use crate::config::Declaration;
 use crate::platform::Platform;
 
 /// One change of the file.
@@ -44,6 +47,11 @@ pub(crate) enum Change {
         to: Platform,
         /// The image's reference, which a template might resolve otherwise for the new platform.
         reference: String,
+    },
+    /// The names of a target's images are written out, as far as they are made from its first repository and tag.
+    PinImages {
+        /// The target's name.
+        target: String,
     },
     /// A target goes.
     RemoveTarget {
@@ -140,6 +148,38 @@ pub(crate) enum EditError {
     NoTarget(String),
 }
 
+/// `text`, which means `before`, with `change` applied, and what it means then, which `resolve` says. Nothing else
+/// changes its meaning: where the names of images were made from what goes, they are written out.
+///
+/// # Errors
+///
+/// Those of [`apply`] and `resolve`; a change that would do more than it is for, or less.
+pub(crate) fn checked(
+    text: &str,
+    change: &Change,
+    before: &Declaration,
+    resolve: impl Fn(&str) -> Result<Declaration>,
+) -> Result<(String, Declaration)> {
+    let attempt = |changes: &[Change]| {
+        let changed = apply(text, changes)?;
+        let invalid = || format!("the change of target {} would not be valid", change.target());
+        let after = resolve(&changed).with_context(invalid)?;
+        match change.went_wrong(before, &after) {
+            Some(wrong) => Err(anyhow!(wrong)),
+            None => Ok((changed, after)),
+        }
+    };
+    let plain = attempt(std::slice::from_ref(change));
+    match change {
+        Change::RemoveTag { target, .. } | Change::RemoveRepository { target, .. } if plain.is_err() => {
+            let pinned = attempt(&[Change::PinImages { target: target.clone() }, change.clone()]);
+            // A file in which nothing can be written out says less than what would happen.
+            if pinned.as_ref().is_err_and(|error| error.is::<EditError>()) { plain } else { pinned }
+        }
+        _ => plain,
+    }
+}
+
 /// `text` with every change applied, one after the other.
 ///
 /// # Errors
@@ -156,6 +196,7 @@ pub(crate) fn apply(text: &str, changes: &[Change]) -> Result<String, EditError>
             Change::SetPlatform { target, from, to, reference } => {
                 platform::set_platform(&mut document, target, from, to, reference)?;
             }
+            Change::PinImages { target } => pin::images(&mut document, target)?,
             Change::RemoveTarget { target } => remove::target(&mut document, target)?,
             Change::RemoveTag { target, index } => remove::element(&mut document, target, "tags", *index)?,
             Change::RemoveRepository { target, index } => {

@@ -77,13 +77,13 @@ pub(super) fn set_platform(
     let key_has_version = |key: &str| key.parse().is_ok_and(|key: Platform| key.os_version.is_some());
 
     // The name of the platform, wherever it stands.
-    let mut version_in_name = false;
+    let (mut version_in_name, mut written) = (false, String::new());
     if let Some(platforms) = listed(target) {
         let index = position(platforms, from).ok_or_else(unexpected)?;
-        let written = platforms.get(index).and_then(Value::as_str).unwrap_or_default();
-        version_in_name = key_has_version(written);
+        written = platforms.get(index).and_then(Value::as_str).unwrap_or_default().to_owned();
+        version_in_name = key_has_version(&written);
         if moved || version_in_name {
-            let text = named(to, version_in_name);
+            let text = named(to, &written);
             let mut value = Value::from(text);
             if let Some(old) = platforms.get(index) {
                 *value.decor_mut() = old.decor().clone();
@@ -99,7 +99,7 @@ pub(super) fn set_platform(
     }
     if let Some(old) = &key {
         version_in_name |= key_has_version(old);
-        let new = named(to, key_has_version(old));
+        let new = named(to, old);
         if *old != new && (moved || key_has_version(old)) {
             rename(target, old, &new).ok_or_else(unexpected)?;
             key = Some(new);
@@ -107,7 +107,7 @@ pub(super) fn set_platform(
     }
 
     // What the table says.
-    let key = key.unwrap_or_else(|| named(to, version_in_name));
+    let key = key.unwrap_or_else(|| named(to, &written));
     let own = target.get("platform").and_then(Item::as_table_like).and_then(|tables| tables.get(&key));
     let own_image = own.and_then(Item::as_table_like).and_then(|table| table.get("image"));
     let image = Some(reference).filter(|_| moved && !is_literal(own_image));
@@ -132,10 +132,13 @@ pub(super) fn set_platform(
     Ok(())
 }
 
-/// A platform as its key has it.
-fn named(platform: &Platform, with_version: bool) -> String {
-    let os_version = platform.os_version.clone().filter(|_| with_version);
-    Platform { os_version, os_features: Vec::new(), ..platform.clone() }.to_string()
+/// A platform as its key has it, with as much of version and features as is `written` there.
+fn named(platform: &Platform, written: &str) -> String {
+    let written: Platform = written.parse().unwrap_or_default();
+    let os_version = platform.os_version.clone().filter(|_| written.os_version.is_some());
+    let is_written = |feature: &&String| written.os_features.contains(feature);
+    let os_features = platform.os_features.iter().filter(is_written).cloned().collect();
+    Platform { os_version, os_features, ..platform.clone() }.to_string()
 }
 
 /// Whether the text is no template, so that it stays the same for another platform.

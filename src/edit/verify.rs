@@ -2,6 +2,7 @@
 
 use super::{Change, NewPlatform};
 use crate::config::{Declaration, Image, Target};
+use crate::reference::{Reference, Repository};
 
 impl Change {
     /// The target that it is about.
@@ -10,6 +11,7 @@ impl Change {
             Self::AddTarget(new) => &new.name,
             Self::SetImage { target, .. }
             | Self::SetPlatform { target, .. }
+            | Self::PinImages { target }
             | Self::RemoveTarget { target }
             | Self::RemoveTag { target, .. }
             | Self::RemoveRepository { target, .. } => target,
@@ -34,7 +36,11 @@ impl Change {
             (_, _, None) => false,
             (Self::AddTarget(wanted), _, Some(new)) => {
                 let built = !wanted.build.is_empty();
-                new.images.len() == wanted.platforms.len()
+                let tags = new.tags.iter().map(|tag| tag.name.clone());
+                let repositories = new.repositories.iter().map(ToString::to_string);
+                says(&wanted.tags, tags)
+                    && says(&wanted.repositories, repositories)
+                    && new.images.len() == wanted.platforms.len()
                     && wanted
                         .platforms
                         .iter()
@@ -54,16 +60,32 @@ impl Change {
             }
             (Self::RemoveTag { index, .. }, Some(mut old), Some(new)) => {
                 old.tags.remove(*index);
-                old.tags == new.tags && old.repositories == new.repositories
+                return surplus(&old, &new);
             }
             (Self::RemoveRepository { index, .. }, Some(mut old), Some(new)) => {
                 old.repositories.remove(*index);
-                old.tags == new.tags && old.repositories == new.repositories
+                return surplus(&old, &new);
             }
+            (Self::PinImages { .. }, Some(old), Some(new)) => return surplus(&old, &new),
             (_, None, Some(_)) => false,
         };
         (!done).then(|| format!("target {name} would not say what was asked for"))
     }
+}
+
+/// What is different between the targets, which are to be the same.
+fn surplus(wanted: &Target, found: &Target) -> Option<String> {
+    let name = &wanted.name;
+    let mut images = wanted.images.iter().zip(&found.images);
+    if wanted.images.len() == found.images.len()
+        && let Some((wanted, found)) = images.find(|(wanted, found)| wanted.reference != found.reference)
+    {
+        return Some(format!(
+            "the image of target {name} for {} would be {} then, and is {}; declare `image` first",
+            wanted.platform, found.reference, wanted.reference
+        ));
+    }
+    (wanted != found).then(|| format!("more of target {name} would change than was asked for"))
 }
 
 fn is_for(image: &Image, wanted: &NewPlatform) -> bool {
@@ -71,10 +93,20 @@ fn is_for(image: &Image, wanted: &NewPlatform) -> bool {
         && (image.platform.os_version == wanted.platform.os_version || image.platform.os != "windows")
 }
 
+/// Whether the texts resolve to what was found, as far as they are no templates.
+fn says(wanted: &[String], found: impl ExactSizeIterator<Item = String>) -> bool {
+    let is_same = |(wanted, found): (&String, String)| {
+        let repository = wanted.parse::<Repository>().map(|repository| repository.to_string());
+        wanted.contains('{') || *wanted == found || repository.is_ok_and(|wanted| wanted == found)
+    };
+    wanted.len() == found.len() && wanted.iter().zip(found).all(is_same)
+}
+
 /// Whether the image is the one asked for, as far as that is no template.
 fn is(image: &Image, wanted: &NewPlatform) -> bool {
     let literal = wanted.image.as_ref().filter(|text| !text.contains('{'));
-    is_for(image, wanted) && literal.is_none_or(|text| image.reference.to_string() == *text)
+    is_for(image, wanted)
+        && literal.is_none_or(|text| text.parse().is_ok_and(|wanted: Reference| wanted == image.reference))
 }
 
 /// Whether the targets are the same but for the images that were meant to change.
