@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use futures_util::future::try_join_all;
 use serde_json::json;
 
 use super::context::Context;
@@ -16,6 +17,7 @@ use crate::import::{self, Imported};
 use crate::lock;
 use crate::observe;
 use crate::plan::Options;
+use crate::platform::Platform;
 use crate::publish::{From, prepare};
 use crate::reference::Reference;
 use crate::registry::Registry;
@@ -33,7 +35,7 @@ pub(super) async fn run(context: &Context, arguments: &Import) -> Result<Exit> {
     let registry = context.registry(Some(&declaration))?;
     let from_file = file_of(&arguments.source);
     let imported = match &from_file {
-        Some(path) => read(path)?,
+        Some(path) => read(&registry, path).await?,
         None => look_up(&registry, &declaration, &arguments.source).await?,
     };
 
@@ -76,10 +78,27 @@ fn file_of(source: &str) -> Option<PathBuf> {
     (yaml || path.is_file()).then(|| path.to_owned())
 }
 
-fn read(path: &Path) -> Result<Imported> {
+async fn read(registry: &Registry, path: &Path) -> Result<Imported> {
     let text = std::fs::read_to_string(path).with_context(|| format!("could not read {}", path.display()))?;
-    let imported = import::file(&text);
-    Ok(imported.map_err(|why| Failure::new(format!("could not import {}: {why}", path.display())))?)
+    let failed = |why: String| Failure::new(format!("could not import {}: {why}", path.display()));
+    let unknown = import::without_platform(&text).map_err(failed)?;
+    let known = try_join_all(unknown.into_iter().map(|image| async move {
+        let platform = platform_of(registry, &image).await.map_err(|error| {
+            Failure::new(format!("could not import {}: it has no `platform` for {image}", path.display()))
+                .because(error)
+                .hint("write `platform` with `os` and `architecture` into the file")
+        })?;
+        anyhow::Ok((image, platform))
+    }));
+    Ok(import::file(&text, &known.await?.into_iter().collect()).map_err(failed)?)
+}
+
+/// What the configuration of a published image says.
+async fn platform_of(registry: &Registry, image: &str) -> Result<Platform> {
+    let reference: Reference = image.parse()?;
+    let inspected = observe::inspect(registry, &reference, true).await?;
+    let inspected = inspected.ok_or_else(|| Failure::new(format!("{reference} is not in the registry")))?;
+    Ok(inspected.only_platform().map_err(Failure::new)?)
 }
 
 async fn look_up(registry: &Registry, declaration: &Declaration, source: &str) -> Result<Imported> {

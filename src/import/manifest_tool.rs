@@ -1,5 +1,7 @@
 //! A `manifest-tool` spec.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::go_template::literal_text;
@@ -8,12 +10,22 @@ use super::{Imported, name_of, push_new, split_tag};
 use crate::edit::{NewPlatform, NewTarget};
 use crate::platform::Platform;
 
-/// The target that the spec describes.
+/// The images of the spec that it names no platform for: the tool takes what their configurations say.
+pub(super) fn without_platform(root: &Map<String, Value>) -> Vec<String> {
+    let manifests = mappings(root.get("manifests")).into_iter();
+    let images = manifests.filter(|manifest| manifest.get("platform").is_none_or(Value::is_null));
+    images.filter_map(|manifest| Some(manifest.get("image")?.as_str()?.to_owned())).collect()
+}
+
+/// The target that the spec describes; `known` has the platforms of the images that it names none for.
 ///
 /// # Errors
 ///
 /// What is missing in it, in words.
-pub(crate) fn manifest_tool(root: &Map<String, Value>) -> Result<Imported, String> {
+pub(super) fn manifest_tool(
+    root: &Map<String, Value>,
+    known: &BTreeMap<String, Platform>,
+) -> Result<Imported, String> {
     let mut notes = Vec::new();
     let mut fields = Fields::new(root.clone(), "the spec", &mut notes);
     let image = fields.text("image").ok_or("it has no `image`")?;
@@ -29,11 +41,18 @@ pub(crate) fn manifest_tool(root: &Map<String, Value>) -> Result<Imported, Strin
         let place = format!("manifest {}", index + 1);
         let mut fields = Fields::new(manifest, &*place, &mut notes);
         let image = fields.text("image").ok_or_else(|| format!("{place} has no `image`"))?;
-        let Some(Value::Object(platform)) = fields.take("platform") else {
-            return Err(format!("{place} has no `platform`"));
+        let platform = match fields.take("platform") {
+            Some(Value::Object(platform)) => {
+                fields.finish();
+                platform_of(platform, &place, &mut notes)?
+            }
+            Some(other) => return Err(format!("{place}: `platform` is no mapping, but {other}")),
+            None => {
+                let found = known.get(&image).cloned();
+                fields.finish();
+                found.ok_or_else(|| format!("{place} has no `platform`, and {image} was not looked up"))?
+            }
         };
-        fields.finish();
-        let platform = platform_of(platform, &place, &mut notes)?;
         platforms.push(NewPlatform { platform, image: Some(literal_text(&image)), ..NewPlatform::default() });
     }
     let target = NewTarget {

@@ -7,10 +7,14 @@ mod manifest_tool;
 mod published;
 pub(crate) mod yaml;
 
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
 use crate::edit::NewTarget;
+use crate::platform::Platform;
 
 pub(crate) use goreleaser::{docker_platform, goreleaser};
-pub(crate) use manifest_tool::manifest_tool;
 pub(crate) use published::published;
 
 /// Targets to declare.
@@ -22,16 +26,27 @@ pub(crate) struct Imported {
     pub notes: Vec<String>,
 }
 
-/// Reads another tool's file, of whichever tool it is.
+/// The images of another tool's file whose platforms have to be looked up before [`file`] can declare them.
+///
+/// # Errors
+///
+/// It is not YAML.
+pub(crate) fn without_platform(text: &str) -> Result<Vec<String>, String> {
+    let root = yaml::read(text)?;
+    Ok(if is_manifest_tool(&root) { manifest_tool::without_platform(&root) } else { Vec::new() })
+}
+
+/// Reads another tool's file, of whichever tool it is; `known` has the platforms of the images that
+/// [`without_platform`] names.
 ///
 /// # Errors
 ///
 /// Why it is no file of a tool that is known, in words.
-pub(crate) fn file(text: &str) -> Result<Imported, String> {
+pub(crate) fn file(text: &str, known: &BTreeMap<String, Platform>) -> Result<Imported, String> {
     let root = yaml::read(text)?;
     let has = |key: &str| root.get(key).is_some();
-    if has("manifests") && has("image") {
-        return manifest_tool(&root);
+    if is_manifest_tool(&root) {
+        return manifest_tool::manifest_tool(&root, known);
     }
     if ["docker_manifests", "dockers_v2", "dockers"].into_iter().any(has) {
         return goreleaser(&root);
@@ -39,6 +54,10 @@ pub(crate) fn file(text: &str) -> Result<Imported, String> {
     Err("it is neither a manifest-tool spec (`image` and `manifests`) nor a GoReleaser file with `docker_manifests` or \
          `dockers_v2`"
         .to_owned())
+}
+
+fn is_manifest_tool(root: &Map<String, Value>) -> bool {
+    ["image", "manifests"].into_iter().all(|key| root.contains_key(key))
 }
 
 /// The last part of a repository's name, as a target's name; of a template only what is literal.

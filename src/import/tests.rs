@@ -1,9 +1,107 @@
 use super::*;
 use crate::edit::{Change, apply};
 
+/// Plain scalars that YAML readers take for numbers, truth values and nulls, and what is written there.
+const SCALARS: &[(&str, &str)] = &[
+    ("word", "word"),
+    ("1", "1"),
+    ("1.10", "1.10"),
+    ("007", "007"),
+    ("1e3", "1e3"),
+    ("0x1F", "0x1F"),
+    ("0o17", "0o17"),
+    ("0b11", "0b11"),
+    ("1_000", "1_000"),
+    ("+12", "+12"),
+    ("-0", "-0"),
+    (".5", ".5"),
+    ("5.", "5."),
+    (".inf", ".inf"),
+    (".NaN", ".NaN"),
+    ("no", "no"),
+    ("Yes", "Yes"),
+    ("on", "on"),
+    ("false", "false"),
+    ("True", "True"),
+    ("2024-01-31", "2024-01-31"),
+    ("12:30:45", "12:30:45"),
+    ("99999999999999999999999999", "99999999999999999999999999"),
+    ("123456789012345678", "123456789012345678"),
+    ("null", "null"),
+    ("~", "~"),
+    ("'1.10'", "1.10"),
+    ("\"no\"", "no"),
+    ("\"\\u0031.0\"", "1.0"),
+    ("!!str 1.10", "1.10"),
+    ("&anchor 1.10", "1.10"),
+];
+
+#[test]
+fn scalars_are_text_as_written() {
+    for (written, expected) in SCALARS {
+        for text in [
+            format!("- {written}\n"),
+            format!("# é, before\n-   {written}   # behind\n"),
+            format!("[{written}]\n"),
+            format!("[ {written} , x]\n"),
+            format!("- {written}\r\n- x\r\n"),
+        ] {
+            let read: Vec<String> = yaml::parse(&text).unwrap_or_else(|why| panic!("{text}: {why}"));
+            assert_eq!(read[0], *expected, "{text:?}");
+        }
+        let spec = format!("image: a/b:1\nannotations: {{key: {written}, é: x}}\nmanifests: []\n");
+        let imported = file(&spec, &BTreeMap::new()).unwrap();
+        // Go reads a null into a string as an empty one.
+        let expected = if ["null", "~"].contains(written) { "" } else { expected };
+        assert_eq!(imported.targets[0].annotations["key"], expected, "{spec}");
+    }
+    // An alias says what its anchor does, and so does a merged mapping.
+    let text = "a: &a 1.10\nb: *a\nbase: &base {version: 007}\nc: {<<: *base}\n";
+    let read = yaml::read(text).unwrap();
+    assert_eq!((&read["b"], &read["c"]["version"]), (&"1.10".into(), &"007".into()));
+    assert_eq!(yaml::read("1.10: x\n").unwrap()["1.10"], "x");
+}
+
+#[test]
+fn tags_and_platforms_of_a_spec_are_text_as_written() {
+    let (text, notes) = declared(
+        "image: r.test/acme/app:1.10\ntags: [007, 1e3, no, 1_0]\nannotations: {a: 1.0, b: yes, c: ~}\nmanifests:\n\
+         - image: r.test/acme/app:1.10\n  platform: {architecture: 386, os: linux}\n\
+         - image: r.test/acme/app:win\n  platform: {architecture: amd64, os: windows, osversion: 10.0}\n",
+    );
+    assert_eq!(
+        text,
+        r#"[target.app]
+repository = "r.test/acme/app"
+tags = ["1.10", "007", "1e3", "no", "1_0"]
+annotations = { a = "1.0", b = "yes", c = "" }
+
+[target.app.platform."linux/386"]
+image = "r.test/acme/app:1.10"
+
+[target.app.platform."windows(10.0)/amd64"]
+image = "r.test/acme/app:win"
+"#
+    );
+    assert_eq!(notes, Vec::<String>::new());
+}
+
+#[test]
+fn images_without_a_platform_have_that_of_their_configuration() {
+    let spec = "image: a/b:1\nmanifests:\n- image: a/b:arm\n- image: a/b:x\n  platform:\n\
+                - image: a/b:y\n  platform: {os: linux, architecture: amd64}\n";
+    assert_eq!(without_platform(spec).unwrap(), ["a/b:arm", "a/b:x"]);
+    assert_eq!(without_platform("dockers_v2: []\n").unwrap(), Vec::<String>::new());
+    let known = [("a/b:arm", "linux/arm/v7"), ("a/b:x", "linux/s390x")];
+    let known = known.map(|(image, platform)| (image.to_owned(), platform.parse().unwrap()));
+    let imported = file(spec, &known.into()).unwrap();
+    let platforms = imported.targets[0].platforms.iter().map(|new| new.platform.to_string());
+    assert_eq!(platforms.collect::<Vec<_>>(), ["linux/arm/v7", "linux/s390x", "linux/amd64"]);
+}
+
 /// The file that an import makes, and its notes.
 fn declared(text: &str) -> (String, Vec<String>) {
-    let imported = file(text).unwrap_or_else(|why| panic!("{why}"));
+    let imported = file(text, &BTreeMap::new()).unwrap_or_else(|why| panic!("{why}"));
     let mut out = String::new();
     for target in imported.targets {
         out = apply(&out, &[Change::AddTarget(target)]).unwrap();
@@ -175,7 +273,7 @@ fn what_is_no_such_file_is_said() {
         ),
         ("docker_manifests: [{name_template: a, image_templates: [b]}]\n", "nothing of it can be declared; "),
     ] {
-        let error = file(text).unwrap_err();
+        let error = file(text, &BTreeMap::new()).unwrap_err();
         assert!(error.contains(why), "{text}: {error}");
     }
 }

@@ -33,7 +33,7 @@ fn from_json(text: &str) -> Result<Bake, String> {
     let object = |value: &Value| value.as_object().cloned().unwrap_or_default();
     let mut bake = Bake::default();
     for (name, variable) in root.get("variable").map(object).unwrap_or_default() {
-        bake.variables.insert(name, variable["default"].as_str().unwrap_or_default().to_owned());
+        bake.variables.insert(name, text_of(&variable["default"]).unwrap_or_default());
     }
     for (name, target) in root.get("target").map(object).unwrap_or_default() {
         let mut target = Value::Object(object(&target));
@@ -41,6 +41,17 @@ fn from_json(text: &str) -> Result<Bake, String> {
         bake.targets.push((name, object(&target)));
     }
     Ok(bake)
+}
+
+/// A value as bake makes it a string: numbers in full, `1e3` as 1000 and 1.10 as 1.1.
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(boolean) => Some(boolean.to_string()),
+        Value::Number(number) if number.is_f64() => number.as_f64().map(|float| float.to_string()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
 }
 
 /// Replaces `${NAME}` in every string.
@@ -74,8 +85,8 @@ fn from_hcl(text: &str) -> Result<Bake, String> {
         let default = block.body.attributes().find(|attribute| attribute.key() == "default");
         let value = default.and_then(|default| default.expr.evaluate(&context).ok());
         if let (Some(name), Some(value)) = (label(block), value) {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            bake.variables.insert(name.clone(), text);
+            let text = serde_json::to_value(&value).ok().as_ref().and_then(text_of);
+            bake.variables.insert(name.clone(), text.unwrap_or_default());
             context.declare_var(name, value);
         }
     }
@@ -99,7 +110,7 @@ fn add(bake: &Bake, file: &str, name: &str, published: &mut Published) {
     let target = inherited(bake, name, 0);
     let strings = |key: &str| match target.get(key) {
         Some(Value::String(text)) => vec![text.clone()],
-        Some(Value::Array(values)) => values.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Some(Value::Array(values)) => values.iter().filter_map(text_of).collect(),
         _ => Vec::new(),
     };
     let text = |key: &str| target.get(key).and_then(Value::as_str);
@@ -121,9 +132,9 @@ fn add(bake: &Bake, file: &str, name: &str, published: &mut Published) {
     service.dockerfile = text("dockerfile").map(|path| joined(&service.context, &literal(path)));
     service.stage = text("target").map(literal);
     let table = |key: &str| {
-        let string = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let values = target.get(key).and_then(Value::as_object).into_iter().flatten();
         let given = values.filter(|(_, value)| !value.is_null());
+        let string = |value: &Value| text_of(value).unwrap_or_else(|| value.to_string());
         given.map(|(name, value)| (name.clone(), literal(&string(value)))).collect()
     };
     service.args = table("args");
