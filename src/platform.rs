@@ -1,5 +1,6 @@
-//! Platforms in containerd's notation, `os[(os.version)]/arch[/variant]`, and their normal form. Pure.
+//! Platforms in containerd's notation, `os[(os.version+feature…)]/arch[/variant]`, and their normal form. Pure.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -22,7 +23,8 @@ pub struct Platform {
 }
 
 /// The combinations that Go builds for and images exist for, as `docker manifest annotate` checks them
-/// (docker/cli, `manifest/util.go`), with those that came since: loong64.
+/// (docker/cli, `manifest/util.go`), with those that came since (`go tool dist list`), and `wasi/wasm`, as Docker calls what
+/// its WebAssembly runtimes run.
 const KNOWN: &[(&str, &[&str])] = &[
     ("aix", &["ppc64"]),
     ("android", &["386", "amd64", "arm", "arm64"]),
@@ -30,6 +32,7 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("dragonfly", &["amd64"]),
     ("freebsd", &["386", "amd64", "arm", "arm64", "riscv64"]),
     ("illumos", &["amd64"]),
+    ("ios", &["amd64", "arm64"]),
     ("js", &["wasm"]),
     (
         "linux",
@@ -39,18 +42,30 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     ("netbsd", &["386", "amd64", "arm", "arm64"]),
-    ("openbsd", &["386", "amd64", "arm", "arm64"]),
+    ("openbsd", &["386", "amd64", "arm", "arm64", "mips64", "ppc64", "riscv64"]),
     ("plan9", &["386", "amd64", "arm"]),
     ("solaris", &["amd64"]),
+    ("wasi", &["wasm", "wasm32"]),
     ("wasip1", &["wasm"]),
+    ("wasip2", &["wasm"]),
     ("windows", &["386", "amd64", "arm", "arm64"]),
 ];
 
-/// The variants that mean something, by architecture (image-spec, image-index.md, "Platform Variants").
+/// The variants that mean something, by architecture (image-spec, image-index.md, "Platform Variants"; for arm64 with the
+/// versions in between, as containerd's `platforms/compare.go` has them).
 const VARIANTS: &[(&str, &[&str])] = &[
     ("arm", &["v5", "v6", "v7", "v8"]),
-    ("arm64", &["v8", "v8.1", "v8.2", "v9"]),
+    (
+        "arm64",
+        &[
+            "v8", "v8.1", "v8.2", "v8.3", "v8.4", "v8.5", "v8.6", "v8.7", "v8.8", "v8.9", "v9", "v9.1",
+            "v9.2", "v9.3", "v9.4", "v9.5", "v9.6", "v9.7",
+        ],
+    ),
     ("amd64", &["v1", "v2", "v3", "v4"]),
+    ("ppc64", &["power8", "power9", "power10"]),
+    ("ppc64le", &["power8", "power9", "power10"]),
+    ("riscv64", &["rva20u64", "rva22u64", "rva23u64"]),
 ];
 
 impl Platform {
@@ -73,6 +88,7 @@ impl Platform {
             ("x86_64" | "x86-64" | "amd64", None | Some("v1")) => ("amd64".to_owned(), None),
             ("x86_64" | "x86-64" | "amd64", Some(v)) => ("amd64".to_owned(), Some(v.to_owned())),
             ("aarch64" | "arm64", None | Some("8" | "v8" | "v8.0")) => ("arm64".to_owned(), None),
+            ("aarch64" | "arm64", Some("9" | "9.0" | "v9.0")) => ("arm64".to_owned(), Some("v9".to_owned())),
             ("aarch64" | "arm64", Some(v)) => ("arm64".to_owned(), Some(v.to_owned())),
             ("armhf", _) => ("arm".to_owned(), Some("v7".to_owned())),
             ("armel", _) => ("arm".to_owned(), Some("v6".to_owned())),
@@ -80,10 +96,14 @@ impl Platform {
             ("arm", Some(digit @ ("5" | "6" | "7" | "8"))) => ("arm".to_owned(), Some(format!("v{digit}"))),
             (arch, variant) => (arch.to_owned(), variant.map(str::to_owned)),
         };
-        let mut os_features = self.os_features.clone();
-        os_features.sort();
-        os_features.dedup();
+        let os_features = self.sorted_features().map(str::to_owned).collect();
         Self { os, arch, variant, os_version: self.os_version.clone().filter(|v| !v.is_empty()), os_features }
+    }
+
+    /// Each feature once.
+    fn sorted_features(&self) -> impl Iterator<Item = &str> {
+        let filled = self.os_features.iter().map(String::as_str).filter(|feature| !feature.is_empty());
+        filled.collect::<BTreeSet<_>>().into_iter()
     }
 
     /// As a list says it: aliases of system and architecture resolved, everything else as written.
@@ -122,6 +142,12 @@ impl Platform {
             ("mips64le", _) => "mips64".to_owned(),
             (arch, _) => arch.to_owned(),
         }
+    }
+
+    /// What stands for it in templates and for commands: features are no part of its name there.
+    #[must_use]
+    pub fn without_features(&self) -> Self {
+        Self { os_features: Vec::new(), ..self.clone() }
     }
 
     /// With dashes, for tags and file names: `linux-arm-v7`.
@@ -215,38 +241,70 @@ impl FromStr for Platform {
     /// Reads the notation; whether such a platform exists is [`Platform::problem`]'s to say.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = || PlatformError(text.to_owned());
-        let mut parts = text.split('/');
-        let os = parts.next().ok_or_else(error)?;
-        let arch = parts.next().ok_or_else(error)?;
-        let variant = parts.next();
-        let (os, os_version) = match os.split_once('(') {
-            Some((os, rest)) => (os, Some(rest.strip_suffix(')').ok_or_else(error)?)),
-            None => (os, None),
+        let parts: Vec<&str> = text.split('/').collect();
+        let (os, arch, variant) = match parts[..] {
+            [os, arch] => (os, arch, None),
+            [os, arch, variant] => (os, arch, Some(variant)),
+            _ => return Err(error()),
+        };
+        let (os, options) = match os.split_once('(') {
+            Some((os, rest)) => (os, rest.strip_suffix(')').ok_or_else(error)?),
+            None => (os, ""),
         };
         let valid = |part: &str| {
             !part.is_empty()
                 && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
         };
-        if parts.next().is_some()
-            || ![Some(os), Some(arch), variant, os_version].into_iter().flatten().all(valid)
-        {
+        if ![Some(os), Some(arch), variant].into_iter().flatten().all(valid) {
+            return Err(error());
+        }
+        let mut options = options.split('+').map(|option| decoded(option).ok_or_else(error));
+        let os_version = options.next().transpose()?.filter(|version| !version.is_empty());
+        let os_features = options.collect::<Result<Vec<String>, _>>()?;
+        if os_features.iter().any(String::is_empty) {
             return Err(error());
         }
         Ok(Self {
             os: os.to_owned(),
             arch: arch.to_owned(),
             variant: variant.map(str::to_owned),
-            os_version: os_version.map(str::to_owned),
-            os_features: Vec::new(),
+            os_version,
+            os_features,
         })
     }
 }
 
+/// A version or feature with its `%` sequences resolved (containerd, `platforms.go`, `decodeOSOption`).
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let digit = |byte: u8| char::from(byte).to_digit(16);
+                u8::try_from(digit(rest.next()?)? * 16 + digit(rest.next()?)?).ok()?
+            }
+            byte if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.') => byte,
+            _ => return None,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// A version or feature as it stands in the notation.
+fn encoded(text: &str) -> String {
+    text.replace('%', "%25").replace('+', "%2B").replace('(', "%28").replace(')', "%29").replace('/', "%2F")
+}
+
 impl fmt::Display for Platform {
+    /// With the features in order and each once, as containerd formats them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let version = self.os_version.as_deref().unwrap_or_default();
+        let features: String =
+            self.sorted_features().map(|feature| format!("+{}", encoded(feature))).collect();
         f.write_str(&self.os)?;
-        if let Some(version) = &self.os_version {
-            write!(f, "({version})")?;
+        if !version.is_empty() || !features.is_empty() {
+            write!(f, "({}{features})", encoded(version))?;
         }
         write!(f, "/{}", self.arch)?;
         if let Some(variant) = &self.variant {
@@ -274,6 +332,11 @@ mod tests {
             ("linux/armhf", "linux/arm/7"),
             ("linux/386", "linux/i386"),
             ("darwin/arm64", "macos/arm64"),
+            ("linux/arm64/v9", "linux/aarch64/9.0"),
+            ("linux/arm64/v9", "Linux/arm64/V9.0"),
+            ("windows(+win32k)/amd64", "windows(+win32k+win32k)/amd64"),
+            ("linux(+b+a)/amd64", "linux(+a+b)/amd64"),
+            ("windows()/amd64", "windows/amd64"),
         ] {
             assert!(platform(a).same_as(&platform(b)), "{a} and {b}");
         }
@@ -281,6 +344,10 @@ mod tests {
             ("linux/arm/v6", "linux/arm"),
             ("linux/amd64/v2", "linux/amd64"),
             ("windows(10.0.17763.1)/amd64", "windows(10.0.20348.1)/amd64"),
+            ("linux/arm64/v8.1", "linux/arm64"),
+            ("linux/ppc64le/power9", "linux/ppc64le"),
+            ("windows(10.0+win32k)/amd64", "windows(10.0)/amd64"),
+            ("wasi/wasm", "wasip1/wasm"),
         ] {
             assert!(!platform(a).same_as(&platform(b)), "{a} and {b}");
         }
@@ -301,7 +368,16 @@ mod tests {
 
     #[test]
     fn what_was_written_is_shown() {
-        for text in ["linux/arm/v7", "windows(10.0.17763.1)/amd64", "linux/aarch64"] {
+        for text in [
+            "linux/arm/v7",
+            "windows(10.0.17763.1)/amd64",
+            "linux/aarch64",
+            "windows(10.0.17763+win32k)/amd64",
+            "linux(+gpu+simd)/arm64/v8.3",
+            "windows(10.0.17763%2Bbuild.42+win32k)/amd64",
+            "linux(+100%25%2F%28x%29)/amd64",
+            "wasi/wasm",
+        ] {
             assert_eq!(platform(text).to_string(), text);
         }
         assert_eq!(platform("linux/arm/v7").dashed(), "linux-arm-v7");
@@ -311,7 +387,20 @@ mod tests {
 
     #[test]
     fn mistakes_come_with_the_near_miss() {
-        for text in ["", "linux", "linux/", "linux/arm/v7/x", "windows(10/amd64", "linux/a md64"] {
+        for text in [
+            "",
+            "linux",
+            "linux/",
+            "linux/arm/v7/x",
+            "windows(10/amd64",
+            "linux/a md64",
+            "windows(10+)/amd64",
+            "windows(1%2)/amd64",
+            "windows(1%zz)/amd64",
+            "linux(+a+)/amd64",
+            "linux(a)b/amd64",
+            "linux(+%ff)/amd64",
+        ] {
             assert!(text.parse::<Platform>().is_err(), "{text}");
         }
         for (text, problem) in [
@@ -322,7 +411,31 @@ mod tests {
         ] {
             assert_eq!(platform(text).problem().as_deref(), Some(problem), "{text}");
         }
-        assert_eq!(platform("linux/aarch64").problem(), None);
+        for text in [
+            "linux/aarch64",
+            "wasi/wasm",
+            "wasi/wasm32",
+            "wasip1/wasm",
+            "js/wasm",
+            "linux/arm64/v8.3",
+            "linux/arm64/v9.2",
+            "linux/arm64/v9.0",
+            "linux/ppc64le/power9",
+            "linux/ppc64le/power10",
+            "linux/riscv64/rva23u64",
+            "linux/riscv64/rva20u64",
+            "linux/amd64/v4",
+            "linux/arm/v8",
+            "windows(10.0.20348.169+win32k)/amd64",
+            "linux(+gpu)/amd64",
+            "macos/arm64",
+            "darwin/amd64",
+            "freebsd/riscv64",
+            "ios/arm64",
+            "openbsd/ppc64",
+        ] {
+            assert_eq!(platform(text).problem(), None, "{text}");
+        }
         for (text, meant) in [
             ("amd64", Some("linux/amd64")),
             ("linux-arm64", Some("linux/arm64")),

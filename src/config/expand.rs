@@ -184,7 +184,7 @@ fn lookup(name: &Name, scope: Scope<'_>, facts: &Facts, form: Form) -> Result<St
         Name::Variant => Ok(platform()?.variant.clone().unwrap_or_default()),
         // With slashes it would name another repository.
         Name::Platform if form != Form::Plain => Ok(platform()?.dashed()),
-        Name::Platform => Ok(platform()?.to_string()),
+        Name::Platform => Ok(platform()?.without_features().to_string()),
         Name::Machine => Ok(platform()?.machine()),
         Name::Tag => scope.tag.map(str::to_owned).ok_or(Missing::Place(
             "it is the first of `tags`, and has one in what follows from them, e.g. `image`",

@@ -125,6 +125,9 @@ fn merge(declared: &mut Declared<'_>, scope: Scope<'_>, expander: &mut Expander<
             _ => declared.platform.os_version = Some(version),
         }
     }
-    declared.platform.os_features =
-        table.os_features.iter().filter_map(|text| expander.plain(text, scope)).collect();
+    for feature in table.os_features.iter().filter_map(|text| expander.plain(text, scope)) {
+        if !declared.platform.os_features.contains(&feature) {
+            declared.platform.os_features.push(feature);
+        }
+    }
 }
