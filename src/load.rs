@@ -79,8 +79,16 @@ pub fn find_declaration(start: &Path) -> anyhow::Result<PathBuf> {
 fn exists(path: &Path, kind: FileKind) -> bool {
     match kind {
         FileKind::File => path.is_file(),
+        FileKind::Dockerfile => path.parent().is_some_and(|context| dockerfile_in(context).is_file()),
         FileKind::Folder => path.is_dir(),
     }
+}
+
+/// The Dockerfile of `context` where no name is declared: `Dockerfile`, else `dockerfile`, as engines look for it.
+pub(crate) fn dockerfile_in(context: &Path) -> PathBuf {
+    let usual = context.join("Dockerfile");
+    let other = context.join("dockerfile");
+    if !usual.is_file() && other.is_file() { other } else { usual }
 }
 
 /// `path` as seen from the current folder, if it is below it.

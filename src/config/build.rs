@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::expand::Scope;
 use super::model::{Build, CargoBuild, Smoke};
+use super::paths;
 use super::problems::Problem;
 use super::resolve::{FileKind, NamedFile, Resolver};
 use super::tables::{BuildTable, CargoTable, SmokeTable};
@@ -38,6 +39,11 @@ impl Resolver<'_> {
             context = staging_folder(&self.root, scope);
             dockerfile = dockerfile.or_else(|| Some(self.root.join("Dockerfile")));
         }
+        let mut extra_args = self.list(&table.extra_args, scope);
+        if let Some(named) = paths::take_dockerfile(&mut extra_args) {
+            dockerfile = Some(self.root.join(named));
+        }
+        let certain = certain && !table.extra_args.iter().any(|text| text.value.contains('{'));
         // A command that runs before the build may write them.
         if table.before.is_empty() && certain {
             self.build_files(table, &context, dockerfile.as_deref());
@@ -50,14 +56,14 @@ impl Resolver<'_> {
             stage: table.stage.as_ref().and_then(|text| self.expander.plain(text, scope)),
             added_labels: self.added_labels(&labels, scope),
             labels,
-            secrets: self.list(&table.secrets, scope),
-            ssh: self.list(&table.ssh, scope),
-            cache_from: self.list(&table.cache_from, scope),
-            cache_to: self.list(&table.cache_to, scope),
+            secrets: self.rooted(&table.secrets, paths::secret, scope),
+            ssh: self.rooted(&table.ssh, paths::ssh, scope),
+            cache_from: self.rooted(&table.cache_from, paths::cache, scope),
+            cache_to: self.rooted(&table.cache_to, paths::cache, scope),
             no_cache: table.no_cache,
             pull: table.pull,
             before: self.before(&table.before, scope),
-            extra_args: self.list(&table.extra_args, scope),
+            extra_args,
             cargo,
             outputs: vec![self.root.join(lock::FILE_NAME), working_folder::of(&self.root)],
         }
@@ -82,6 +88,12 @@ impl Resolver<'_> {
         Some(CargoBuild { package, bin, profile, features, libc: table.libc, with: table.with })
     }
 
+    /// Options of the engine's command line whose paths are relative to the declaration's folder.
+    fn rooted(&mut self, texts: &[Text], rooted: fn(&str, &Path) -> String, scope: Scope<'_>) -> Vec<String> {
+        let options = self.list(texts, scope);
+        options.iter().map(|option| rooted(option, &self.root)).collect()
+    }
+
     /// The context and the Dockerfile must be there.
     fn build_files(&mut self, table: &BuildTable, context: &Path, dockerfile: Option<&Path>) {
         let context_span = table.context.as_ref().map_or(&table.span, |text| &text.span);
@@ -95,7 +107,7 @@ impl Resolver<'_> {
         }
         self.files.push(NamedFile {
             path: dockerfile.map_or_else(|| context.join("Dockerfile"), Path::to_owned),
-            kind: FileKind::File,
+            kind: if dockerfile.is_none() { FileKind::Dockerfile } else { FileKind::File },
             span: table.dockerfile.as_ref().map_or(context_span, |text| &text.span).clone(),
             help: dockerfile.is_none().then_some("write it, or name another with `build.dockerfile`"),
         });

@@ -11,6 +11,7 @@ mod fields;
 mod helps;
 mod keys;
 mod model;
+mod paths;
 mod platforms;
 mod problems;
 #[cfg(test)]

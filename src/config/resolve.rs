@@ -22,6 +22,8 @@ use crate::reference::{Reference, Repository, tag_problem};
 pub enum FileKind {
     /// Anything that can be read.
     File,
+    /// The Dockerfile of a context, for which no name is declared: see [`crate::load::dockerfile_in`].
+    Dockerfile,
     /// A folder.
     Folder,
 }

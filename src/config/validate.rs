@@ -6,6 +6,7 @@ use std::path::Path;
 use super::model::{Format, Image, Tag};
 use super::problems::{Problem, Span};
 use super::resolve::{FileKind, ImagePlaces, Resolved, ResolvedTarget};
+use crate::platform::Platform;
 use crate::reference::{Reference, Repository, host_is_loopback};
 
 type Check = fn(&Resolved, &mut Vec<Problem>);
@@ -19,6 +20,7 @@ const CHECKS: &[Check] = &[
     two_targets_with_one_tag,
     image_is_a_list,
     build_of_a_digest,
+    build_for_a_desktop,
     annotations_in_a_docker_list,
     registry_hosts,
     client_certificates,
@@ -49,7 +51,7 @@ pub(super) fn files(
             continue;
         }
         let kind = match file.kind {
-            FileKind::File => "file",
+            FileKind::File | FileKind::Dockerfile => "file",
             FileKind::Folder => {
                 missing_folders.push(&file.path);
                 "folder"
@@ -100,6 +102,20 @@ fn doubled_platforms(resolved: &Resolved, problems: &mut Vec<Problem>) {
             };
             problems
                 .push(Problem::new(&places.platform, message).also(&first_places.platform, "the first one"));
+        }
+    }
+}
+
+/// `macos` is darwin's other name, and whoever builds an image for it means the machine that it runs on.
+fn build_for_a_desktop(resolved: &Resolved, problems: &mut Vec<Problem>) {
+    for target in &resolved.targets {
+        for (image, places) in images(target) {
+            if image.build.is_some() && image.platform.os.eq_ignore_ascii_case("macos") {
+                let meant = Platform { os: "linux".to_owned(), ..image.platform.normal() };
+                let message = format!("no engine builds an image for {}", image.platform);
+                problems
+                    .push(Problem::new(&places.platform, message).help(format!("did you mean `{meant}`?")));
+            }
         }
     }
 }

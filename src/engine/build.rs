@@ -9,6 +9,7 @@ use super::{Builder, Engine, build_log, indent};
 use crate::children::{Lines, Program};
 use crate::config::Build;
 use crate::error::Failure;
+use crate::load::dockerfile_in;
 use crate::platform::Platform;
 use crate::reference::Reference;
 
@@ -129,7 +130,7 @@ impl Engine {
         if build.dockerfile.is_none() && build.extra_args.iter().any(named_elsewhere) {
             return None;
         }
-        let dockerfile = build.dockerfile.clone().unwrap_or_else(|| build.context.join("Dockerfile"));
+        let dockerfile = build.dockerfile.clone().unwrap_or_else(|| dockerfile_in(&build.context));
         (!dockerfile.is_file()).then(|| {
             Failure::new(format!("{what}: there is no {}", dockerfile.display()))
                 .hint("`build.dockerfile` names another file, relative to the declaration's folder")
@@ -144,7 +145,7 @@ fn before(job: &BuildJob) -> Option<Program> {
     let platform = &job.platform;
     let variables = [
         ("MANIFESTS_TARGET", job.target.clone()),
-        ("MANIFESTS_PLATFORM", platform.to_string()),
+        ("MANIFESTS_PLATFORM", platform.without_features().to_string()),
         ("MANIFESTS_OS", platform.os.clone()),
         ("MANIFESTS_ARCH", platform.arch.clone()),
         ("MANIFESTS_VARIANT", platform.variant.clone().unwrap_or_default()),

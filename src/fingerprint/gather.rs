@@ -14,6 +14,7 @@ use super::{Input, Inputs, summary};
 use crate::config::Build;
 use crate::digest::Digest;
 use crate::dockerfile::{Asked, Dockerfile, Ignore, Needs};
+use crate::load::dockerfile_in;
 use crate::platform::Platform;
 use crate::reference::Reference;
 
@@ -274,7 +275,7 @@ fn dockerfile(build: &Build, extra: &Extra) -> Result<PathBuf> {
     Ok(match (&build.dockerfile, &extra.dockerfile) {
         (_, Some(named)) => std::path::absolute(named)?,
         (Some(named), None) => named.clone(),
-        (None, None) => build.context.join("Dockerfile"),
+        (None, None) => dockerfile_in(&build.context),
     })
 }
 
