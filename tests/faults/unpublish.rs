@@ -251,13 +251,19 @@ async fn clean(deletes: Deletes) -> Vec<String> {
     place.seen()
 }
 
+fn first_delete(asked: &[String]) -> usize {
+    asked.iter().position(|asked| asked.starts_with("DELETE")).unwrap_or_default()
+}
+
 /// At every request, another run publishes a list with the same images: whatever it was told, its tag serves it whole.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tag_that_another_run_writes_meanwhile_keeps_its_images() {
     let mut restored = 0;
     for deletes in [Deletes::Both, Deletes::Digests, Deletes::Unlisted] {
         let asked = clean(deletes).await;
-        for (number, at) in asked.iter().enumerate() {
+        // What is asked before anything is deleted does not depend on how it is deleted.
+        let from = if deletes == Deletes::Unlisted { first_delete(&asked) } else { 0 };
+        for (number, at) in asked.iter().enumerate().skip(from) {
             let published = Published::new();
             let (same, other) = (published.list.manifest.clone(), published.other());
             for (tag, bytes) in [("stable", same), ("stable", other.clone()), ("1.0", other)] {
@@ -313,6 +319,10 @@ async fn the_next_run_deletes_what_one_left_that_failed_anywhere() {
             Strike::Stop,
         ];
         for (number, strike) in (0..asked.len()).flat_map(|number| strikes.iter().map(move |s| (number, s))) {
+            // Before anything is deleted, one failure is like another.
+            if number < first_delete(&asked) && !matches!(strike, Strike::Always(StatusCode::BAD_REQUEST)) {
+                continue;
+            }
             // What a lost journal leaves does not depend on how the run failed.
             let journals = if matches!(strike, Strike::Stop) { &[false, true][..] } else { &[false] };
             for is_journal_lost in journals.iter().copied() {
