@@ -6,11 +6,12 @@
 //! - the members of a structure are matched without regard to case; keys of a map are not;
 //! - when a member comes several times, whatever its case, the last one counts;
 //! - `null` is an absent member, and an empty value elsewhere;
-//! - bytes that are not UTF-8 become U+FFFD.
+//! - bytes that are not UTF-8 and escaped halves of surrogate pairs become U+FFFD.
 //!
 //! One thing is read that Go refuses: a whole number with a fraction (`527.0`) is an integer, as it is for the JSON
 //! Schemas of image-spec.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::value::StringDeserializer;
@@ -97,7 +98,7 @@ impl Json {
     ///
     /// It is not JSON.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        serde_json::from_str(&String::from_utf8_lossy(bytes)).map_err(not_json)
+        serde_json::from_str(&text(bytes)).map_err(not_json)
     }
 
     /// Reads the first value of a text and ignores what follows, as Go's `Decoder` does with a file; `None` when there
@@ -107,7 +108,7 @@ impl Json {
     ///
     /// It is not JSON.
     pub(crate) fn first(bytes: &[u8]) -> Result<Option<Self>, Error> {
-        let text = String::from_utf8_lossy(bytes);
+        let text = text(bytes);
         let mut values = serde_json::Deserializer::from_str(&text).into_iter();
         values.next().transpose().map_err(not_json)
     }
@@ -137,6 +138,37 @@ impl Json {
     fn wrong(&self, expected: &dyn Expected) -> Error {
         de::Error::invalid_type(self.unexpected(), expected)
     }
+}
+
+/// The text that `bytes` are, for a reader that takes only whole characters. Nothing moves: errors name the same place.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    let mut text = String::from_utf8_lossy(bytes);
+    let mut lone = Vec::new();
+    // A backslash that begins no escape of four digits is that of one with a single character.
+    let mut next = 0;
+    while let Some(found) = text.get(next..).and_then(|rest| rest.find('\\')) {
+        let at = next + found;
+        next = at
+            + match (escaped(&text, at), escaped(&text, at + 6)) {
+                (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+                (Some(0xd800..=0xdfff), _) => {
+                    lone.push(at);
+                    6
+                }
+                (Some(_), _) => 6,
+                (None, _) => 2,
+            };
+    }
+    for at in lone {
+        text.to_mut().replace_range(at..at + 6, "\\ufffd");
+    }
+    text
+}
+
+/// The code of the escape `\uXXXX` at this place.
+fn escaped(text: &str, at: usize) -> Option<u16> {
+    let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+    u16::from_str_radix(digits, 16).ok()
 }
 
 fn not_json(error: serde_json::Error) -> Error {

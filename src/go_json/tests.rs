@@ -75,6 +75,32 @@ fn what_is_of_another_shape_is_an_error_that_says_where() {
 }
 
 #[test]
+fn half_of_a_surrogate_pair_is_read_as_go_reads_it() {
+    for (escaped, read) in [
+        (r"a\u00e9\n", "aé\n"),
+        (r"\ud83d\ude00", "😀"),
+        (r"\ud83d", "\u{fffd}"),
+        (r"\uDE00", "\u{fffd}"),
+        (r"\ud83d\u0041", "\u{fffd}A"),
+        (r"\ud83d\ud83d\ude00", "\u{fffd}😀"),
+        (r"\ude00\ud83dé", "\u{fffd}\u{fffd}é"),
+        // The backslash itself is escaped, so that what follows is text.
+        (r"\\ud83d", r"\ud83d"),
+        (r"\\\ud83d", "\\\u{fffd}"),
+    ] {
+        let text = format!("[\"{escaped}\"]");
+        assert_eq!(
+            Json::parse(text.as_bytes()),
+            Ok(Json::Array(vec![Json::Text(read.to_owned())])),
+            "{text}"
+        );
+    }
+    for text in [r#"["\ud83"]"#, r#"["\u"]"#, "[\"\\", r#"["\é"]"#] {
+        assert!(Json::parse(text.as_bytes()).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn a_file_may_be_empty_and_its_first_value_counts() {
     assert_eq!(Json::first(b" \n"), Ok(None));
     assert_eq!(Json::first(b"{} }"), Ok(Some(Json::Object(Vec::new()))));
