@@ -82,7 +82,7 @@ pub enum Kind {
 /// One of the errors in a registry's answer (distribution-spec, "Error Codes").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
-    /// E.g. `MANIFEST_UNKNOWN`.
+    /// E.g. `MANIFEST_UNKNOWN`; may be empty.
     pub code: String,
     /// For people; may be empty.
     pub message: String,
@@ -211,9 +211,10 @@ impl RegistryError {
         };
         let said: Vec<String> = said
             .iter()
-            .map(|said| match said.message.as_str() {
-                "" => said.code.clone(),
-                message => format!("{}: {message}", said.code),
+            .map(|said| match (said.code.as_str(), said.message.as_str()) {
+                (code, "") => code.to_owned(),
+                ("", message) => message.to_owned(),
+                (code, message) => format!("{code}: {message}"),
             })
             .collect();
         if !said.is_empty() {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use oci_distribution::errors::OciEnvelope;
 use reqwest::StatusCode;
 
 use super::{Kind, Said};
+use crate::go_json::Json;
 use crate::registry::contact::Unresolved;
 
 /// The one place where statuses and codes get their meaning.
@@ -29,17 +29,20 @@ pub(super) fn classify(status: StatusCode, said: &[Said], retry_after: Option<Du
     }
 }
 
-/// The errors in an answer.
+/// The errors in an answer. Registries have codes of their own (Harbor's `PROJECTPOLICYVIOLATION`), numbers for codes, or
+/// none (Artifactory): each is taken for what it says.
 pub(super) fn said(body: &[u8]) -> Vec<Said> {
-    let Ok(envelope) = serde_json::from_slice::<OciEnvelope>(body) else { return Vec::new() };
-    let said = envelope.errors.into_iter().map(|error| Said {
-        code: match serde_json::to_value(&error.code) {
-            Ok(serde_json::Value::String(code)) => code,
+    let Ok(answer) = Json::parse(body) else { return Vec::new() };
+    let Some(Json::Array(errors)) = answer.member("errors") else { return Vec::new() };
+    let said = errors.iter().map(|error| {
+        let text = |member: &str| match error.member(member) {
+            Some(Json::Text(text)) => text.clone(),
+            Some(Json::Number(number)) => number.to_string(),
             _ => String::new(),
-        },
-        message: error.message,
+        };
+        Said { code: text("code"), message: text("message") }
     });
-    said.collect()
+    said.filter(|said| !said.code.is_empty() || !said.message.is_empty()).collect()
 }
 
 /// What kind a failure below HTTP is, by the types in its chain.

@@ -42,3 +42,36 @@ fn an_error_says_what_was_tried_what_came_back_and_the_way_out() {
     let rendered = crate::error::render(&error.into());
     assert!(rendered.contains("hint: the account of /home/me/.docker/config.json may not"), "{rendered}");
 }
+
+#[test]
+fn an_answer_is_read_whatever_its_codes_are() {
+    let said = |code: &str, message: &str| Said { code: code.to_owned(), message: message.to_owned() };
+    let unknown = said("MANIFEST_UNKNOWN", "gone");
+    for (body, expected) in [
+        (
+            r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"gone","detail":{"Tag":"1"}}]}"#,
+            vec![unknown.clone()],
+        ),
+        (r#"{"Errors":[{"Code":"MANIFEST_UNKNOWN","Message":"gone"},null,{}]}"#, vec![unknown.clone()]),
+        (
+            r#"{"errors":[{"code":"PROJECTPOLICYVIOLATION","message":"not scanned"},{"code":"MANIFEST_UNKNOWN","message":"gone"}]}"#,
+            vec![said("PROJECTPOLICYVIOLATION", "not scanned"), unknown],
+        ),
+        (r#"{"errors":[{"status":404,"message":"no path"}]}"#, vec![said("", "no path")]),
+        (r#"{"errors":[{"code":404,"message":null}]}"#, vec![said("404", "")]),
+        (r#"{"errors":["gone"]}"#, vec![]),
+        (r#"{"errors":null}"#, vec![]),
+        ("<html>", vec![]),
+        ("", vec![]),
+    ] {
+        assert_eq!(super::said(body.as_bytes()), expected, "{body}");
+    }
+    let answer = Answered {
+        status: StatusCode::PRECONDITION_FAILED,
+        body: br#"{"errors":[{"message":"not scanned"}]}"#,
+        retry_after: None,
+        credential: None,
+    };
+    let error = Task::new("write", "r/app:1", "r").answered(&reqwest::Method::PUT, &answer);
+    assert_eq!(error.to_string(), "could not write r/app:1: 412 Precondition Failed (not scanned)");
+}
