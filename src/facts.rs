@@ -1,5 +1,6 @@
 //! What a checkout and its environment know: commit, tag, origin, Cargo packages, environment variables. I/O.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -16,7 +17,7 @@ pub(crate) fn gather(root: &Path, needs: &Needs) -> Facts {
         let git = needs.git.then(|| {
             (
                 scope.spawn(|| git(root, &["rev-parse", "HEAD"])),
-                scope.spawn(|| tag(root)),
+                scope.spawn(|| tag(root, |name| std::env::var(name).ok())),
                 scope.spawn(|| source(root)),
             )
         });
@@ -128,16 +129,51 @@ pub(crate) fn source_url(origin: &str) -> Option<String> {
     (!host.is_empty() && !path.is_empty()).then(|| format!("{scheme}://{host}/{path}"))
 }
 
-/// The tag of the commit checked out; the highest version, when it has several.
-fn tag(root: &Path) -> Fact<String> {
-    let tags = git(root, &["tag", "--points-at", "HEAD", "--sort=-version:refname"]).map_err(|why| {
+/// The tag of the commit checked out. When it has several, as a release candidate that became the release does, the one
+/// that CI runs for. Git does not know which of them was checked out: its log of `HEAD` has no entry when one is checked
+/// out after the other.
+///
+/// `environment` gives a variable's value.
+fn tag(root: &Path, environment: impl Fn(&str) -> Option<String>) -> Fact<String> {
+    // The highest version first, prereleases below it.
+    let sorted = ["-c", "versionsort.suffix=-", "tag", "--points-at", "HEAD", "--sort=-version:refname"];
+    let listed = git(root, &sorted).map_err(|why| {
         if why.contains("malformed object name") { "there is no commit yet".to_owned() } else { why }
     })?;
-    match tags.lines().next() {
-        Some(tag) => Ok(tag.to_owned()),
-        None => Err("the commit checked out has no tag".to_owned()),
+    let tags: Vec<&str> = listed.lines().collect();
+    let highest = match tags[..] {
+        [] => return Err("the commit checked out has no tag".to_owned()),
+        [tag] => return Ok(tag.to_owned()),
+        [highest, ..] => highest,
+    };
+    let values: Vec<String> = TAG_VARIABLES.iter().filter_map(|name| environment(name)).collect();
+    let named: BTreeSet<&str> =
+        values.iter().map(|value| value.strip_prefix("refs/tags/").unwrap_or(value)).collect();
+    let mut chosen = tags.iter().filter(|tag| named.contains(**tag));
+    match (chosen.next(), chosen.next()) {
+        (Some(tag), None) => Ok((*tag).to_owned()),
+        _ => Err(format!(
+            "the commit checked out has several tags ({}); set `CI_COMMIT_TAG={highest}` to say which one is meant, \
+             as CI systems do",
+            tags.join(", "),
+        )),
     }
 }
+
+/// The variables in which CI systems name the tag that they run for: GitHub, Gitea and Forgejo; GitLab and Woodpecker;
+/// Azure, Bitbucket, Buildkite, CircleCI, Cirrus, Drone, Jenkins, Travis. Some hold a whole ref, which may be a branch.
+const TAG_VARIABLES: [&str; 10] = [
+    "GITHUB_REF",
+    "CI_COMMIT_TAG",
+    "BUILD_SOURCEBRANCH",
+    "BITBUCKET_TAG",
+    "BUILDKITE_TAG",
+    "CIRCLE_TAG",
+    "CIRRUS_TAG",
+    "DRONE_TAG",
+    "TAG_NAME",
+    "TRAVIS_TAG",
+];
 
 /// The packages of the workspace around `root`.
 fn packages(root: &Path) -> Fact<Vec<Package>> {
@@ -212,7 +248,8 @@ mod tests {
         let run = |arguments: &[&str]| git(root, arguments).unwrap();
         run(&["init", "--quiet"]);
         run(&["remote", "add", "origin", "git@git.example:acme/app.git"]);
-        assert_eq!(tag(root).unwrap_err(), "there is no commit yet");
+        let alone = |_: &str| None;
+        assert_eq!(tag(root, alone).unwrap_err(), "there is no commit yet");
         std::fs::write(root.join("a file"), "").unwrap();
         std::fs::write(root.join(format!("{UNFINISHED}Ab1")), "").unwrap();
         std::fs::write(root.join("manifests.lock"), "").unwrap();
@@ -232,7 +269,43 @@ mod tests {
         assert_eq!(facts.git_tag.unwrap_err(), "the commit checked out has no tag");
         assert_eq!(facts.source.unwrap(), "https://git.example/acme/app");
         run(&["tag", "v1.9.0"]);
-        run(&["tag", "v1.10.0"]);
-        assert_eq!(tag(root).unwrap(), "v1.10.0");
+        assert_eq!(tag(root, alone).unwrap(), "v1.9.0");
+    }
+
+    #[test]
+    fn of_several_tags_the_one_counts_that_ci_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let author = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"];
+        let run = |arguments: &[&str]| git(root, &[&author[..], arguments].concat()).unwrap();
+        run(&["init", "--quiet"]);
+        run(&["commit", "--quiet", "--allow-empty", "--message=first"]);
+        run(&["tag", "v1.0.0"]);
+        run(&["commit", "--quiet", "--allow-empty", "--message=second"]);
+        run(&["tag", "v1.1.0-rc.1"]);
+        run(&["tag", "--annotate", "--message=x", "v1.1.0"]);
+        let several =
+            "the commit checked out has several tags (v1.1.0, v1.1.0-rc.1); set `CI_COMMIT_TAG=v1.1.0";
+        for (variables, expected) in [
+            (&[][..], Err(several)),
+            (&[("GITHUB_REF", "refs/tags/v1.1.0")], Ok("v1.1.0")),
+            (&[("GITHUB_REF", "refs/tags/v1.1.0-rc.1")], Ok("v1.1.0-rc.1")),
+            (&[("GITHUB_REF", "refs/heads/v1.1.0")], Err(several)),
+            (&[("GITHUB_REF", "refs/pull/1/merge")], Err(several)),
+            (&[("CI_COMMIT_TAG", "v1.1.0"), ("TAG_NAME", "")], Ok("v1.1.0")),
+            (&[("CI_COMMIT_TAG", "v1.0.0")], Err(several)),
+            (&[("CI_COMMIT_TAG", "v1.1.0"), ("TAG_NAME", "v1.1.0")], Ok("v1.1.0")),
+            (&[("CI_COMMIT_TAG", "v1.1.0"), ("TAG_NAME", "v1.1.0-rc.1")], Err(several)),
+        ] {
+            let variable = |name: &str| variables.iter().find(|(known, _)| *known == name);
+            let found = tag(root, |name| variable(name).map(|(_, value)| (*value).to_owned()));
+            match (&found, expected) {
+                (Ok(tag), Ok(expected)) => assert_eq!(tag, expected, "{variables:?}"),
+                (Err(why), Err(expected)) => assert!(why.starts_with(expected), "{variables:?}: {why}"),
+                _ => panic!("{variables:?}: {found:?}"),
+            }
+        }
+        run(&["checkout", "--quiet", "v1.0.0"]);
+        assert_eq!(tag(root, |_| Some("v1.1.0".to_owned())).unwrap(), "v1.0.0");
     }
 }
