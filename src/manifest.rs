@@ -247,7 +247,13 @@ impl ImageManifest {
         all.filter(|blob| blob.urls.is_empty() && seen.insert(&blob.digest)).collect()
     }
 
-    /// The type of artifact that this is; `None` for an image that can be run.
+    /// Whether the configuration may be an image's although its type does not say so: in Docker's manifests, where what
+    /// it holds decides ([`media::is_vague_config`]).
+    pub fn has_vague_config(&self) -> bool {
+        self.media_type == media::DOCKER_IMAGE && media::is_vague_config(&self.config.media_type)
+    }
+
+    /// The type of artifact that this is, as far as its types say; `None` for an image that can be run.
     pub fn artifact(&self) -> Option<&str> {
         let config = &self.config.media_type;
         self.artifact_type.as_deref().or((!media::is_image_config(config)).then_some(config))

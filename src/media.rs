@@ -31,5 +31,12 @@ pub fn is_image(media_type: &str) -> bool {
 
 /// Whether `media_type` is an image's configuration; other manifests of an image's type are artifacts.
 pub fn is_image_config(media_type: &str) -> bool {
-    matches!(media_type, DOCKER_CONFIG | OCI_CONFIG)
+    let without_parameters = media_type.split(';').next().unwrap_or_default().trim();
+    matches!(without_parameters, DOCKER_CONFIG | OCI_CONFIG)
+}
+
+/// Whether `media_type` says nothing about a configuration. Docker before 1.11.1 and some registries wrote these types
+/// for images, and Docker takes exactly these for one (distribution/distribution#1621, moby/moby#22378 and #30083).
+pub fn is_vague_config(media_type: &str) -> bool {
+    matches!(media_type, "application/octet-stream" | "application/json" | "text/html" | "")
 }

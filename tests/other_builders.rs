@@ -164,7 +164,42 @@ async fn what_is_no_image_is_not_listed() {
         .await;
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr.contains("application/vnd.cncf.helm.config.v1+json, which is no image's"), "{stderr}");
+    assert!(stderr.contains("application/vnd.cncf.helm.config.v1+json\", which is no image's"), "{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_configuration_holds_decides_where_its_type_does_not() {
+    const DOCKER_IMAGE: &str = "application/vnd.docker.distribution.manifest.v2+json";
+    const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+    let hands = Hands::new().await;
+    let image: &[u8] = br#"{"architecture":"amd64","os":"linux"}"#;
+    for (media_type, config_type, config, refusal) in [
+        (DOCKER_IMAGE, DOCKER_CONFIG, image, None),
+        (OCI_IMAGE, "application/vnd.oci.image.config.v1+json; charset=utf-8", image, None),
+        // What Docker before 1.11.1 wrote, and what moby takes for it.
+        (DOCKER_IMAGE, "application/octet-stream", image, None),
+        (DOCKER_IMAGE, "application/json", image, None),
+        (DOCKER_IMAGE, "text/html", image, None),
+        (DOCKER_IMAGE, "", image, None),
+        (OCI_IMAGE, "application/json", image, Some("\"application/json\", which is no image's")),
+        (DOCKER_IMAGE, "text/plain", image, Some("\"text/plain\", which is no image's")),
+        (DOCKER_IMAGE, "application/octet-stream", b"\x7fELF", Some("which is no image's")),
+        (DOCKER_IMAGE, "application/json", b"{}", Some("which is no image's")),
+    ] {
+        let config = hands.blob("app", config_type, config).await;
+        let manifest = json!({ "schemaVersion": 2, "mediaType": media_type, "config": config, "layers": [] });
+        hands.manifest("app", "1-linux-amd64", &manifest).await;
+        // Such an image at the tag itself is replaced by a list; what is none is not.
+        hands.manifest("app", "1", &manifest).await;
+        let declaration =
+            "[target.app]\nrepository = \"HOST/app\"\ntags = [\"1\"]\nplatforms = [\"linux/amd64\"]\n";
+        let output = hands.run(declaration, &["reconcile"]).await;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), refusal.is_none(), "{media_type}, {config_type:?}: {stderr}");
+        assert!(stderr.contains(refusal.unwrap_or_default()), "{media_type}, {config_type:?}: {stderr}");
+        let served = hands.served("app", "1").await.unwrap();
+        assert_eq!(served["manifests"].is_array(), refusal.is_none(), "{media_type}, {config_type:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

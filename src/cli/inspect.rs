@@ -6,8 +6,10 @@ use serde_json::json;
 use super::args::{Inspect, Tags};
 use super::context::Context;
 use crate::config::{Declaration, Strictness};
+use crate::declared_file::DeclarationFile;
 use crate::error::{Exit, Failure};
-use crate::load::{find_declaration, load};
+use crate::invocation::program;
+use crate::load::load;
 use crate::observe;
 use crate::report;
 
@@ -40,10 +42,25 @@ pub(super) async fn tags(context: &Context, arguments: &Tags) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The declaration at hand, for its registry settings; these commands work without one too.
+/// The nearest declaration, for its registry settings. These commands work without one too, so a file that is not valid
+/// stops them only where `--config` names it.
 fn declaration_if_any(context: &Context) -> Result<Option<Declaration>> {
-    if context.global.config.is_none() && find_declaration(&std::env::current_dir()?).is_err() {
-        return Ok(None);
+    let named = context.global.config.as_deref();
+    let file = DeclarationFile::find(named)?;
+    match (named, file.exists()) {
+        (None, false) => Ok(None),
+        (Some(_), false) => load(named, Strictness::Check).map(Some),
+        (Some(_), true) => file.read().map(Some),
+        (None, true) => Ok(file
+            .read()
+            .inspect_err(|_| {
+                let file = file.shown();
+                let file = file.display();
+                context.progress.warn(&format!(
+                    "{file} is not valid, so its `[registry]` settings are not used; `{} check` shows why",
+                    program()
+                ));
+            })
+            .ok()),
     }
-    load(context.global.config.as_deref(), Strictness::Check).map(Some)
 }

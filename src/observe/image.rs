@@ -124,7 +124,7 @@ impl Look {
                 source: source.clone(),
             }),
             None => ObservedImage::Unusable(format!(
-                "{} has a configuration of type {}, which is no image's",
+                "{} has a configuration of type {:?}, which is no image's",
                 seen.reference, seen.manifest.config.media_type
             )),
         })
@@ -154,16 +154,23 @@ fn only_entry<'a>(list: &'a List, image: &Image) -> Result<&'a Descriptor, Strin
     }
 }
 
-/// The image's configuration; `None` when it is of a type that no image has.
+/// The image's configuration; `None` when it is no image's: by its type, or by what it holds where the type is vague.
 pub(super) async fn image_config(
     registry: &Registry,
     repository: &Repository,
     manifest: &ImageManifest,
 ) -> Result<Option<ImageConfig>> {
-    if !media::is_image_config(&manifest.config.media_type) {
+    let is_vague = manifest.has_vague_config();
+    if !is_vague && !media::is_image_config(&manifest.config.media_type) {
         return Ok(None);
     }
     let bytes = registry.get_blob(repository, &manifest.config.digest, manifest.config.size).await?;
     let reference = || repository.digest(&manifest.config.digest);
-    Ok(Some(ImageConfig::parse(&bytes).map_err(|error| error.at(reference()))?))
+    match ImageConfig::parse(&bytes) {
+        Ok(config) if is_vague && (config.platform.os.is_empty() || config.platform.arch.is_empty()) => {
+            Ok(None)
+        }
+        Err(_) if is_vague => Ok(None),
+        read => Ok(Some(read.map_err(|error| error.at(reference()))?)),
+    }
 }

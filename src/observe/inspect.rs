@@ -73,7 +73,7 @@ impl Inspected {
             .ok_or_else(|| format!("{reference} lists {digest}, which is no image"))?;
         let Some(config) = &image.config else {
             let found = &image.manifest.config.media_type;
-            return Err(format!("{reference} has a configuration of type {found}, which is no image's"));
+            return Err(format!("{reference} has a configuration of type {found:?}, which is no image's"));
         };
         let platform = &config.platform;
         if platform.os.is_empty() || platform.arch.is_empty() {

@@ -62,7 +62,14 @@ pub(crate) async fn served_at(
         })),
         Ok(Manifest::Image(image)) => {
             let descriptor = served(&image.media_type);
-            match image.artifact() {
+            let artifact = match image.artifact() {
+                Some(_) if image.has_vague_config() => {
+                    let is_image = image_config(registry, repository, &image).await?.is_some();
+                    image.artifact().filter(|_| !is_image)
+                }
+                artifact => artifact,
+            };
+            match artifact {
                 Some(artifact) => {
                     ObservedTag::Other { descriptor, what: format!("an artifact of type {artifact:?}") }
                 }

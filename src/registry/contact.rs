@@ -14,7 +14,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 #[derive(Default)]
 pub(crate) struct Contact {
     reached: AtomicBool,
-    lost: OnceLock<String>,
+    lost: OnceLock<(String, Option<String>)>,
     /// Held by the request that finds out, while the others wait for what it finds.
     pub(crate) turn: tokio::sync::Mutex<()>,
 }
@@ -30,14 +30,14 @@ impl Contact {
     }
 
     /// Nobody is to be reached there in this run.
-    pub(crate) fn lose(&self, why: String) {
+    pub(crate) fn lose(&self, why: String, hint: Option<String>) {
         // Whoever comes second says the same.
-        let _ = self.lost.set(why);
+        let _ = self.lost.set((why, hint));
     }
 
-    /// Why nobody is to be reached there.
-    pub(crate) fn lost(&self) -> Option<&str> {
-        self.lost.get().map(String::as_str).filter(|_| !self.is_reached())
+    /// Why nobody is to be reached there, and the way out.
+    pub(crate) fn lost(&self) -> Option<&(String, Option<String>)> {
+        self.lost.get().filter(|_| !self.is_reached())
     }
 }
 

@@ -1,12 +1,15 @@
 //! What can go wrong with a registry, classified once: by status and error code, never by a message's text.
 
 mod classify;
+mod handshake;
 
 use std::fmt;
 use std::time::Duration;
 
 use reqwest::StatusCode;
 
+use super::proxies;
+use super::wire::authority;
 use crate::error::Failure;
 use classify::{classify, innermost, kind_of, said};
 pub(crate) use classify::{is_refused, is_unresolved, tls_error};
@@ -122,8 +125,17 @@ impl Task {
 
     /// A request that brought no answer.
     pub(crate) fn broken(&self, method: &reqwest::Method, error: &reqwest::Error) -> RegistryError {
-        let mut made = self.error(kind_of(error), innermost(error));
+        let proxied = || {
+            let url = error.url().filter(|_| error.is_connect())?;
+            Some(proxies::used(url)?.failed(url, &innermost(error)))
+        };
+        let (what, hint) = match tls_error(error) {
+            Some(tls) => handshake::explain(tls, &error.url().map_or_else(|| self.host.clone(), authority)),
+            None => proxied().unwrap_or_else(|| (innermost(error), None)),
+        };
+        let mut made = self.error(kind_of(error), what);
         made.0.method = method.to_string();
+        made.0.hint = hint;
         made
     }
 

@@ -12,6 +12,7 @@ mod error;
 mod hosts;
 mod manifests;
 mod ping;
+mod proxies;
 mod referrers;
 mod retry;
 mod secret;
@@ -20,6 +21,7 @@ mod tags;
 mod tls;
 mod transfer;
 mod transport;
+mod trust;
 mod upload;
 mod wire;
 

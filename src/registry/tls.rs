@@ -2,14 +2,22 @@
 //! machinery and the certificates are read once.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use reqwest::Client;
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Identity};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, InconsistentKeys};
 
 use super::contact::Resolver;
+use super::proxies;
+use super::trust::Trust;
 
 /// What distinguishes one client from another.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -52,47 +60,79 @@ fn make(profile: &Profile) -> Result<Client, String> {
         // Redirects are followed by the transport, which knows what may go where.
         .redirect(Policy::none())
         .dns_resolver(Resolver)
-        .referer(false)
-        .tls_danger_accept_invalid_certs(profile.insecure);
-    if profile.direct {
-        builder = builder.no_proxy();
-    }
-    if profile.plain {
-        builder = builder.tls_certs_only([]);
-    } else {
-        let mut authorities = Vec::new();
-        for path in &profile.authorities {
-            authorities.extend(certificates(path)?);
-        }
-        builder = builder.tls_certs_merge(authorities);
-    }
-    if let Some((certificate, key)) = &profile.identity {
-        let mut pem = read(certificate)?;
-        pem.push(b'\n');
-        pem.extend(read(key)?);
-        let identity = Identity::from_pem(&pem).map_err(|_| {
-            format!(
-                "{} and {} are not a certificate and its key in PEM",
-                certificate.display(),
-                key.display()
-            )
-        })?;
-        builder = builder.identity(identity);
-    }
+        .referer(false);
+    builder = match profile.direct {
+        true => builder.no_proxy(),
+        false => proxies::apply(builder, profile.plain)?,
+    };
+    builder = match profile.plain {
+        true => builder.tls_certs_only([]),
+        false => builder.tls_backend_preconfigured(config(profile)?),
+    };
     builder.build().map_err(|error| {
         let mut deepest: &dyn std::error::Error = &error;
         while let Some(source) = deepest.source() {
             deepest = source;
         }
-        format!("the TLS settings do not work: {deepest}")
+        unusable(deepest)
     })
 }
 
-fn certificates(path: &Path) -> Result<Vec<Certificate>, String> {
-    let found = Certificate::from_pem_bundle(&read(path)?).unwrap_or_default();
+/// What reqwest would make of the same settings, but for two things: a server's certificate may be one of `authorities`
+/// itself ([`Trust`]), and the client's own certificate is sent as it is.
+fn config(profile: &Profile) -> Result<ClientConfig, String> {
+    let installed = CryptoProvider::get_default().cloned();
+    let provider = installed.unwrap_or_else(|| Arc::new(rustls::crypto::ring::default_provider()));
+    let mut authorities = Vec::new();
+    for path in &profile.authorities {
+        authorities.extend(certificates(path)?);
+    }
+    let trust = match profile.insecure {
+        true => Trust::Any,
+        false => Trust::authorities(authorities, &provider).map_err(unusable)?,
+    };
+    let identity = profile.identity.as_ref().map(|(certificate, key)| identity(certificate, key, &provider));
+    let config = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(trust));
+    let mut config = match identity.transpose()? {
+        Some(identity) => config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity))),
+        None => config.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// The client's certificate and key. Whether the certificate is a good one is for the server to say: `openssl x509 -req`
+/// makes certificates of version 1, which the library's own check refuses.
+fn identity(certificate: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
+    let (certificates, shown, path) = (certificates(certificate)?, certificate.display(), key.display());
+    let key = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|_| {
+        format!("{path}, the key of {shown}, holds no private key in PEM, or an encrypted one")
+    })?;
+    let key = provider.key_provider.load_private_key(key);
+    let key = key.map_err(|error| format!("the key in {path} cannot be used: {error}"))?;
+    let pair = CertifiedKey::new(certificates, key);
+    match pair.keys_match() {
+        Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+            Err(format!("the key in {path} is not that of the certificate in {shown}"))
+        }
+        _ => Ok(pair),
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
+    let found = found.unwrap_or_default();
     if found.is_empty() { Err(format!("{} holds no PEM certificate", path.display())) } else { Ok(found) }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+}
+
+fn unusable(error: impl fmt::Display) -> String {
+    format!("the TLS settings do not work: {error}")
 }

@@ -106,11 +106,11 @@ impl Wire {
         /// How often a connection to a host that was never reached is tried again.
         const BRIEFLY: usize = 2;
         let contact = self.setup.contacts.of(request.url.origin().ascii_serialization());
-        let lost = |why: &str| task.error(Kind::Connect, why).lasting();
         let (mut tried, mut turn) = (0, None);
         loop {
-            if let Some(why) = contact.lost() {
-                return Err(lost(why));
+            if let Some((why, hint)) = contact.lost() {
+                let lost = task.error(Kind::Connect, why).lasting();
+                return Err(hint.iter().fold(lost, |lost, hint| lost.with_hint(hint)));
             }
             let error = match self.try_to_send(task, request, authorization).await? {
                 Ok(response) => {
@@ -137,7 +137,7 @@ impl Wire {
                 || (is_refused(&error) && host_is_loopback(&authority(&request.url)))
                 || tried == BRIEFLY.min(self.setup.patience.retries);
             if is_final {
-                contact.lose(broken.answer());
+                contact.lose(broken.answer(), broken.hint());
                 return Err(broken.lasting());
             }
             let delay = self.setup.patience.delay.saturating_mul(1 << tried);

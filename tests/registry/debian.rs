@@ -282,6 +282,11 @@ async fn over_tls_with_a_private_authority() {
     let trusting = RegistrySettings { ca_file: Some(debian.path("ca.pem")), ..RegistrySettings::default() };
     whole_way(&with(trusting, false), |path| debian.repository(path), None).await;
 
+    // The server's own certificate, whoever signed it.
+    let own = RegistrySettings { ca_file: Some(debian.path("server.pem")), ..RegistrySettings::default() };
+    let found = with(own, false).head_manifest(&debian.repository("o/nothing"), "1").await.unwrap();
+    assert_eq!(found, None);
+
     let tls = RegistrySettings { plain_http: Some(false), ..RegistrySettings::default() };
     let error = with(tls.clone(), false).head_manifest(&debian.repository("o/list"), "1").await.unwrap_err();
     assert_eq!((error.kind(), error.method()), (Kind::Tls, "HEAD"), "{error}");

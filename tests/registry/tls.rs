@@ -3,11 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use manifests::config::RegistrySettings;
+use manifests::registry::{Kind, Options, Registry};
+
 use crate::commands::{
     WRITES, count, declaration, docker_pulls, fails, log_in, ok, put_images, reconciled, skopeo_reads,
 };
 use crate::debian::Debian;
-use crate::support::{Workspace, certificates};
+use crate::scripted::options;
+use crate::support::{Workspace, certificates, openssl};
 
 /// The registry under an address that docker, too, takes for another machine's: for loopback it reads no certificates.
 fn elsewhere(debian: &Debian) -> String {
@@ -111,4 +115,79 @@ async fn over_tls_with_a_client_certificate() {
     assert_eq!(skopeo_reads(&list, &["--cert-dir", certificates.0.to_str().unwrap()]), ["amd64", "arm64"]);
     drop(certificates);
     fails(&workspace, &[], &["certificate", "ca-file"]).await;
+}
+
+/// A server's certificate as Docker's documentation makes one ("Use self-signed certificates"), and a client's as
+/// `openssl x509 -req` makes it: of version 1.
+fn as_documented(folder: &Path) {
+    certificates(folder);
+    openssl(
+        folder,
+        "req -x509 -newkey rsa:2048 -nodes -sha256 -days 2 -keyout self.key -out self.pem -subj /CN=registry -addext subjectAltName=IP:127.0.0.1",
+    );
+    openssl(
+        folder,
+        "x509 -req -in client.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out client-1.pem -days 2",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_tls_with_a_certificate_that_is_trusted_itself() {
+    let section = "  tls: { certificate: {}/self.pem, key: {}/self.key, clientcas: [{}/ca.pem] }";
+    let debian = Debian::start(section, as_documented);
+    let host = debian.host();
+    let with = |authority: &str, client: &str, key: &str| {
+        let settings = RegistrySettings {
+            ca_file: Some(debian.path(authority)),
+            client_cert: Some(debian.path(client)),
+            client_key: Some(debian.path(key)),
+            ..RegistrySettings::default()
+        };
+        Registry::new(Options { registries: [(host.clone(), settings)].into(), ..options() })
+    };
+    for (authority, client, expected) in [
+        ("self.pem", "client.pem", None),
+        ("self.pem", "client-1.pem", None),
+        (
+            "ca.pem",
+            "client.pem",
+            Some("is an authority's (CA:TRUE), and not itself one that is trusted here"),
+        ),
+        (
+            "server.pem",
+            "client.pem",
+            Some("is an authority's (CA:TRUE), and not itself one that is trusted here"),
+        ),
+    ] {
+        let registry = with(authority, client, "client.key").unwrap();
+        let looked = registry.head_manifest(&debian.repository("o/app"), "1").await;
+        match (looked, expected) {
+            (Ok(found), None) => assert_eq!(found, None),
+            (Err(error), Some(words)) => {
+                assert_eq!(error.kind(), Kind::Tls, "{error}");
+                assert!(error.to_string().contains(words), "{authority}, {client}: {error}");
+            }
+            (looked, _) => panic!("{authority}, {client}: {looked:?}"),
+        }
+    }
+    let error = with("self.pem", "client-1.pem", "server.key").map(drop);
+    // Whose key it is cannot be told of a certificate of version 1; the server says so.
+    assert!(error.is_ok(), "{error:?}");
+    let error = with("self.pem", "client.pem", "server.key").map(drop).unwrap_err();
+    assert!(error.to_string().contains("is not that of the certificate in"), "{error}");
+
+    // As the same page goes on: the certificate is one of the system's.
+    let keys = format!(
+        "[registry.\"{host}\"]\nclient-cert = {:?}\nclient-key = {:?}\n",
+        debian.path("client.pem"),
+        debian.path("client.key")
+    );
+    let workspace = Workspace::new(&[("manifests.toml", &keys)]);
+    for (file, expected) in [("self.pem", "is not in the registry"), ("ca.pem", "CA:TRUE")] {
+        let file = debian.path(file);
+        let variable = [("SSL_CERT_FILE", file.to_str().unwrap())];
+        let output = crate::commands::run(&workspace, &["tags", &format!("{host}/o/app")], &variable).await;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains(expected), "{stderr}");
+    }
 }
