@@ -52,6 +52,12 @@ impl Failure {
         Self { message: message.into(), hint: None, exit: Exit::Failed, cause: None }
     }
 
+    /// A failure that shows each of `failures`, with its causes and hints, below `message`.
+    pub fn of_several(message: &str, failures: &[anyhow::Error]) -> Self {
+        let shown = |error| format!("\n  - {}", render(error).trim_end().replace('\n', "\n    "));
+        Self::new(format!("{message}:{}", failures.iter().map(shown).collect::<String>()))
+    }
+
     /// Adds the way out, shown as `hint: …`.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

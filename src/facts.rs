@@ -1,6 +1,9 @@
 //! What a checkout and its environment know: commit, tag, origin, Cargo packages, environment variables. I/O.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -8,6 +11,7 @@ use cargo_metadata::MetadataCommand;
 
 use crate::config::{Fact, Facts, Needs, Package};
 use crate::digest::Digest;
+use crate::fingerprint::context::hash;
 use crate::rewrite::UNFINISHED;
 
 /// Asks git, cargo and the environment for what is needed, and for nothing else. What cannot be had carries the reason.
@@ -16,7 +20,7 @@ pub(crate) fn gather(root: &Path, needs: &Needs) -> Facts {
     std::thread::scope(|scope| {
         let git = needs.git.then(|| {
             (
-                scope.spawn(|| git(root, &["rev-parse", "HEAD"])),
+                scope.spawn(|| commit(root)),
                 scope.spawn(|| tag(root, |name| std::env::var(name).ok())),
                 scope.spawn(|| source(root)),
             )
@@ -46,62 +50,112 @@ fn known<T>(asked: std::thread::ScopedJoinHandle<'_, Fact<T>>) -> Fact<T> {
 
 /// Where the source of this checkout is read.
 fn source(root: &Path) -> Fact<String> {
-    let origin = git(root, &["remote", "get-url", "origin"])?;
+    let origin = git(root, &["remote", "get-url", "origin"]).map_err(|refused| refused.why)?;
     source_url(&origin).ok_or_else(|| "the origin is not on a server".to_owned())
+}
+
+/// The commit checked out.
+fn commit(root: &Path) -> Fact<String> {
+    // Of a missing commit `--quiet` says nothing and ends with 1; of everything else git speaks, and ends with another code.
+    git(root, &["rev-parse", "--verify", "--quiet", "HEAD"]).map_err(|refused| match refused.code {
+        Some(1) => "there is no commit yet".to_owned(),
+        _ => refused.why,
+    })
 }
 
 /// The paths that differ from the commit checked out, untracked ones too, but for `ignore` and what a killed run has left.
 /// Outside a git repository nothing does.
+///
+/// # Errors
+///
+/// Git cannot say.
 pub(crate) fn dirty(root: &Path, ignore: &Path) -> anyhow::Result<Vec<String>> {
-    if git(root, &["rev-parse", "--is-inside-work-tree"]).is_err() {
-        return Ok(Vec::new());
+    Ok(changed(root, ignore)?.iter().map(|path| path.to_string_lossy().into_owned()).collect())
+}
+
+/// As [`dirty`]: the paths themselves, relative to the top of the repository.
+fn changed(root: &Path, ignore: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let cannot =
+        |why: Refused| anyhow::anyhow!("could not ask git whether {} is clean: {}", root.display(), why.why);
+    match git(root, &["rev-parse", "--is-inside-work-tree"]) {
+        Ok(said) if said == "true" => {}
+        Ok(_) => return Ok(Vec::new()),
+        // "It is none" and "I may not read it" have the same exit code.
+        Err(_) if !has_repository(root) => return Ok(Vec::new()),
+        Err(why) => return Err(cannot(why)),
     }
     let ignore = format!(":(exclude,literal){}", ignore.strip_prefix(root).unwrap_or(ignore).display());
     let arguments =
         ["status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ":/", &ignore];
-    let listed = git(root, &arguments)
-        .map_err(anyhow::Error::msg)
-        .with_context(|| format!("could not ask git whether {} is clean", root.display()))?;
+    let listed = git_bytes(root, &arguments).map_err(cannot)?;
     // Each entry is two letters of status, a space and the path.
-    let paths = listed.split('\0').filter_map(|entry| entry.get(3..));
-    let is_ours = |path: &str| path.rsplit('/').next().is_some_and(|name| name.starts_with(UNFINISHED));
-    Ok(paths.filter(|path| !is_ours(path)).map(str::to_owned).collect())
+    let paths = listed.split(|byte| *byte == 0).filter_map(|entry| entry.get(3..));
+    let paths = paths.map(|path| PathBuf::from(OsStr::from_bytes(path)));
+    let is_ours = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.as_bytes().starts_with(UNFINISHED.as_bytes()))
+    };
+    Ok(paths.filter(|path| !is_ours(path)).collect())
+}
+
+/// Whether there is a repository that git should have understood.
+fn has_repository(root: &Path) -> bool {
+    let given = std::env::var_os("GIT_DIR").is_some();
+    given || root.ancestors().any(|folder| folder.join(".git").symlink_metadata().is_ok())
 }
 
 /// A digest of all that differs from the commit checked out, contents too, but for `ignore`: as long as it is the same,
 /// so are the files. `None` when a whole folder differs, such as another repository within. Files that git ignores do
 /// not count.
+///
+/// # Errors
+///
+/// Git cannot say what differs, or such a file cannot be read.
 pub(crate) fn tree(root: &Path, ignore: &Path) -> anyhow::Result<Option<Digest>> {
-    let changed = dirty(root, ignore)?;
+    let changed = changed(root, ignore)?;
     // Paths are relative to the top of the repository, which may be above.
     let top = match changed.is_empty() {
-        true => String::new(),
-        false => git(root, &["rev-parse", "--show-toplevel"]).map_err(anyhow::Error::msg)?,
+        true => PathBuf::new(),
+        false => {
+            let top = git_bytes(root, &["rev-parse", "--show-toplevel"]);
+            let top = top.map_err(|refused| anyhow::Error::msg(refused.why))?;
+            PathBuf::from(OsStr::from_bytes(top.strip_suffix(b"\n").unwrap_or(&top)))
+        }
     };
-    let mut seen = Vec::new();
+    let (mut seen, mut files) = (Vec::new(), BTreeMap::new());
     for path in changed {
-        let full = Path::new(&top).join(&path);
-        let content = match std::fs::symlink_metadata(&full) {
-            Err(_) => "gone".to_owned(),
-            Ok(found) if found.is_symlink() => format!("link to {}", std::fs::read_link(&full)?.display()),
-            Ok(found) if found.is_file() => {
-                let bytes = std::fs::read(&full);
-                Digest::of(&bytes.with_context(|| format!("could not read {}", full.display()))?).to_string()
+        let full = top.join(&path);
+        let found = match std::fs::symlink_metadata(&full) {
+            Ok(found) => found,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                seen.push((path, "gone".to_owned()));
+                continue;
             }
-            Ok(_) => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("could not read {}", full.display())),
         };
-        seen.push((path, content));
+        if found.is_symlink() {
+            seen.push((path, format!("link to {:?}", std::fs::read_link(&full)?)));
+        } else if found.is_file() {
+            files.insert(full, found.len());
+            seen.push((path, "file".to_owned()));
+        } else {
+            return Ok(None);
+        }
     }
-    Ok(Some(Digest::of(format!("{seen:?}").as_bytes())))
+    // Read piece by piece, on all cores: an untracked file may be of any size.
+    let contents: BTreeMap<PathBuf, String> = hash(&files)?.into_iter().collect();
+    Ok(Some(Digest::of(format!("{seen:?} {contents:?}").as_bytes())))
 }
 
 /// When the last commit was made that touches one of `paths`, or else the last commit, in seconds since 1970; `None`
 /// outside a git repository.
 pub(crate) fn last_commit(root: &Path, paths: &[PathBuf]) -> Option<String> {
     let of = |paths: &[String]| {
-        let arguments: Vec<&str> =
-            ["log", "-1", "--format=%ct", "--"].into_iter().chain(paths.iter().map(String::as_str)).collect();
-        git(root, &arguments).ok().filter(|seconds| !seconds.is_empty())
+        // Plumbing: no setting of the user's changes what it prints.
+        let arguments: Vec<&str> = ["rev-list", "-1", "--timestamp", "HEAD", "--"]
+            .into_iter()
+            .chain(paths.iter().map(String::as_str))
+            .collect();
+        git(root, &arguments).ok()?.split_whitespace().next().map(str::to_owned)
     };
     let literal: Vec<String> = paths.iter().map(|path| format!(":(literal){}", path.display())).collect();
     of(&literal).or_else(|| of(&[]))
@@ -135,11 +189,18 @@ pub(crate) fn source_url(origin: &str) -> Option<String> {
 ///
 /// `environment` gives a variable's value.
 fn tag(root: &Path, environment: impl Fn(&str) -> Option<String>) -> Fact<String> {
+    commit(root)?;
     // The highest version first, prereleases below it.
-    let sorted = ["-c", "versionsort.suffix=-", "tag", "--points-at", "HEAD", "--sort=-version:refname"];
-    let listed = git(root, &sorted).map_err(|why| {
-        if why.contains("malformed object name") { "there is no commit yet".to_owned() } else { why }
-    })?;
+    let arguments = [
+        "-c",
+        "versionsort.suffix=-",
+        "for-each-ref",
+        "--points-at=HEAD",
+        "--sort=-version:refname",
+        "--format=%(refname:strip=2)",
+        "refs/tags",
+    ];
+    let listed = git(root, &arguments).map_err(|refused| refused.why)?;
     let tags: Vec<&str> = listed.lines().collect();
     let highest = match tags[..] {
         [] => return Err("the commit checked out has no tag".to_owned()),
@@ -194,19 +255,39 @@ fn packages(root: &Path) -> Fact<Vec<Package>> {
     Ok(products.map(package).collect())
 }
 
-/// What git prints, or why it does not.
-fn git(root: &Path, arguments: &[&str]) -> Fact<String> {
+/// Why git did not answer.
+#[derive(Debug)]
+struct Refused {
+    /// Its exit code, when it ran. Nothing is decided by `why`, which is for people.
+    code: Option<i32>,
+    why: String,
+}
+
+/// What git prints, without the final line feed.
+fn git(root: &Path, arguments: &[&str]) -> Result<String, Refused> {
+    let printed = git_bytes(root, arguments)?;
+    Ok(String::from_utf8_lossy(&printed).trim_end_matches('\n').to_owned())
+}
+
+/// What git prints, in no language but its own.
+fn git_bytes(root: &Path, arguments: &[&str]) -> Result<Vec<u8>, Refused> {
     let output = duct::cmd("git", arguments)
         .dir(root)
+        .env("LC_ALL", "C")
+        // Looking must not lock the index that somebody else works with.
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .stdin_null()
         .stdout_capture()
         .stderr_capture()
         .unchecked()
         .run()
-        .map_err(|error| format!("could not run git: {error}"))?;
+        .map_err(|error| Refused { code: None, why: format!("could not run git: {error}") })?;
     if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned());
+        return Ok(output.stdout);
     }
-    Err(first_line(&String::from_utf8_lossy(&output.stderr)).trim_start_matches("fatal: ").to_owned())
+    let said = String::from_utf8_lossy(&output.stderr);
+    let why = first_line(&said).trim_start_matches("fatal: ").to_owned();
+    Err(Refused { code: output.status.code(), why })
 }
 
 fn first_line(text: &str) -> &str {
@@ -260,6 +341,13 @@ mod tests {
         assert_eq!(tree(root, &ignore).unwrap().as_ref(), Some(&before));
         std::fs::write(root.join("a file"), "other").unwrap();
         assert_ne!(tree(root, &ignore).unwrap(), Some(before));
+        // Names that are no text are told apart all the same.
+        let odd = root.join(OsStr::from_bytes(b"odd\xff"));
+        std::fs::write(&odd, "one").unwrap();
+        let before = tree(root, &ignore).unwrap();
+        std::fs::write(&odd, "two").unwrap();
+        assert_ne!(tree(root, &ignore).unwrap(), before);
+        std::fs::remove_file(odd).unwrap();
         run(&["add", "a file"]);
         let author = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"];
         run(&[&author[..], &["commit", "--quiet", "--message=first"]].concat());
@@ -270,6 +358,11 @@ mod tests {
         assert_eq!(facts.source.unwrap(), "https://git.example/acme/app");
         run(&["tag", "v1.9.0"]);
         assert_eq!(tag(root, alone).unwrap(), "v1.9.0");
+        // A setting that is for people changes nothing.
+        run(&["config", "column.ui", "always"]);
+        run(&["config", "log.showSignature", "true"]);
+        assert_eq!(tag(root, alone).unwrap(), "v1.9.0");
+        assert!(last_commit(root, &[PathBuf::from("a file")]).unwrap().parse::<u64>().is_ok());
     }
 
     #[test]
@@ -307,5 +400,14 @@ mod tests {
         }
         run(&["checkout", "--quiet", "v1.0.0"]);
         assert_eq!(tag(root, |_| Some("v1.1.0".to_owned())).unwrap(), "v1.0.0");
+    }
+
+    #[test]
+    fn a_repository_that_git_cannot_read_is_not_taken_for_none() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(".git"), "gitdir: /nowhere\n").unwrap();
+        let error = dirty(folder.path(), Path::new("manifests.lock")).unwrap_err().to_string();
+        assert!(error.starts_with("could not ask git whether"), "{error}");
+        assert!(tree(folder.path(), Path::new("manifests.lock")).is_err());
     }
 }

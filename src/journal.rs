@@ -167,6 +167,11 @@ impl Journal {
         self.unreadable.as_deref()
     }
 
+    /// Whether nothing is left to finish.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries().is_empty()
+    }
+
     /// The file.
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.join(FILE)

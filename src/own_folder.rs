@@ -124,7 +124,10 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
 pub(crate) fn create_new(path: &Path, text: &str) -> Result<()> {
     let written = match File::create_new(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        created => created.and_then(|mut file| file.write_all(text.as_bytes())),
+        // What a full disk left of it would count as there next time.
+        created => created.and_then(|mut file| {
+            file.write_all(text.as_bytes()).inspect_err(|_| drop(fs::remove_file(path)))
+        }),
     };
     written.with_context(|| format!("could not write {}", path.display()))
 }

@@ -20,6 +20,7 @@ use crate::error::{Exit, Failure, exit_of, render};
 use crate::facts;
 use crate::fingerprint::{self, WithoutOutputs};
 use crate::freshness::Survey;
+use crate::invocation::program;
 use crate::lock::{Check, Checks};
 use crate::platform::Platform;
 use crate::programs::{Looked, Programs};
@@ -193,8 +194,13 @@ impl Pipeline<'_> {
         if missing.is_empty() {
             return Ok(());
         }
+        // `smoke` is nothing without it.
+        let skip = if self.until == Until::Pushed { "`--skip-smoke` or " } else { "" };
         Err(Failure::new(format!("the smoke run of {} needs an emulator, which this machine does not have", missing.join(", ")))
-            .hint("`doctor --fix` registers emulators; `--skip-smoke` or `smoke.without-emulator = \"warn\"` goes on without")
+            .hint(format!(
+                "`{} doctor --fix` registers emulators; {skip}`smoke.without-emulator = \"warn\"` goes on without",
+                program()
+            ))
             .into())
     }
 

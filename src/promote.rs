@@ -9,6 +9,7 @@ use futures_util::future::try_join_all;
 use crate::config::{Attestations, Declaration, Tag, TagPolicy};
 use crate::digest::Digest;
 use crate::error::{Exit, Failure};
+use crate::invocation::program;
 use crate::lock::{Lock, LockedTarget};
 use crate::manifest::{self, Manifest};
 use crate::many;
@@ -83,7 +84,7 @@ pub(crate) async fn moved_tag(
             registry.announce(&repository, Access::Push)?;
             let Some(head) = registry.head_manifest(&repository, from).await? else {
                 return Err(Failure::new(format!("{} does not exist", repository.tag(from)))
-                    .hint("`tags` shows what the repository has")
+                    .hint(format!("`{} tags {repository}` shows what the repository has", program()))
                     .into());
             };
             place(registry, &repository, &repository, &head.digest, &[self::tag(declaration, name, tag)])

@@ -404,42 +404,54 @@ pub async fn produce<'a>(
     .await
 }
 
+/// What carrying plans out came to.
+#[derive(Debug)]
+pub struct Carried {
+    /// What became of each target that was begun, also of those that failed.
+    pub applied: Vec<Applied>,
+    /// What went wrong: exit code 4 when anything was tagged, else that of the first failure.
+    pub failure: Option<anyhow::Error>,
+}
+
+impl Carried {
+    /// Everything, when nothing went wrong.
+    ///
+    /// # Errors
+    ///
+    /// The failure.
+    pub fn complete(self) -> Result<Vec<Applied>> {
+        self.failure.map_or(Ok(self.applied), Err)
+    }
+}
+
 /// Stage 5: carry the plans out, target by target side by side. When one fails the others go on to their end.
-///
-/// # Errors
-///
-/// Exit code 4 when anything was tagged, else that of the first failure.
 pub async fn apply_all(
     registry: &Registry,
     plans: &[impl AsRef<TargetPlan>],
     on_event: &(dyn Fn(Event) + Sync),
-) -> Result<Vec<Applied>> {
+) -> Carried {
     let plans: Vec<&TargetPlan> = plans.iter().map(AsRef::as_ref).collect();
     let results = many::each(plans.iter().map(|plan| apply(registry, plan, on_event))).await;
-    let mut applied = Vec::new();
-    let mut failures = Vec::new();
-    for (plan, result) in plans.iter().zip(results) {
+    let (mut applied, mut failures) = (Vec::new(), Vec::new());
+    for result in results {
         match result {
-            Ok(one) => applied.push((plan, one)),
-            Err(error) => failures.push(error),
+            Ok(one) => applied.push(one),
+            Err(unfinished) => {
+                applied.extend(unfinished.applied);
+                failures.push(unfinished.error);
+            }
         }
     }
-    let published = applied.iter().any(|(plan, _)| plan.is_change());
+    let published = applied.iter().any(Applied::is_written);
     let partial = failures.iter().any(|error| exit_of(error) == Exit::Partial) || published;
-    match failures.len() {
-        0 => Ok(applied.into_iter().map(|(_, one)| one).collect()),
-        1 if plans.len() == 1 => Err(failures.remove(0)),
+    let failure = match failures.len() {
+        0 => None,
+        1 if plans.len() == 1 => Some(failures.remove(0)),
         count => {
-            let texts: Vec<String> = failures
-                .iter()
-                .map(|error| {
-                    format!("\n  - {}", crate::error::render(error).trim_end().replace('\n', "\n    "))
-                })
-                .collect();
             let exit = if partial { Exit::Partial } else { exit_of(&failures[0]) };
-            Err(Failure::new(format!("{count} of {} targets failed:{}", plans.len(), texts.concat()))
-                .exit(exit)
-                .into())
+            let what = format!("{count} of {} targets failed", plans.len());
+            Some(Failure::of_several(&what, &failures).exit(exit).into())
         }
-    }
+    };
+    Carried { applied, failure }
 }

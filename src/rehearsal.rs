@@ -14,13 +14,15 @@ use crate::{own_folder, working_folder};
 
 /// A running embedded registry that stands for every declared one.
 pub(crate) struct Rehearsal {
-    server: Server,
+    /// `None` where another process serves it.
+    server: Option<Server>,
+    host: String,
     root: PathBuf,
 }
 
 impl Rehearsal {
     /// Starts the registry for the workspace at `root`, on the port that it had before if that is free, so that
-    /// references stay the same from run to run.
+    /// references stay the same from run to run. Only one process at a time may: it begins the log of requests anew.
     ///
     /// # Errors
     ///
@@ -44,12 +46,22 @@ impl Rehearsal {
         let taken = port != 0 && std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err();
         let server = Server::start(options(if taken { 0 } else { port })).await?;
         own_folder::write(&kept, &format!("{}\n", server.addr().port()))?;
-        Ok(Self { server, root: folder })
+        Ok(Self { host: server.addr().to_string(), server: Some(server), root: folder })
+    }
+
+    /// The registry of the workspace at `root` that another process serves at `host`, for reading.
+    pub(crate) fn join(root: &Path, host: String) -> Self {
+        Self { server: None, host, root: working_folder::of(root).join("rehearsal") }
+    }
+
+    /// Whether something listens at `host`.
+    pub(crate) fn answers(host: &str) -> bool {
+        std::net::TcpStream::connect(host).is_ok()
     }
 
     /// `HOST:PORT` of the registry.
-    pub(crate) fn host(&self) -> String {
-        self.server.addr().to_string()
+    pub(crate) fn host(&self) -> &str {
+        &self.host
     }
 
     /// Where its storage and its request log are.
@@ -59,7 +71,7 @@ impl Rehearsal {
 
     /// How many requests came in, and how many of them could write.
     pub(crate) fn requests(&self) -> (usize, usize) {
-        let requests = self.server.requests();
+        let requests = self.server.as_ref().map(Server::requests).unwrap_or_default();
         let reads =
             requests.iter().filter(|request| matches!(request.method.as_str(), "GET" | "HEAD")).count();
         (requests.len(), requests.len() - reads)
@@ -71,10 +83,10 @@ impl Rehearsal {
         let host = self.host();
         for target in &mut declaration.targets {
             for repository in &mut target.repositories {
-                *repository = map_repository(&host, repository);
+                *repository = map_repository(host, repository);
             }
             for image in target.images.iter_mut().filter(|image| image.build.is_some()) {
-                let repository = map_repository(&host, &image.reference.repository);
+                let repository = map_repository(host, &image.reference.repository);
                 image.reference = Reference { repository, ..image.reference.clone() };
             }
             // What an earlier rehearsal left must not stop this one.
@@ -91,7 +103,10 @@ impl Rehearsal {
     ///
     /// The server failed while it ran.
     pub(crate) async fn stop(self) -> Result<()> {
-        self.server.stop().await
+        match self.server {
+            Some(server) => server.stop().await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Applied, AppliedPlace, AppliedTag};
+use super::{Applied, AppliedPlace, AppliedTag, Outcome};
 use crate::error::{Exit, Failure};
 use crate::plan::{PlacePlan, PlannedList, TagAction, TargetPlan};
 
@@ -21,21 +21,16 @@ struct PlaceAccount<'a> {
     tags: Vec<Outcome>,
 }
 
-/// What became of one tag.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// Nothing was to be done.
-    Left,
-    /// It is still to be written.
-    Pending,
-    /// It was written, and serves the list.
-    Written,
-    /// It was to be written, and the registry went silent before it said whether it was.
-    Open,
-    /// It serves the list, by somebody else's hand.
-    There,
-    /// It stays as it is; the text says why.
-    Skipped(String),
+/// The positions of place and tag.
+pub(super) type At = (usize, usize);
+
+/// A tag that was written, or found to serve the list just before.
+#[derive(Clone, Copy)]
+pub(super) struct Written<'a> {
+    pub(super) at: At,
+    pub(super) place: &'a PlacePlan,
+    pub(super) list: &'a PlannedList,
+    pub(super) tag: &'a str,
 }
 
 impl<'a> Account<'a> {
@@ -45,7 +40,7 @@ impl<'a> Account<'a> {
             let outcome = |action: &TagAction| match action {
                 TagAction::Skipped { why, .. } => Outcome::Skipped(why.clone()),
                 action if action.is_write() => Outcome::Pending,
-                _ => Outcome::Left,
+                _ => Outcome::Unchanged,
             };
             let tags = plan.tags.iter().map(|tag| outcome(&tag.action)).collect();
             Some(PlaceAccount { plan, list: plan.list.as_ref()?, staged: false, tags })
@@ -65,30 +60,37 @@ impl<'a> Account<'a> {
         }
     }
 
-    /// Notes what became of a tag, by the positions of place and tag.
-    pub(super) fn note(&mut self, place: usize, tag: usize, outcome: Outcome) {
+    /// Notes what became of a tag.
+    pub(super) fn note(&mut self, (place, tag): At, outcome: Outcome) {
         self.places[place].tags[tag] = outcome;
     }
 
     /// The tags that were written, by place.
-    pub(super) fn written(&self) -> impl Iterator<Item = (&'a PlacePlan, &'a PlannedList, &'a str)> {
-        self.places.iter().flat_map(|place| {
-            let tags = place.plan.tags.iter().zip(&place.tags);
-            let written = tags.filter(|(_, outcome)| matches!(outcome, Outcome::Written | Outcome::There));
-            written.map(|(tag, _)| (place.plan, place.list, tag.name.as_str()))
+    pub(super) fn written(&self) -> impl Iterator<Item = Written<'a>> {
+        self.places.iter().enumerate().flat_map(|(index, place)| {
+            let tags = place.plan.tags.iter().zip(&place.tags).enumerate();
+            let written =
+                tags.filter(|(_, (_, outcome))| matches!(outcome, Outcome::Written | Outcome::There));
+            written.map(move |(position, (tag, _))| Written {
+                at: (index, position),
+                place: place.plan,
+                list: place.list,
+                tag: tag.name.as_str(),
+            })
         })
     }
 
     /// `error`, with the account of what is done and what is not.
     pub(super) fn failure(&self, error: anyhow::Error) -> anyhow::Error {
-        let any = |outcome| self.places.iter().any(|place| place.tags.contains(&outcome));
+        let any =
+            |wanted: fn(&Outcome) -> bool| self.places.iter().any(|place| place.tags.iter().any(wanted));
         let mut lines = String::new();
         for place in &self.places {
             let _ = write!(lines, "\n  {}: {}", place.plan.repository, place.line());
         }
         let target = self.target;
-        let published = any(Outcome::Written);
-        if published || any(Outcome::Open) {
+        let published = any(Outcome::is_written);
+        if published || any(|outcome| *outcome == Outcome::Open) {
             let what = if published { "was" } else { "may have been" };
             Failure::new(format!("target {target} {what} published in part{lines}"))
                 .hint("run the same command again to finish")
@@ -100,9 +102,11 @@ impl<'a> Account<'a> {
         }
     }
 
+    /// What became of the target; whether that is all of it is for the caller to say.
     pub(super) fn applied(self) -> Applied {
         Applied {
             target: self.target.to_owned(),
+            complete: false,
             places: self.places.into_iter().map(PlaceAccount::applied).collect(),
         }
     }
@@ -118,12 +122,13 @@ impl PlaceAccount<'_> {
             names.join(", ")
         };
         let mut parts = Vec::new();
-        if self.staged && !self.tags.contains(&Outcome::Written) {
+        if self.staged && !self.tags.iter().any(Outcome::is_written) {
             parts.push("staged".to_owned());
         }
         for (word, names) in [
-            ("done", names(|tag| matches!(tag, Outcome::Written | Outcome::There | Outcome::Left))),
+            ("done", names(Outcome::serves)),
             ("perhaps done", names(|tag| *tag == Outcome::Open)),
+            ("overtaken", names(|tag| *tag == Outcome::Overtaken)),
             ("pending", names(|tag| *tag == Outcome::Pending)),
             ("skipped", names(|tag| matches!(tag, Outcome::Skipped(_)))),
         ] {
@@ -135,14 +140,8 @@ impl PlaceAccount<'_> {
     }
 
     fn applied(self) -> AppliedPlace {
-        let tags = self.plan.tags.iter().zip(self.tags).map(|(tag, outcome)| AppliedTag {
-            name: tag.name.clone(),
-            written: outcome == Outcome::Written,
-            skipped: match outcome {
-                Outcome::Skipped(why) => Some(why),
-                _ => None,
-            },
-        });
+        let tags = self.plan.tags.iter().zip(self.tags);
+        let tags = tags.map(|(tag, outcome)| AppliedTag { name: tag.name.clone(), outcome });
         AppliedPlace {
             repository: self.plan.repository.clone(),
             digest: self.list.digest.clone(),

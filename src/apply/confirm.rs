@@ -3,6 +3,7 @@
 use anyhow::Result;
 use futures_util::future::try_join;
 
+use super::account::Written;
 use crate::digest::Digest;
 use crate::error::Failure;
 use crate::many;
@@ -42,25 +43,21 @@ async fn held(registry: &Registry, repository: &Repository, digest: &Digest) -> 
     }
 }
 
-/// The tag serves the list.
-pub(super) async fn confirm_tag(
-    registry: &Registry,
-    place: &PlacePlan,
-    list: &PlannedList,
-    tag: &str,
-) -> Result<()> {
-    let reference = place.repository.tag(tag);
-    let served = registry.head_written(&place.repository, tag).await?.map(|head| head.digest);
+/// What the tag serves, once it was written.
+pub(super) async fn look_again(registry: &Registry, place: &PlacePlan, tag: &str) -> Result<Option<Digest>> {
+    Ok(registry.head_written(&place.repository, tag).await?.map(|head| head.digest))
+}
+
+/// The tag does not serve the list that it was given.
+pub(super) fn overtaken(written: &Written<'_>, served: Option<Digest>) -> anyhow::Error {
+    let reference = written.place.repository.tag(written.tag);
     match served {
-        Some(digest) if digest == list.digest => Ok(()),
-        Some(digest) => Err(Failure::new(format!(
+        Some(digest) => Failure::new(format!(
             "{reference} was overtaken: {} was written, somebody else's {digest} is served now",
-            list.digest
+            written.list.digest
         ))
         .hint("run `plan` to see the difference")
-        .into()),
-        None => {
-            Err(Failure::new(format!("{reference} was written, but the registry does not serve it")).into())
-        }
+        .into(),
+        None => Failure::new(format!("{reference} was written, but the registry does not serve it")).into(),
     }
 }

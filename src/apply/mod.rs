@@ -13,7 +13,7 @@ mod unpublish;
 use std::fmt;
 
 use anyhow::Result;
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::{join, join_all, try_join, try_join_all};
 
 use crate::digest::Digest;
 use crate::error::Failure;
@@ -25,15 +25,17 @@ pub use self::copy::bring;
 pub use self::unpublish::{UnpublishEvent, Unpublished, UnpublishedPlace, keep, unpublish};
 
 use self::account::Account;
-use self::confirm::{confirm_children, confirm_staged, confirm_tag};
+use self::confirm::{confirm_children, confirm_staged, look_again, overtaken};
 use self::references::write_references;
 use self::tags::write_tags;
 
-/// What became of one target.
+/// What became of one target. The report, the lock, the events and the files for other programs are all written from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
     /// The target's name.
     pub target: String,
+    /// Whether everything is as planned, and was confirmed.
+    pub complete: bool,
     /// One for each repository, in declaration order.
     pub places: Vec<AppliedPlace>,
 }
@@ -56,10 +58,60 @@ pub struct AppliedPlace {
 pub struct AppliedTag {
     /// Its name.
     pub name: String,
-    /// Whether it was written; when not, it served the list before or was skipped.
-    pub written: bool,
-    /// Why it stays as it is, when it was skipped.
-    pub skipped: Option<String>,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of one tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It served the list before; nothing was to be done.
+    Unchanged,
+    /// It is still to be written, and serves what it served before.
+    Pending,
+    /// It was written, and serves the list.
+    Written,
+    /// It was to be written, and the registry went silent before it said whether it was.
+    Open,
+    /// It serves the list, written by another writer since the plan was made.
+    There,
+    /// It stays as it is; the text says why.
+    Skipped(String),
+    /// It was written, and by the time it was looked at again another writer had moved or deleted it.
+    Overtaken,
+}
+
+impl Outcome {
+    /// Whether the tag serves the list.
+    pub fn serves(&self) -> bool {
+        matches!(self, Self::Unchanged | Self::Written | Self::There)
+    }
+
+    /// Whether this run wrote the tag, whatever it serves by now.
+    pub fn is_written(&self) -> bool {
+        matches!(self, Self::Written | Self::Overtaken)
+    }
+}
+
+impl Applied {
+    /// What carrying out `plan` comes to when nothing is to be written; `None` when an image is still to be built.
+    pub fn without_change(plan: &TargetPlan) -> Option<Self> {
+        Some(Self { complete: true, ..Account::new(plan)?.applied() })
+    }
+
+    /// Whether this run wrote a tag of it.
+    pub fn is_written(&self) -> bool {
+        self.places.iter().flat_map(|place| &place.tags).any(|tag| tag.outcome.is_written())
+    }
+}
+
+/// A plan that was not carried out to its end.
+#[derive(Debug)]
+pub struct Unfinished {
+    /// What became of it; `None` when it could not be begun.
+    pub applied: Option<Applied>,
+    /// What went wrong.
+    pub error: anyhow::Error,
 }
 
 /// What happens while a plan is carried out, for progress and for the account that an interrupted run gives.
@@ -71,6 +123,8 @@ pub enum Event {
     Staged(Reference),
     /// A tag serves the list.
     Tagged(Reference, Digest),
+    /// A tag stays as it is after all; the text says why.
+    Skipped(Reference, String),
     /// Everything of a target was looked at once more, and is as planned.
     Confirmed(String),
 }
@@ -81,6 +135,7 @@ impl fmt::Display for Event {
             Self::Copied(reference) => write!(f, "brought {}", reference.short()),
             Self::Staged(reference) => write!(f, "staged {}", reference.short()),
             Self::Tagged(reference, digest) => write!(f, "tagged {reference} → {}", digest.short()),
+            Self::Skipped(reference, why) => write!(f, "skipped {reference}: {why}"),
             Self::Confirmed(target) => write!(f, "confirmed {target}"),
         }
     }
@@ -91,25 +146,32 @@ impl fmt::Display for Event {
 /// # Errors
 ///
 /// Exit code 1 when nothing was tagged, 4 when some tag was; in both cases the same command run again finishes. The
-/// message says for each repository what is done and what is pending.
+/// message says for each repository what is done and what is pending, and so does [`Unfinished::applied`].
 pub async fn apply(
     registry: &Registry,
     plan: &TargetPlan,
     on_event: &(dyn Fn(Event) + Sync),
-) -> Result<Applied> {
+) -> Result<Applied, Unfinished> {
+    let not_begun = |failure: Failure| Unfinished { applied: None, error: failure.into() };
     if let Some(problem) = plan.problems.first() {
-        return Err(Failure::new(problem.message.clone())
-            .hint(problem.hint.clone().unwrap_or_default())
-            .into());
+        let failure = Failure::new(problem.message.clone());
+        return Err(not_begun(match &problem.hint {
+            Some(hint) => failure.hint(hint.clone()),
+            None => failure,
+        }));
     }
-    let mut account = Account::new(plan)
-        .ok_or_else(|| Failure::new(format!("target {} still has images to build", plan.target)))?;
+    let mut account = Account::new(plan).ok_or_else(|| {
+        not_begun(Failure::new(format!("target {} still has images to build", plan.target)))
+    })?;
     match carry_out(registry, &mut account, &plan.references, on_event).await {
         Ok(()) => {
             on_event(Event::Confirmed(plan.target.clone()));
-            Ok(account.applied())
+            Ok(Applied { complete: true, ..account.applied() })
         }
-        Err(error) => Err(account.failure(error)),
+        Err(error) => {
+            let error = account.failure(error);
+            Err(Unfinished { applied: Some(account.applied()), error })
+        }
     }
 }
 
@@ -136,9 +198,22 @@ async fn carry_out(
     let children = changed.iter().filter(|_| changed.len() == 1);
     let children =
         children.map(|(place, list)| confirm_children(registry, &place.repository, list)).collect::<Vec<_>>();
-    let tags = account.written().map(|(place, list, tag)| confirm_tag(registry, place, list, tag));
-    try_join(try_join_all(children), try_join_all(tags)).await?;
-    Ok(())
+    let written: Vec<_> = account.written().collect();
+    let looks = written.iter().map(|written| look_again(registry, written.place, written.tag));
+    // Every tag is looked at, also when another one turns out to be wrong: what is said of each is what was seen.
+    let (children, looks) = join(try_join_all(children), join_all(looks)).await;
+    let mut failed = children.err();
+    for (written, look) in written.into_iter().zip(looks) {
+        match look {
+            Ok(Some(served)) if served == written.list.digest => {}
+            Ok(served) => {
+                account.note(written.at, Outcome::Overtaken);
+                failed = failed.or(Some(overtaken(&written, served)));
+            }
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    failed.map_or(Ok(()), Err)
 }
 
 /// Brings every image that is missing into the list's repository.

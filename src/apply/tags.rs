@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use futures_util::future::{join, join_all, try_join, try_join_all};
 
-use super::Event;
-use super::account::{Account, Outcome};
+use super::account::{Account, At};
+use super::{Event, Outcome};
 use crate::config::TagPolicy;
 use crate::digest::Digest;
 use crate::error::Failure;
@@ -21,7 +21,7 @@ const FRESH: Duration = Duration::from_secs(1);
 /// A tag to write, with its position in the plan.
 #[derive(Clone, Copy)]
 struct Job<'a> {
-    at: (usize, usize),
+    at: At,
     place: &'a PlacePlan,
     list: &'a PlannedList,
     tag: &'a TagPlan,
@@ -90,7 +90,7 @@ async fn look(registry: &Registry, job: Job<'_>) -> Result<Look> {
 }
 
 /// Where the tag stands in the plan, what became of it, and the error if it could not be written.
-type Written = ((usize, usize), Outcome, Option<anyhow::Error>);
+type Written = (At, Outcome, Option<anyhow::Error>);
 
 /// Writes the tags of one class side by side; when one fails the others go on to their end.
 async fn write_class(
@@ -103,9 +103,11 @@ async fn write_class(
             Ok(result) => result,
             Err(error) => (Outcome::Pending, Some(error)),
         };
-        if outcome == Outcome::Written {
-            let reference = job.place.repository.tag(&job.tag.name);
-            on_event(Event::Tagged(reference, job.list.digest.clone()));
+        let reference = job.place.repository.tag(&job.tag.name);
+        match &outcome {
+            Outcome::Written => on_event(Event::Tagged(reference, job.list.digest.clone())),
+            Outcome::Skipped(why) => on_event(Event::Skipped(reference, why.clone())),
+            _ => {}
         }
         (job.at, outcome, error)
     }))
@@ -114,8 +116,8 @@ async fn write_class(
 
 fn note(account: &mut Account<'_>, written: Vec<Written>) -> Result<()> {
     let mut failed = None;
-    for ((place, tag), outcome, error) in written {
-        account.note(place, tag, outcome);
+    for (at, outcome, error) in written {
+        account.note(at, outcome);
         failed = failed.or(error);
     }
     failed.map_or(Ok(()), Err)

@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use super::manifest::args::ManifestCommand;
 use super::{complete, examples};
 use crate::invocation::program;
+use crate::plan::Options;
 use crate::platform::Platform;
 use crate::reference::{Reference, Repository};
 use crate::report::style::{Screen, Style};
@@ -167,6 +168,40 @@ pub(super) enum Command {
     },
 }
 
+impl Command {
+    /// Whether its JSON is a stream of events.
+    pub(super) fn is_stream(&self) -> bool {
+        matches!(self, Self::Release(_))
+    }
+
+    /// Whether it is there for what it writes to stdout, and has failed when that did not arrive.
+    pub(super) fn is_for_data(&self) -> bool {
+        match self {
+            Self::Plan(_)
+            | Self::Verify(_)
+            | Self::Inspect(_)
+            | Self::Tags(_)
+            | Self::Check(_)
+            | Self::Schema(_)
+            | Self::Completions(_)
+            | Self::Doctor(_)
+            | Self::Manifest { command: ManifestCommand::Inspect(_) } => true,
+            Self::Release(_)
+            | Self::Build(_)
+            | Self::Smoke(_)
+            | Self::Push(_)
+            | Self::Reconcile(_)
+            | Self::Unpublish(_)
+            | Self::Promote(_)
+            | Self::Import(_)
+            | Self::Manifest { .. }
+            | Self::Init(_) => false,
+            #[cfg(feature = "embedded-registry")]
+            Self::Registry { .. } => false,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Targets {
     /// Only these targets.
@@ -220,6 +255,13 @@ pub(super) struct FirstPublish {
     /// Take a tag that the registry refuses to show for one that does not exist yet.
     #[arg(long)]
     pub(super) first_publish: bool,
+}
+
+impl FirstPublish {
+    /// What it means for planning.
+    pub(super) fn options(self) -> Options {
+        Options { first_publish: self.first_publish, takes_first_publish: true }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -29,7 +29,7 @@ pub(super) fn run(context: &Context, _: &Check) -> Result<Exit> {
                 "unresolved": declaration.unresolved,
             })
         },
-    )?;
+    );
     Ok(Exit::Done)
 }
 

@@ -5,7 +5,19 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use super::context::Context;
-use crate::report::failure;
+use crate::apply::Applied;
+use crate::publish::Carried;
+use crate::report::{self, failure};
+
+/// Appends what a run came to, also where it failed after it wrote tags; `heading` says what was done.
+pub(super) fn summarise_result(context: &Context, carried: &Carried, heading: &str) {
+    let heading = match &carried.failure {
+        None => heading.to_owned(),
+        Some(_) if carried.applied.iter().any(Applied::is_written) => format!("{heading} in part"),
+        Some(_) => return,
+    };
+    summarise(context, &report::summary::markdown(&carried.applied, &heading));
+}
 
 /// Appends Markdown to the summary of the step. Where that cannot be, a warning says so: the work itself is done.
 pub(super) fn summarise(context: &Context, markdown: &str) {

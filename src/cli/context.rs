@@ -1,28 +1,28 @@
 //! What every verb needs: the arguments common to all, progress, and the adapters made from the declaration.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use etcetera::BaseStrategy as _;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::args::{Format, Global, Targets};
 use super::ci;
+use super::turn::{self, Kind, Turn};
 use crate::apply::Event;
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
 use crate::load::load;
 use crate::registry::{Credentials, Options, Patience, Registry};
 use crate::report::failure;
+use crate::report::output::Output;
 use crate::report::progress::{Progress, Volume};
 use crate::report::style::Style;
 use crate::suggest::near_miss;
-use crate::working_folder;
 
 /// What was published so far, for the account that an interrupted run gives.
 pub(super) type Ledger = Arc<Mutex<Account>>;
@@ -41,6 +41,7 @@ pub(super) struct Account {
 pub(super) struct Context {
     pub(super) global: Global,
     pub(super) progress: Progress,
+    stdout: Output,
     ledger: Ledger,
     /// Whether JSON came out already: a program reads one value.
     printed: AtomicBool,
@@ -48,18 +49,19 @@ pub(super) struct Context {
 
 impl Context {
     /// `streams`: whether the command's JSON is a stream of events.
-    pub(super) fn new(global: Global, streams: bool) -> Result<Self> {
+    pub(super) fn new(global: Global, streams: bool, stderr: Output) -> Self {
         let volume = match (global.quiet, global.verbose) {
             (true, _) => Volume::Quiet,
             (_, true) => Volume::Verbose,
             _ => Volume::Normal,
         };
-        let progress = Progress::new(volume, global.stderr_style());
+        let stdout = Output::stdout();
+        let progress = Progress::new(volume, global.stderr_style(), stderr);
         let progress = match global.format {
-            Format::Json if streams => progress.with_events(),
+            Format::Json if streams => progress.with_events(stdout.clone()),
             _ => progress,
         };
-        Ok(Self { progress, global, ledger: Ledger::default(), printed: AtomicBool::new(false) })
+        Self { progress, global, stdout, ledger: Ledger::default(), printed: AtomicBool::new(false) }
     }
 
     pub(super) fn ledger(&self) -> Ledger {
@@ -100,19 +102,9 @@ impl Context {
         Ok(Registry::new(options)?)
     }
 
-    /// Waits until no other run of this workspace releases: two of them would build and push the same references.
-    ///
-    /// The turn ends when the file that is given back is dropped.
-    pub(super) async fn take_turn(&self, root: &Path) -> Result<File> {
-        let path = working_folder::create(root)?.join("release.turn");
-        let open = || File::options().create(true).truncate(false).write(true).open(&path);
-        let file = open().with_context(|| format!("could not open {}", path.display()))?;
-        if file.try_lock().is_ok() {
-            return Ok(file);
-        }
-        self.progress.stage("Waiting", "for another release of this workspace to end");
-        let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await?;
-        locked.with_context(|| format!("could not lock {}", path.display()))
+    /// Waits until no other run of this workspace publishes. The turn ends when what is given back is dropped.
+    pub(super) async fn take_turn(&self, root: &Path) -> Result<Turn> {
+        turn::take(self, root, Kind::Release).await
     }
 
     /// How much engine work at once: `--jobs`, else enough to keep an engine busy that waits for the network a lot.
@@ -132,12 +124,12 @@ impl Context {
     }
 
     /// A step of applying: shown, and kept for an interrupted run's account.
-    pub(super) fn on_event(&self, event: Event) {
+    pub(super) fn on_event(&self, event: &Event) {
         // What was confirmed is what the summary shows.
         if !matches!(event, Event::Confirmed(_)) {
             self.progress.line(&event.to_string());
         }
-        match &event {
+        match event {
             Event::Copied(reference) => {
                 self.progress.event("copied", json!({ "reference": reference.to_string() }));
             }
@@ -148,13 +140,17 @@ impl Context {
                 let fields = json!({ "reference": reference.to_string(), "digest": digest });
                 self.progress.event("published", fields);
             }
+            Event::Skipped(reference, why) => {
+                let fields = json!({ "reference": reference.to_string(), "reason": why });
+                self.progress.event("skipped", fields);
+            }
             Event::Confirmed(target) => self.progress.event("confirmed", json!({ "target": target })),
         }
         self.keep_event(event);
     }
 
     /// A step of applying, kept for an interrupted run's account.
-    pub(super) fn keep_event(&self, event: Event) {
+    pub(super) fn keep_event(&self, event: &Event) {
         if matches!(event, Event::Tagged(..))
             && let Ok(mut ledger) = self.ledger.lock()
         {
@@ -166,19 +162,12 @@ impl Context {
         self.global.stdout_style()
     }
 
-    /// Writes data: `text` for people, `json` for programs.
-    pub(super) fn print(
-        &self,
-        text: impl FnOnce(Style) -> String,
-        json: impl FnOnce() -> Value,
-    ) -> Result<()> {
+    /// Writes data: `text` for people, `json` for programs. Whether it arrived is told by [`Self::end`].
+    pub(super) fn print(&self, text: impl FnOnce(Style) -> String, json: impl FnOnce() -> Value) {
         match self.global.format {
             // Of Markdown there is a plan only, which is written there.
             Format::Text | Format::Markdown => self.print_raw(&text(self.stdout_style())),
-            Format::Json if self.progress.has_events() => {
-                self.progress.event("result", json());
-                Ok(())
-            }
+            Format::Json if self.progress.has_events() => self.progress.event("result", json()),
             Format::Json => {
                 self.printed.store(true, Ordering::Relaxed);
                 self.print_raw(&format!("{:#}\n", json()))
@@ -187,28 +176,38 @@ impl Context {
     }
 
     /// Tells machines of a failure: as the last event, as the only JSON, as annotations. People read it on stderr.
-    pub(super) fn report_failure(&self, error: &anyhow::Error) -> Result<()> {
+    pub(super) fn report_failure(&self, error: &anyhow::Error) {
         if let Some(annotations) = ci::annotations(error) {
             self.progress.raw(&annotations);
         }
         match self.global.format {
             Format::Json if self.progress.has_events() => {
                 self.progress.event("failed", failure::json(error));
-                Ok(())
             }
             Format::Json if !self.printed.load(Ordering::Relaxed) => {
                 self.print_raw(&format!("{:#}\n", failure::json(error)))
             }
-            _ => Ok(()),
+            _ => {}
         }
     }
 
-    /// Writes to stdout. A reader that has gone, as `head` does, is no error.
-    pub(super) fn print_raw(&self, text: &str) -> Result<()> {
-        use std::io::Write as _;
-        match std::io::stdout().lock().write_all(text.as_bytes()) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-            _ => Ok(()),
+    /// Writes to stdout.
+    pub(super) fn print_raw(&self, text: &str) {
+        self.stdout.write(text);
+    }
+
+    /// The end of the run, as far as it depends on stdout: a command that is there `for_data` has failed without it;
+    /// others have done their work.
+    pub(super) fn end(&self, result: Result<Exit>, for_data: bool) -> Result<Exit> {
+        let Some(lost) = self.stdout.lost() else { return result };
+        match result {
+            Ok(Exit::Done) if for_data => {
+                Err(Failure::new(format!("could not write the result to stdout: {lost}")).into())
+            }
+            result => {
+                self.progress.warn(&format!("could not write all of the result to stdout: {lost}"));
+                result
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) async fn run(context: &Context, arguments: &Doctor) -> Result<Exit> {
     if arguments.fix && fix(context, &found).await? {
         found = look(context, &declaration).await?;
     }
-    context.print(|style| text(&found, style), || to_json(&found))?;
+    context.print(|style| text(&found, style), || to_json(&found));
     let wrong = found.iter().any(|check| check.state == State::Wrong);
     Ok(if wrong { Exit::Failed } else { Exit::Done })
 }

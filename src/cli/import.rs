@@ -14,7 +14,8 @@ use crate::edit::list::target_of;
 use crate::edit::{Change, NewTarget, free_name};
 use crate::error::{Exit, Failure};
 use crate::import::{self, Imported};
-use crate::lock;
+use crate::invocation::program;
+use crate::lock::{self, Lock};
 use crate::observe;
 use crate::plan::Options;
 use crate::platform::Platform;
@@ -32,6 +33,8 @@ pub(super) struct Import {
 pub(super) async fn run(context: &Context, arguments: &Import) -> Result<Exit> {
     let file = DeclarationFile::find(context.global.config.as_deref())?;
     let declaration = file.read()?;
+    // Read before the declaration changes: one that cannot be read stops nothing half-way.
+    let lock = lock::read(&declaration.root.join(lock::FILE_NAME))?;
     let registry = context.registry(Some(&declaration))?;
     let from_file = file_of(&arguments.source);
     let imported = match &from_file {
@@ -44,7 +47,7 @@ pub(super) async fn run(context: &Context, arguments: &Import) -> Result<Exit> {
     }
     let names = declare(&file, &imported.targets)?;
     if from_file.is_none() {
-        would_change(context, &registry, &file.read()?, &names).await?;
+        would_change(context, &registry, &file.read()?, &lock, &names).await?;
     }
 
     let platforms = |target: &NewTarget| -> Vec<String> {
@@ -67,7 +70,7 @@ pub(super) async fn run(context: &Context, arguments: &Import) -> Result<Exit> {
                 .collect();
             json!({ "version": 1, "file": path, "targets": targets, "notes": imported.notes })
         },
-    )?;
+    );
     Ok(Exit::Done)
 }
 
@@ -111,8 +114,11 @@ async fn look_up(registry: &Registry, declaration: &Declaration, source: &str) -
         );
     }
     let inspected = observe::inspect(registry, &reference, false).await?.ok_or_else(|| {
-        Failure::new(format!("{reference} is not in the registry"))
-            .hint(format!("`tags {}` shows what is", reference.repository))
+        Failure::new(format!("{reference} is not in the registry")).hint(format!(
+            "`{} tags {}` shows what is",
+            program(),
+            reference.repository
+        ))
     })?;
     let imported = import::published(&inspected);
     Ok(imported.map_err(|why| {
@@ -142,12 +148,12 @@ async fn would_change(
     context: &Context,
     registry: &Registry,
     declaration: &Declaration,
+    lock: &Lock,
     names: &[String],
 ) -> Result<()> {
     let mut only = declaration.clone();
     only.targets.retain(|target| names.contains(&target.name));
-    let lock = lock::read(&declaration.root.join(lock::FILE_NAME))?;
-    for planned in prepare(registry, &only, From::Registry, &lock, Options::default()).await? {
+    for planned in prepare(registry, &only, From::Registry, lock, Options::default()).await? {
         for problem in &planned.plan.problems {
             context.progress.warn(&format!("`reconcile` would refuse: {}", problem.message));
         }

@@ -43,7 +43,7 @@ pub(super) async fn run(context: &Context, arguments: &Init) -> Result<Exit> {
     context.print(
         |_| written.paths.iter().map(|path| format!("{}\n", path.display())).collect(),
         || json!({ "version": 1, "written": written.paths, "notes": written.notes }),
-    )?;
+    );
     let elsewhere = std::env::current_dir()?.canonicalize()? != root.canonicalize()?;
     context.progress.line(&next(elsewhere.then_some(root), arguments.xtask));
     Ok(Exit::Done)

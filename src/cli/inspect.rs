@@ -19,13 +19,16 @@ pub(super) async fn inspect(context: &Context, arguments: &Inspect) -> Result<Ex
     let reference = &arguments.reference;
     let inspected =
         observe::inspect(&registry, reference, context.global.verbose).await?.ok_or_else(|| {
-            Failure::new(format!("{reference} is not in the registry"))
-                .hint(format!("`tags {}` shows what is", reference.repository))
+            Failure::new(format!("{reference} is not in the registry")).hint(format!(
+                "`{} tags {}` shows what is",
+                program(),
+                reference.repository
+            ))
         })?;
     context.print(
         |style| style.fold(&report::inspect::text(&inspected, style)),
         || report::inspect::json(&inspected),
-    )?;
+    );
     Ok(Exit::Done)
 }
 
@@ -38,7 +41,7 @@ pub(super) async fn tags(context: &Context, arguments: &Tags) -> Result<Exit> {
         .await?
         .ok_or_else(|| Failure::new(format!("{repository} is not in the registry")))?;
     let json = || json!({ "version": 1, "repository": repository.to_string(), "tags": tags });
-    context.print(|_| tags.iter().map(|tag| format!("{tag}\n")).collect(), json)?;
+    context.print(|_| tags.iter().map(|tag| format!("{tag}\n")).collect(), json);
     Ok(Exit::Done)
 }
 

@@ -1,18 +1,18 @@
-//! The lock at the end of a run: what was confirmed goes in.
+//! The lock at the end of a run: what was applied goes in, tag by tag.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::apply::Event;
+use crate::apply::Applied;
 use crate::config::Declaration;
 use crate::declared_file::DeclarationFile;
+use crate::error::{Exit, Failure, exit_of};
 use crate::freshness::Place;
 use crate::lock::{self, ImageRecord, Lock, Outstanding, Written};
 use crate::plan::PlacePlan;
-use crate::publish::Planned;
+use crate::publish::{Carried, Planned};
 
 /// What becomes of the lock.
 pub(super) struct Keeper<'a> {
@@ -23,37 +23,21 @@ pub(super) struct Keeper<'a> {
     pub(super) all: bool,
 }
 
-/// The targets that registries have confirmed, as they are told of.
-#[derive(Default)]
-pub(super) struct Confirmed(Mutex<BTreeSet<String>>);
-
-impl Confirmed {
-    /// Takes in what happened.
-    pub(super) fn hear(&self, event: &Event) {
-        if let Event::Confirmed(target) = event {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(target.clone());
-        }
-    }
-
-    fn has(&self, target: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(target)
-    }
-}
-
 impl Keeper<'_> {
     fn next<'a>(
         &self,
-        planned: impl IntoIterator<Item = &'a Planned<'a>>,
+        settled: impl IntoIterator<Item = (&'a Planned<'a>, &'a Applied)>,
         records: &BTreeMap<Place, ImageRecord>,
     ) -> Lock {
         let mut lock = self.lock.clone();
         let declared = |name: &String| self.declaration.targets.iter().any(|target| target.name == *name);
         lock.targets.retain(|name, _| !self.all || declared(name));
-        for planned in planned {
+        for (planned, applied) in settled {
             let name = &planned.target.name;
             let of_target = records.iter().filter(|((target, _), _)| target == name);
             let of_target = of_target.map(|((_, index), record)| (*index, record.clone())).collect();
-            lock.published(planned.target, &planned.plan, &of_target, self.declaration.revision.as_deref());
+            let revision = self.declaration.revision.as_deref();
+            lock.published(planned.target, &planned.plan, applied, &of_target, revision);
         }
         lock
     }
@@ -77,27 +61,68 @@ impl Keeper<'_> {
                 return Some(format!("the {check} of an image of {target} is not recorded as passed"));
             }
         }
-        let next = self.next(planned, &BTreeMap::new());
+        let unchanged: Vec<_> = planned
+            .iter()
+            .filter_map(|planned| Some((planned, Applied::without_change(&planned.plan)?)))
+            .collect();
+        let next =
+            self.next(unchanged.iter().map(|(planned, applied)| (*planned, applied)), &BTreeMap::new());
         (next != *self.lock).then(|| format!("{} would change", shown(self.file)))
     }
 
-    /// Takes in the targets that were confirmed.
+    /// Takes in what became of each tag: of the targets that were confirmed, and of those of which a tag was written.
     ///
     /// # Errors
     ///
     /// As [`lock::write`].
     pub(super) fn write(
         &self,
-        settled: &[Planned<'_>],
-        confirmed: &Confirmed,
+        planned: &[Planned<'_>],
+        applied: &[Applied],
         records: &BTreeMap<Place, ImageRecord>,
     ) -> Result<Written> {
-        let mut settled = settled.iter().filter(|planned| confirmed.has(&planned.target.name)).peekable();
+        let of = |applied: &Applied| planned.iter().find(|planned| planned.target.name == applied.target);
+        let settled = applied.iter().filter(|applied| applied.complete || applied.is_written());
+        let mut settled = settled.filter_map(|applied| Some((of(applied)?, applied))).peekable();
         if settled.peek().is_none() {
             return Ok(Written::Unchanged);
         }
         lock::write(self.file, &self.next(settled, records))
     }
+
+    /// As [`Self::write`], once plans were carried out: the lock is on disk before anything is said of the result. Gives
+    /// what was applied, with the failure that the run ends with when anything went wrong, and what became of the lock;
+    /// `None` when it could not be written.
+    pub(super) fn settle(
+        &self,
+        planned: &[Planned<'_>],
+        carried: Carried,
+        records: &BTreeMap<Place, ImageRecord>,
+    ) -> (Carried, Option<Written>) {
+        let not_kept = match self.write(planned, &carried.applied, records) {
+            Ok(written) => return (carried, Some(written)),
+            Err(error) => error,
+        };
+        let failure = match carried.failure {
+            None => {
+                let done = format!("everything is published, and {} does not say so", shown(self.file));
+                after_publishing(done, not_kept)
+            }
+            Some(failure) => {
+                let exit = exit_of(&failure);
+                Failure::of_several("two steps failed", &[failure, not_kept]).exit(exit)
+            }
+        };
+        (Carried { failure: Some(failure.into()), ..carried }, None)
+    }
+}
+
+/// A failure when everything is published: what is left to do does not publish anything again.
+pub(super) fn after_publishing(message: String, error: anyhow::Error) -> Failure {
+    Failure::new(message)
+        .because(error)
+        .hint("run the same command again once that is mended: nothing is published twice")
+        .exit(Exit::Partial)
 }
 
 /// Takes out of the lock what is declared no more: a later declaration of the same name is another one.
@@ -107,14 +132,24 @@ impl Keeper<'_> {
 /// As [`lock::read`], [`lock::write`] and [`DeclarationFile::read`].
 pub(super) fn forget_undeclared(declared: &DeclarationFile) -> Result<()> {
     let declaration = declared.read()?;
-    let file = declaration.root.join(lock::FILE_NAME);
-    let mut lock = lock::read(&file)?;
+    let (file, mut lock) = read_lock(declared)?;
     let before = lock.targets.len();
     lock.targets.retain(|name, _| declaration.targets.iter().any(|target| target.name == *name));
     if lock.targets.len() < before {
         lock::write(&file, &lock)?;
     }
     Ok(())
+}
+
+/// The lock beside a declaration, and its path.
+///
+/// # Errors
+///
+/// As [`lock::read`] and [`DeclarationFile::read`].
+pub(super) fn read_lock(declared: &DeclarationFile) -> Result<(PathBuf, Lock)> {
+    let file = declared.read()?.root.join(lock::FILE_NAME);
+    let lock = lock::read(&file)?;
+    Ok((file, lock))
 }
 
 /// `path` as seen from the current folder, if it is below it.

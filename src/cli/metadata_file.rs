@@ -8,7 +8,7 @@ use anyhow::Result;
 use tempfile::NamedTempFile;
 
 use crate::error::{Exit, Failure};
-use crate::rewrite::{UNFINISHED, folder_of};
+use crate::rewrite::{beside, folder_of};
 
 /// A file beside the one that it takes the place of.
 pub(super) struct MetadataFile {
@@ -20,7 +20,7 @@ impl MetadataFile {
     /// Makes sure that `path` can be written.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let folder = folder_of(path);
-        match NamedTempFile::with_prefix_in(UNFINISHED, folder) {
+        match beside(path, "") {
             Ok(file) => Ok(Self { path: path.to_owned(), file }),
             Err(error) => {
                 let tried = format!("could not write the metadata file {}", path.display());
@@ -35,11 +35,18 @@ impl MetadataFile {
 
     /// Puts `text` in its place; `done` says what has been done by now.
     pub(super) fn write(mut self, text: &str, done: &str) -> Result<(), Failure> {
-        let written =
-            self.file.write_all(text.as_bytes()).and_then(|()| Ok(self.file.persist(&self.path)?));
-        written.map(drop).map_err(|error| {
+        let write = || {
+            self.file.write_all(text.as_bytes())?;
+            self.file.as_file().sync_all()?;
+            self.file.persist(&self.path)?;
+            std::io::Result::Ok(())
+        };
+        write().map_err(|error| {
             let tried = format!("{done}; could not write the metadata file {}", self.path.display());
-            Failure::new(tried).hint("run the same command again: it does nothing twice").because(error)
+            Failure::new(tried)
+                .hint("run the same command again: it does nothing twice")
+                .exit(Exit::Partial)
+                .because(error)
         })
     }
 }

@@ -7,6 +7,8 @@ mod complete;
 mod context;
 mod doctor;
 mod examples;
+#[cfg(all(test, feature = "embedded-registry"))]
+mod hints;
 mod import;
 mod init;
 mod inspect;
@@ -20,22 +22,28 @@ mod reconcile;
 mod reference;
 #[cfg(feature = "embedded-registry")]
 mod registry;
+#[cfg(feature = "embedded-registry")]
+mod rehearse;
 mod release;
 mod schema;
 mod signals;
 mod stages;
+mod turn;
 mod unpublish;
 mod verify;
 
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 use clap::FromArgMatches as _;
+use futures_util::FutureExt as _;
 
 use crate::config::Problems;
 use crate::error::{Exit, Failure, exit_of, render};
+use crate::report::output::Output;
 use crate::report::style::{Ink, Style};
 use args::{Arguments, Command, Format};
-use context::Context;
+use context::{Context, Ledger};
 
 /// Runs the command line of this process: parses, does, reports, and gives the exit code of [`Exit`].
 ///
@@ -46,35 +54,49 @@ pub fn main() -> ExitCode {
         Ok(None) => return ExitCode::SUCCESS,
         Err(error) => {
             // `--help` and `--version` are no errors; clap prints each where it belongs.
-            let exit = match error.use_stderr() {
-                true => manifest::args::usage_exit(&error).unwrap_or(Exit::Usage),
-                false => Exit::Done,
+            let exit = match (error.print(), error.use_stderr()) {
+                (_, true) => manifest::args::usage_exit(&error).unwrap_or(Exit::Usage),
+                (Err(lost), false) if lost.kind() != std::io::ErrorKind::BrokenPipe => Exit::Failed,
+                (_, false) => Exit::Done,
             };
-            let _ = error.print();
             return ExitCode::from(exit.code());
         }
     };
-    let style = arguments.global.stderr_style();
+    let (style, stderr) = (arguments.global.stderr_style(), Output::stderr());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&anyhow::Error::from(error).context("could not start the runtime"), style),
+        Err(error) => {
+            let error = anyhow::Error::from(error).context("could not start the runtime");
+            return fail(&error, style, &stderr);
+        }
     };
     let result = runtime.block_on(async {
-        let streams = matches!(arguments.command, Command::Release(_));
-        let context = Context::new(arguments.global, streams)?;
+        let (streams, for_data) = (arguments.command.is_stream(), arguments.command.is_for_data());
+        let context = Context::new(arguments.global, streams, stderr.clone());
         let ledger = context.ledger();
-        let result = signals::until_ended(run(&context, arguments.command), &ledger).await;
+        // A bug ends the run as a failure does: with an account and a documented exit code.
+        let work = AssertUnwindSafe(run(&context, arguments.command)).catch_unwind();
+        let work = async { work.await.unwrap_or_else(|_| Err(bug(&ledger))) };
+        let result = signals::until_ended(work, &ledger).await;
         if let Err(error) = &result {
-            context.report_failure(error)?;
+            context.report_failure(error);
         }
-        result
+        context.end(result, for_data)
     });
     // A blocking read of a child's output must not keep an ended run alive.
     runtime.shutdown_background();
     match result {
         Ok(exit) => ExitCode::from(exit.code()),
-        Err(error) => fail(&error, style),
+        Err(error) => fail(&error, style, &stderr),
     }
+}
+
+/// What a panic comes to; its message is on stderr.
+fn bug(ledger: &Ledger) -> anyhow::Error {
+    let published = ledger.lock().is_ok_and(|account| !account.published.is_empty());
+    Failure::new("a bug in `manifests` stopped this run, see above")
+        .exit(if published { Exit::Partial } else { Exit::Failed })
+        .into()
 }
 
 /// The arguments of this process; none, when a shell asked for candidates and has got them.
@@ -114,13 +136,12 @@ async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the one place where a failed run is reported")]
-fn fail(error: &anyhow::Error, style: Style) -> ExitCode {
+fn fail(error: &anyhow::Error, style: Style, stderr: &Output) -> ExitCode {
     if let Some(problems) = error.chain().find_map(|cause| cause.downcast_ref::<Problems>()) {
         // The carets first: what a person acts on. The last line says how many there are.
         let columns = style.screen().map(|screen| screen.columns);
-        eprintln!("{}", style.fold(&problems.render(style.is_coloured(), columns)));
-        eprintln!("{} {error}", style.paint(Ink::Remove, "error:"));
+        let drawn = style.fold(&problems.render(style.is_coloured(), columns));
+        stderr.write(&format!("{drawn}\n{} {error}\n", style.paint(Ink::Remove, "error:")));
         return ExitCode::from(exit_of(error).code());
     }
     let text = style.fold(&render(error));
@@ -128,6 +149,6 @@ fn fail(error: &anyhow::Error, style: Style) -> ExitCode {
         Some(rest) => format!("{}{rest}", style.paint(Ink::Remove, "error:")),
         None => text,
     };
-    eprint!("{text}");
+    stderr.write(&text);
     ExitCode::from(exit_of(error).code())
 }

@@ -1,5 +1,6 @@
 //! `plan`: what a release would change. Writes nothing.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
@@ -7,12 +8,13 @@ use anyhow::Result;
 use super::args::{Format, Plan};
 use super::ci;
 use super::context::Context;
+#[cfg(feature = "embedded-registry")]
+use super::rehearse;
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
 use crate::freshness::{Survey, Trust};
 use crate::journal::{Inputs, Journal};
 use crate::lock;
-use crate::plan::Options;
 use crate::publish::{announce, prepare_release};
 use crate::registry::Access;
 use crate::report;
@@ -22,7 +24,7 @@ pub(super) async fn run(context: &Context, arguments: &Plan) -> Result<Exit> {
     let declaration = context.declaration(&arguments.targets, Strictness::Release)?;
     #[cfg(feature = "embedded-registry")]
     if arguments.rehearse {
-        let rehearsal = crate::rehearsal::Rehearsal::start(&declaration.root).await?;
+        let (rehearsal, _turn) = rehearse::start_or_join(context, &declaration.root).await?;
         let folder = rehearsal.folder().to_owned();
         let lock = folder.join(lock::FILE_NAME);
         let exit = show(context, arguments, rehearsal.map(declaration), &folder, &lock).await;
@@ -43,22 +45,24 @@ async fn show(
 ) -> Result<Exit> {
     let registry = context.registry(Some(&declaration))?;
     announce(&registry, &declaration, Access::Pull)?;
-    let options = Options { first_publish: arguments.first.first_publish };
-    let inputs = Inputs::of_run(&declaration, true)?;
-    let unfinished = Journal::open(folder)?;
-    let unfinished = unfinished.sort(&declaration.targets, |target| inputs.get(&target.name).cloned());
+    let options = arguments.first.options();
     let lock = lock::read(lock)?;
+    let journal = Journal::open(folder)?;
+    // What differs from the commit is read to its last byte: only for a run that could be finished.
+    let inputs = match journal.is_empty() {
+        true => BTreeMap::new(),
+        false => Inputs::of_run(&declaration, true)?,
+    };
+    let unfinished = journal.sort(&declaration.targets, |target| inputs.get(&target.name).cloned());
     let mut survey = Survey::of(&declaration, &lock, folder, Trust::LockAlone).await?;
     let planned =
         prepare_release(&registry, &declaration, &unfinished.usable, &mut survey, &lock, options, true)
             .await?;
     ci::summarise(context, &report::plan::markdown(&planned));
     match context.global.format {
-        Format::Markdown => context.print_raw(&report::plan::markdown(&planned))?,
-        _ => context.print(
-            |style| style.fold(&report::plan::text(&planned, style)),
-            || report::plan::json(&planned),
-        )?,
+        Format::Markdown => context.print_raw(&report::plan::markdown(&planned)),
+        _ => context
+            .print(|style| style.fold(&report::plan::text(&planned, style)), || report::plan::json(&planned)),
     }
     if planned.iter().any(|planned| !planned.plan.problems.is_empty()) {
         return Err(Failure::new("a release would stop at the problems above").into());

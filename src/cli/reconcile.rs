@@ -8,14 +8,13 @@ use anyhow::{Context as _, Result};
 use super::args::Reconcile;
 use super::ci;
 use super::context::{Context, narrow};
-use super::keeper::{Confirmed, Keeper, shown};
+use super::keeper::{Keeper, shown};
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
 use crate::freshness::Place;
 use crate::load;
 use crate::lock::{self, ImageRecord, Origin, Written};
 use crate::metadata::{Metadata, PushedImage, together};
-use crate::plan::Options;
 use crate::publish::{From, announce, apply_all, prepare, stop_on_problems};
 use crate::reference::Reference;
 use crate::registry::Access;
@@ -27,7 +26,7 @@ pub(super) async fn run(context: &Context, arguments: &Reconcile) -> Result<Exit
     let _turn = context.take_turn(&declaration.root).await?;
     let registry = context.registry(Some(&declaration))?;
     announce(&registry, &declaration, Access::Push)?;
-    let options = Options { first_publish: arguments.first.first_publish };
+    let options = arguments.first.options();
     let lock_file = declaration.root.join(lock::FILE_NAME);
     let lock = lock::read(&lock_file)?;
 
@@ -38,24 +37,20 @@ pub(super) async fn run(context: &Context, arguments: &Reconcile) -> Result<Exit
     stop_on_problems(&planned)?;
     context.progress.line(&report::plan::text(&planned, context.progress.style()));
 
-    let confirmed = Confirmed::default();
-    let applied = apply_all(&registry, &planned, &|event| {
-        confirmed.hear(&event);
-        context.on_event(event);
-    })
-    .await;
+    let carried = apply_all(&registry, &planned, &|event| context.on_event(&event)).await;
     let keeper = Keeper {
         file: &lock_file,
         lock: &lock,
         declaration: &declaration,
         all: arguments.targets.targets.is_empty(),
     };
-    if keeper.write(&planned, &confirmed, &records(pushed))? == Written::Changed {
+    let (carried, written) = keeper.settle(&planned, carried, &records(pushed));
+    if written == Some(Written::Changed) {
         context.progress.stage("Locked", &shown(&lock_file));
     }
-    let applied = applied?;
-    ci::summarise(context, &report::summary::markdown(&applied, "Reconciled"));
-    context.print(|style| report::summary::text(&applied, style), || report::summary::json(&applied))?;
+    ci::summarise_result(context, &carried, "Reconciled");
+    let applied = carried.complete()?;
+    context.print(|style| report::summary::text(&applied, style), || report::summary::json(&applied));
     Ok(Exit::Done)
 }
 
@@ -81,7 +76,7 @@ fn pushed(
     Ok(together(whole, &text, &read, is_wanted).map_err(|error| {
         Failure::new("the images that were pushed do not make up what is declared")
             .because(error)
-            .hint("give the file of each machine's `push --metadata-file`, all from this commit and declaration")
+            .hint("give the file of each machine's `push --metadata-file FILE`, all from this commit and declaration")
             .exit(Exit::Usage)
     })?)
 }

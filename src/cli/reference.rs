@@ -122,7 +122,10 @@ fn exit_codes() -> String {
                 "something differs: the registry from the declaration (`plan --exit-code`) or from the lock \
                  (`verify`), a release from the lock (`release --locked`)"
             }
-            Exit::Partial => "published in part; run the same command again",
+            Exit::Partial => {
+                "published in part, or published and not recorded in the lock or a file that was asked for; run the same \
+                 command again"
+            }
             Exit::UnknownOption => "`manifest` was given an option that it does not have, as Docker says it",
             Exit::Signal(_) => "ended by signal n",
         };

@@ -8,10 +8,11 @@ use anyhow::Result;
 use super::args::Release;
 use super::ci;
 use super::context::Context;
-use super::keeper::{Confirmed, Keeper, shown};
+use super::keeper::{Keeper, shown};
 use super::metadata_file::MetadataFile;
+#[cfg(feature = "embedded-registry")]
+use super::rehearse;
 use super::stages::{Readiness, ready};
-use crate::apply::Event;
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
 use crate::facts;
@@ -20,7 +21,6 @@ use crate::groundwork;
 use crate::journal::{Inputs, Journal};
 use crate::lock::{self, ImageRecord, Lock, Written};
 use crate::pipeline::{Pipeline, Until};
-use crate::plan::Options;
 use crate::publish::{Interrupted, Planned, announce, apply_all, prepare_release, produce, stop_on_problems};
 use crate::registry::{Access, Registry};
 use crate::report;
@@ -28,11 +28,11 @@ use crate::working_folder;
 
 pub(super) async fn run(context: &Context, arguments: &Release) -> Result<Exit> {
     let declaration = context.declaration(&arguments.targets, Strictness::Release)?;
-    let _turn = context.take_turn(&declaration.root).await?;
     #[cfg(feature = "embedded-registry")]
     if arguments.rehearse {
-        return rehearse(context, arguments, declaration).await;
+        return rehearse::release(context, arguments, declaration).await;
     }
+    let _turn = context.take_turn(&declaration.root).await?;
     if !arguments.allow_dirty {
         refuse_dirty(&declaration)?;
     }
@@ -42,7 +42,7 @@ pub(super) async fn run(context: &Context, arguments: &Release) -> Result<Exit> 
 
 /// The release itself, against whatever registries `declaration` names; `folder` is where its journal and its notes
 /// are, `lock_file` what was published.
-async fn publish(
+pub(super) async fn publish(
     context: &Context,
     arguments: &Release,
     declaration: &Declaration,
@@ -53,7 +53,7 @@ async fn publish(
     let metadata = arguments.metadata_file.as_deref().map(MetadataFile::open).transpose()?;
     let registry = context.registry(Some(declaration))?;
     announce(&registry, declaration, Access::Push)?;
-    let options = Options { first_publish: arguments.first.first_publish };
+    let options = arguments.first.options();
     let journal = open_journal(context, folder)?;
     let smoke = !arguments.skip_smoke;
     let inputs = Inputs::of_run(declaration, smoke)?;
@@ -117,17 +117,9 @@ async fn publish(
         Some((name.clone(), planned.to_finish(inputs)?))
     });
     journal.keep(entries.collect())?;
-    let confirmed = Confirmed::default();
-    let applied = apply_all(&registry, &settled, &|event| {
-        confirmed.hear(&event);
-        if let Event::Confirmed(target) = &event {
-            forget(context, &journal, target);
-        }
-        context.on_event(event);
-    })
-    .await;
+    let carried = apply_all(&registry, &settled, &|event| context.on_event(&event)).await;
 
-    // 5. The lock says what registries have confirmed, also where another target failed.
+    // 5. The lock says what was applied, also where another target failed. The journal goes once the lock is written.
     let unknown = |(target, index): &Place| {
         settled.iter().any(|planned| planned.target.name == *target && planned.unknown.contains(index))
     };
@@ -142,18 +134,27 @@ async fn publish(
         let origin = origins.remove(&place);
         (place, ImageRecord { origin, checked })
     });
-    if keep.write(&settled, &confirmed, &records.collect())? == Written::Changed {
+    let (carried, written) = keep.settle(&settled, carried, &records.collect());
+    if written.is_some() {
+        for applied in carried.applied.iter().filter(|applied| applied.complete) {
+            forget(context, &journal, &applied.target);
+        }
+    }
+    if written == Some(Written::Changed) {
         progress.stage("Locked", &shown(lock_file));
     }
-    survey.note(declaration, &made, folder)?;
-    let applied = applied?;
-    if let Some(file) = metadata {
-        let text = format!("{:#}\n", report::metadata::json(&applied, &settled));
-        file.write(&text, "everything is published").map_err(|error| error.exit(Exit::Partial))?;
+    // Without the notes a later plan has fewer words for its reasons.
+    if let Err(error) = survey.note(declaration, &made, folder) {
+        progress.warn(&format!("{error:#}"));
     }
     let heading = if arguments.is_rehearsal() { "Rehearsed" } else { "Released" };
-    ci::summarise(context, &report::summary::markdown(&applied, heading));
-    context.print(|style| report::summary::text(&applied, style), || report::summary::json(&applied))?;
+    ci::summarise_result(context, &carried, heading);
+    let applied = carried.complete()?;
+    if let Some(file) = metadata {
+        let text = format!("{:#}\n", report::metadata::json(&applied, &settled));
+        file.write(&text, "everything is published")?;
+    }
+    context.print(|style| report::summary::text(&applied, style), || report::summary::json(&applied));
     Ok(Exit::Done)
 }
 
@@ -212,31 +213,6 @@ impl Work<'_> {
     }
 }
 
-/// The whole of it against the embedded registry.
-#[cfg(feature = "embedded-registry")]
-async fn rehearse(context: &Context, arguments: &Release, declaration: Declaration) -> Result<Exit> {
-    let rehearsal = crate::rehearsal::Rehearsal::start(&declaration.root).await?;
-    context.progress.stage("Rehearsing", &format!("on the embedded registry at {}", rehearsal.host()));
-    let mapped = rehearsal.map(declaration);
-    let lock = rehearsal.folder().join(lock::FILE_NAME);
-    let result = publish(context, arguments, &mapped, rehearsal.folder(), &lock).await;
-    let (requests, writes) = rehearsal.requests();
-    let log = rehearsal.folder().join("requests.log");
-    let log = log.strip_prefix(std::env::current_dir()?).unwrap_or(&log);
-    context
-        .progress
-        .stage("Rehearsed", &format!("{requests} requests, {writes} of them writes ({})", log.display()));
-    if result.is_ok() {
-        show_how_to_run(context, &mapped);
-        if arguments.keep_serving {
-            context.progress.stage("Serving", &format!("{} until Ctrl-C", rehearsal.host()));
-            context.serve_until_ended().await;
-        }
-    }
-    rehearsal.stop().await?;
-    result
-}
-
 /// The plans for stderr: of many targets only those that change, unless all was asked for.
 fn plans_shown(context: &Context, plans: &[Planned<'_>]) -> String {
     let style = context.progress.style();
@@ -287,28 +263,14 @@ fn forget(context: &Context, journal: &Journal, target: &str) {
     }
 }
 
-/// Targets whose commands are shown after a rehearsal; more would push its result off the screen.
-#[cfg(feature = "embedded-registry")]
-const SHOWN_TO_RUN: usize = 3;
-
-/// The lines that show the result, per platform of the first lists.
-#[cfg(feature = "embedded-registry")]
-fn show_how_to_run(context: &Context, mapped: &Declaration) {
-    context.progress.line("To run it: the same command with `--keep-serving`, and then in another terminal");
-    for target in mapped.targets.iter().take(SHOWN_TO_RUN) {
-        let (repository, tag) = (&target.repositories[0], &target.tags[0].name);
-        for image in &target.images {
-            let platform = image.platform.for_engine();
-            context
-                .progress
-                .command(&format!("docker run --rm --pull always --platform {platform} {repository}:{tag}"));
-        }
-    }
-}
-
 /// A release is made from a commit, so that its revision says what is in it.
 fn refuse_dirty(declaration: &Declaration) -> Result<()> {
-    let changed = facts::dirty(&declaration.root, &declaration.root.join(lock::FILE_NAME))?;
+    let changed = facts::dirty(&declaration.root, &declaration.root.join(lock::FILE_NAME));
+    let changed = changed.map_err(|error| {
+        Failure::new("it is not known whether the git tree has uncommitted changes")
+            .because(error)
+            .hint("mend what git says, or release the files as they are with `--allow-dirty`")
+    })?;
     if changed.is_empty() {
         return Ok(());
     }

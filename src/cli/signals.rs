@@ -1,5 +1,5 @@
-//! Ctrl-C and TERM: every child ends, and the run says what was published and what was not. A registry that is served
-//! ends with its last requests.
+//! What ends a run from outside: Ctrl-C, TERM, QUIT, and HUP of a terminal that goes away. Every child ends, and the run
+//! says what was published and what was not. A registry that is served ends with its last requests.
 
 use std::pin::pin;
 
@@ -15,15 +15,17 @@ use crate::error::{Exit, Failure};
 /// once.
 pub(super) async fn until_ended(work: impl Future<Output = Result<Exit>>, ledger: &Ledger) -> Result<Exit> {
     let mut work = pin!(work);
-    let signal = tokio::select! {
+    let first = ended()?;
+    let (signal, name) = tokio::select! {
         result = &mut work => return result,
-        signal = received() => signal?,
+        signal = first => signal,
     };
     if let Some(serving) = ledger.lock().ok().and_then(|ledger| ledger.serving.clone()) {
+        let second = ended()?;
         serving.notify_one();
         return tokio::select! {
             result = work => result,
-            signal = received() => Ok(Exit::Signal(signal?)),
+            (signal, _) = second => Ok(Exit::Signal(signal)),
         };
     }
     children::end_all(GRACE);
@@ -32,27 +34,52 @@ pub(super) async fn until_ended(work: impl Future<Output = Result<Exit>>, ledger
         true => "nothing was published".to_owned(),
         false => format!("published so far:\n  {}", account.published.join("\n  ")),
     };
-    Err(Failure::new(format!("ended by {}; {account}", name(signal)))
+    Err(Failure::new(format!("ended by {name}; {account}"))
         .hint("run the same command again: it goes on from there")
         .exit(Exit::Signal(signal))
         .into())
 }
 
-fn name(signal: u8) -> &'static str {
-    if signal == 15 { "SIGTERM" } else { "Ctrl-C" }
+/// The number and the name of the first signal that ends the run. They are listened for from now on.
+#[cfg(unix)]
+fn ended() -> Result<impl Future<Output = (u8, &'static str)>> {
+    use futures_util::future::{FutureExt as _, select_all};
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let signals = [(2, "Ctrl-C"), (15, "SIGTERM"), (1, "SIGHUP"), (3, "SIGQUIT")];
+    let mut received = Vec::new();
+    for (number, name) in signals {
+        // As `nohup` has it: the run outlives its terminal.
+        if matches!(number, 1 | 3) && is_ignored(number) {
+            continue;
+        }
+        let mut stream = signal(SignalKind::from_raw(i32::from(number)))?;
+        received.push(
+            async move {
+                stream.recv().await;
+                (number, name)
+            }
+            .boxed(),
+        );
+    }
+    Ok(select_all(received).map(|(first, _, _)| first))
 }
 
+/// Whether whoever started this process had it ignore a signal. Known on Linux only.
 #[cfg(unix)]
-async fn received() -> Result<u8> {
-    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result.map(|()| 2).map_err(Into::into),
-        _ = term.recv() => Ok(15),
-    }
+fn is_ignored(signal: u8) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask & (1 << (signal - 1)) != 0
 }
 
 #[cfg(not(unix))]
-async fn received() -> Result<u8> {
-    tokio::signal::ctrl_c().await?;
-    Ok(2)
+fn ended() -> Result<impl Future<Output = (u8, &'static str)>> {
+    Ok(async {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => (2, "Ctrl-C"),
+            Err(_) => std::future::pending().await,
+        }
+    })
 }

@@ -83,7 +83,7 @@ async fn run(
     context.print(
         |_| produced.iter().map(line).collect(),
         || json!({ "version": 1, "images": produced.iter().map(Produced::to_json).collect::<Vec<_>>() }),
-    )?;
+    );
     Ok(Exit::Done)
 }
 

@@ -6,6 +6,7 @@ use super::args::{Targets, Unpublish};
 use super::context::Context;
 use crate::config::{Strictness, Target};
 use crate::error::{Exit, Failure};
+use crate::invocation::program;
 use crate::lock;
 use crate::report::unpublish as report;
 use crate::unpublish::{self, Journal};
@@ -23,19 +24,19 @@ pub(super) async fn run(context: &Context, arguments: &Unpublish) -> Result<Exit
     let journal = Journal::open(&working_folder::of(&declaration.root))?;
     let plan = unpublish::survey(&registry, target, lock.targets.get(&target.name), &journal).await?;
     if !arguments.yes {
-        context.print(|style| style.fold(&report::plan_text(&plan, style)), || report::plan_json(&plan))?;
+        context.print(|style| style.fold(&report::plan_text(&plan, style)), || report::plan_json(&plan));
         return Err(not_asked_for(target));
     }
     context.progress.line(report::plan_text(&plan, context.progress.style()).trim_end());
     let on_event = |event| context.progress.line(&report::event(&event));
     let unpublished = unpublish::carry_out(&registry, target, &plan, &journal, &on_event).await?;
-    context.print(|style| style.fold(&report::text(&unpublished, style)), || report::json(&unpublished))?;
+    context.print(|style| style.fold(&report::text(&unpublished, style)), || report::json(&unpublished));
     Ok(Exit::Done)
 }
 
 fn not_asked_for(target: &Target) -> anyhow::Error {
     Failure::new("nothing was deleted: this is what `unpublish` would do")
-        .hint(format!("`unpublish {} --yes` does it; it cannot be taken back", target.name))
+        .hint(format!("`{} unpublish {} --yes` does it; it cannot be taken back", program(), target.name))
         .exit(Exit::Usage)
         .into()
 }

@@ -2,6 +2,7 @@
 //! name. Without it there are only fewer words. I/O.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -34,7 +35,11 @@ impl Records {
         let write = || {
             std::fs::create_dir_all(folder)?;
             let file = tempfile::NamedTempFile::new_in(folder)?;
-            serde_json::to_writer(std::io::BufWriter::new(&file), self)?;
+            let mut writer = std::io::BufWriter::new(&file);
+            serde_json::to_writer(&mut writer, self)?;
+            // Dropped, it would not tell of a full disk.
+            writer.flush()?;
+            drop(writer);
             file.persist(&path)?;
             anyhow::Ok(())
         };

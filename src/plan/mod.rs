@@ -40,6 +40,8 @@ use crate::reference::{Reference, Repository};
 pub struct Options {
     /// `--first-publish`: a tag that the registry refuses to show does not exist yet.
     pub first_publish: bool,
+    /// Whether the command that plans takes `--first-publish`, so that its hints may say so.
+    pub takes_first_publish: bool,
 }
 
 /// What will be done for one target.

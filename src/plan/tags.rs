@@ -6,6 +6,7 @@ use super::newest::{Release, version_of};
 use super::{ObservedPlace, ObservedTag, Options, PlacePlan, PlannedList, Problem, Released};
 use crate::config::{Tag, TagPolicy, Target};
 use crate::digest::Digest;
+use crate::invocation::program;
 use crate::reference::Reference;
 
 /// What happens to one tag.
@@ -121,10 +122,16 @@ fn action(
     if let ObservedTag::Unreadable(answer) = observed
         && !options.first_publish
     {
+        let otherwise = match options.takes_first_publish {
+            true => "say `--first-publish`".to_owned(),
+            false => format!("run `{} reconcile {} --first-publish`", program(), target.name),
+        };
         return Err(Problem::new(
             format!("{reference} cannot be read: {answer}"),
-            "some registries answer so for a repository that does not exist yet: create it there, \
-             or say `--first-publish` if nothing was published before",
+            format!(
+                "some registries answer so for a repository that does not exist yet: create it there, or {otherwise} if \
+                 nothing was published before"
+            ),
         ));
     }
     if let (Some(from), Some(list)) = (&from, list)

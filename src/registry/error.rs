@@ -249,8 +249,8 @@ impl RegistryError {
         let hint = match self.0.kind {
             Kind::Unreadable => match source {
                 Some(source) => format!(
-                    "it may not exist yet, or the account of {source} may not read it; if it is to be created by this \
-                     run, say `--first-publish`"
+                    "it may not exist yet, and has to be created in the registry then; or the account of {source} may \
+                     not read it"
                 ),
                 None => format!("log in first (`docker login {host}`); no credentials were found for {host}"),
             },

@@ -24,7 +24,7 @@ fn target_json(target: &Applied, plan: Option<&TargetPlan>) -> Value {
         .places
         .iter()
         .map(|place| {
-            let served = place.tags.iter().filter(|tag| tag.skipped.is_none());
+            let served = place.tags.iter().filter(|tag| tag.outcome.serves());
             let references: Vec<String> =
                 served.map(|tag| place.repository.tag(&tag.name).to_string()).collect();
             names.extend(references.iter().cloned());

@@ -1,10 +1,12 @@
-//! Values → what people and machines read. Everything here takes data and gives text; only [`progress`] draws.
+//! Values → what people and machines read. Everything here takes data and gives text; only [`progress`]
+//! draws, and only [`output`] writes.
 
 pub(crate) mod docker;
 pub(crate) mod failure;
 pub(crate) mod fold;
 pub(crate) mod inspect;
 pub(crate) mod metadata;
+pub(crate) mod output;
 pub(crate) mod plan;
 pub(crate) mod progress;
 pub(crate) mod style;

@@ -3,15 +3,16 @@
 //!
 //! One lock in `indicatif` serves all writers, so that lines of ten builds do not tear.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::elapsed;
+use super::output::Output;
 use super::style::{Ink, Style};
 
 /// How much is shown.
@@ -31,8 +32,9 @@ pub struct Progress {
     bars: Option<MultiProgress>,
     volume: Volume,
     style: Style,
-    /// Whether what happens goes to stdout too, one JSON value a line.
-    events: bool,
+    stderr: Output,
+    /// Where what happens goes too, one JSON value a line.
+    events: Option<Output>,
     /// The longest name of a task so far, so that what stands behind the names is aligned.
     width: Arc<AtomicUsize>,
 }
@@ -48,34 +50,31 @@ pub struct Subject {
 
 impl Progress {
     /// Draws lines that change when stderr is a terminal and the output is not `Verbose`; else prints lines.
-    pub fn new(volume: Volume, style: Style) -> Self {
+    pub fn new(volume: Volume, style: Style, stderr: Output) -> Self {
         let terminal =
             std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let draw = terminal && volume == Volume::Normal;
-        let bars = draw.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(12)));
-        Self { bars, volume, style, events: false, width: Arc::default() }
+        let bars = draw.then(|| MultiProgress::with_draw_target(stderr.draw_target(12)));
+        Self { bars, volume, style, stderr, events: None, width: Arc::default() }
     }
 
-    /// The same, and what happens goes to stdout, one JSON value a line.
+    /// The same, and what happens goes to `stdout`, one JSON value a line.
     #[must_use]
-    pub fn with_events(self) -> Self {
-        Self { events: true, ..self }
+    pub fn with_events(self, stdout: Output) -> Self {
+        Self { events: Some(stdout), ..self }
     }
 
     /// Whether what happens goes to stdout.
     pub fn has_events(&self) -> bool {
-        self.events
+        self.events.is_some()
     }
 
     /// Something happened that programs may want to know; `fields` says more about it.
     pub fn event(&self, event: &str, mut fields: Value) {
-        if !self.events {
-            return;
-        }
+        let Some(stdout) = &self.events else { return };
         fields["version"] = 1.into();
         fields["event"] = event.into();
-        // One write for a line, so that no two of them mix. A reader that has gone is no error.
-        let _ = std::io::stdout().lock().write_all(format!("{fields}\n").as_bytes());
+        stdout.write(&format!("{fields}\n"));
     }
 
     /// How text is coloured on stderr.
@@ -119,12 +118,11 @@ impl Progress {
     }
 
     /// Text that is meant for whatever runs this, as it is.
-    #[expect(clippy::print_stderr, reason = "the one place where lines reach stderr")]
     pub fn raw(&self, text: &str) {
-        let text = text.trim_end();
+        let text = format!("{}\n", text.trim_end());
         match &self.bars {
-            Some(bars) => bars.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
+            Some(bars) => bars.suspend(|| self.stderr.write(&text)),
+            None => self.stderr.write(&text),
         }
     }
 

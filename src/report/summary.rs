@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::style::{Ink, Screen, Style};
-use crate::apply::{Applied, AppliedTag};
+use crate::apply::{Applied, AppliedTag, Outcome};
 
 /// How many targets are shown tag by tag on a terminal; of more, only what is new.
 const MANY: usize = 10;
@@ -35,8 +35,9 @@ fn full(applied: &[Applied], style: Style, screen: Option<Screen>) -> String {
                 let _ = writeln!(out, "  {name}");
             }
             for tag in &place.tags {
-                let digest = if tag.skipped.is_some() { "" } else { &digest };
-                let word = style.paint(if tag.written { Ink::Add } else { Ink::Dim }, &state(tag));
+                let digest = if tag.outcome.serves() { &digest } else { "" };
+                let ink = if tag.outcome == Outcome::Written { Ink::Add } else { Ink::Dim };
+                let word = style.paint(ink, &state(tag));
                 let before = if below { "  " } else { &name };
                 let _ = writeln!(out, "  {before}:{:width$}  {digest}  {word}", tag.name);
             }
@@ -47,17 +48,15 @@ fn full(applied: &[Applied], style: Style, screen: Option<Screen>) -> String {
 
 /// One line for each target that changed, as many as fit, and how many there are besides.
 fn brief(applied: &[Applied], style: Style, screen: Screen) -> String {
-    let written =
-        |target: &&Applied| target.places.iter().flat_map(|place| &place.tags).any(|tag| tag.written);
-    let changed: Vec<&Applied> = applied.iter().filter(written).collect();
+    let changed: Vec<&Applied> = applied.iter().filter(|target| target.is_written()).collect();
     // The prompt and the two lines of the sum need room too.
     let room = screen.rows.saturating_sub(4).max(MANY);
     let width = changed.iter().map(|target| target.target.chars().count()).max().unwrap_or_default();
     let mut out = String::new();
     for target in changed.iter().take(room) {
         let Some(place) = target.places.first() else { continue };
-        let tags: Vec<&str> =
-            place.tags.iter().filter(|tag| tag.written).map(|tag| tag.name.as_str()).collect();
+        let tags = place.tags.iter().filter(|tag| tag.outcome == Outcome::Written);
+        let tags: Vec<&str> = tags.map(|tag| tag.name.as_str()).collect();
         let word = style.paint(Ink::Add, "published");
         let (name, digest) = (&target.target, place.digest.short());
         let _ = writeln!(out, "{name:width$}  {digest}  {word} {}", tags.join(", "));
@@ -76,8 +75,7 @@ pub(crate) fn markdown(applied: &[Applied], heading: &str) -> String {
     for target in applied {
         for place in &target.places {
             for tag in &place.tags {
-                let digest =
-                    if tag.skipped.is_some() { String::new() } else { format!("`{}`", place.digest) };
+                let digest = if tag.outcome.serves() { format!("`{}`", place.digest) } else { String::new() };
                 let list = place.repository.tag(&tag.name);
                 let _ = writeln!(out, "| {} | `{list}` | {digest} | {} |", target.target, state(tag));
             }
@@ -87,10 +85,13 @@ pub(crate) fn markdown(applied: &[Applied], heading: &str) -> String {
 }
 
 fn state(tag: &AppliedTag) -> String {
-    match (&tag.skipped, tag.written) {
-        (Some(why), _) => format!("skipped: {why}"),
-        (None, true) => "published".to_owned(),
-        (None, false) => "unchanged".to_owned(),
+    match &tag.outcome {
+        Outcome::Skipped(why) => format!("skipped: {why}"),
+        Outcome::Written => "published".to_owned(),
+        Outcome::Unchanged | Outcome::There => "unchanged".to_owned(),
+        Outcome::Pending => "pending".to_owned(),
+        Outcome::Open => "perhaps published".to_owned(),
+        Outcome::Overtaken => "published, and moved by another writer since".to_owned(),
     }
 }
 
@@ -100,10 +101,13 @@ pub(crate) fn json(applied: &[Applied]) -> Value {
         .iter()
         .map(|target| {
             let places = target.places.iter().map(|place| {
-                let tags = place
-                    .tags
-                    .iter()
-                    .map(|tag| json!({ "name": tag.name, "written": tag.written, "skipped": tag.skipped }));
+                let tags = place.tags.iter().map(|tag| {
+                    let skipped = match &tag.outcome {
+                        Outcome::Skipped(why) => Some(why),
+                        _ => None,
+                    };
+                    json!({ "name": tag.name, "written": tag.outcome.is_written(), "skipped": skipped })
+                });
                 json!({
                     "repository": place.repository.to_string(),
                     "digest": place.digest,
@@ -126,12 +130,16 @@ mod tests {
     fn applied(count: usize, written: impl Fn(usize) -> bool) -> Vec<Applied> {
         let target = |index: usize| Applied {
             target: format!("service-{index}"),
+            complete: true,
             places: vec![AppliedPlace {
                 repository: format!("ghcr.io/acme/service-{index}").parse().unwrap(),
                 digest: Digest::of(index.to_string().as_bytes()),
                 copied: Vec::new(),
                 tags: ["1.0", "latest"]
-                    .map(|name| AppliedTag { name: name.into(), written: written(index), skipped: None })
+                    .map(|name| AppliedTag {
+                        name: name.into(),
+                        outcome: if written(index) { Outcome::Written } else { Outcome::Unchanged },
+                    })
                     .into(),
             }],
         };

@@ -242,7 +242,7 @@ pub(crate) async fn reconcile(registry: &Registry, declaration: &Declaration) ->
         prepare(registry, declaration, From::Registry, &Lock::default(), plan::Options::default()).await?;
     stop_on_problems(&planned)?;
     let plans: Vec<_> = planned.into_iter().map(|planned| planned.plan).collect();
-    apply_all(registry, &plans, &|_| {}).await
+    apply_all(registry, &plans, &|_| {}).await.complete()
 }
 
 /// The registries for a run without credentials.

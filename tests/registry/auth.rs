@@ -221,7 +221,7 @@ async fn a_fresh_token_that_does_not_do_is_a_denial() {
     let server = guarded(move |_| Some(nothing())).await;
     let error = password(&server).head_manifest(&server.repository("o/app"), "1").await.unwrap_err();
     assert!(error.is_unreadable(), "{error:?}");
-    assert!(error.hint().unwrap().contains("--first-publish"));
+    assert!(error.hint().unwrap().contains("may not exist yet"));
     let last = server.seen().into_iter().rfind(|seen| seen.target.starts_with("/token")).unwrap().target;
     assert!(last.contains("pull%2Cpush"), "{last}");
 

@@ -5,10 +5,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod account;
+mod disk;
+mod ended;
 mod first_publish;
 mod fixture;
+mod hints;
 mod interrupted;
 mod newest;
 mod several;
+mod streams;
 mod unpublish;
 mod unreadable;

@@ -69,7 +69,7 @@ fn without_yes_it_shows_what_would_go() {
     let registry = Ruled::start();
     let published = Published::on(&registry.host());
     let ran = run(&published.workspace, &["unpublish", "app"]);
-    ran.ends(2, &["nothing was deleted", "`unpublish app --yes`"]);
+    ran.ends(2, &["nothing was deleted", "`manifests unpublish app --yes`"]);
     for line in ["- :1.0", "- :latest", "- list", "- linux/amd64", "- linux/arm64"] {
         assert!(ran.stdout.contains(line), "{line}: {}", ran.stdout);
     }

@@ -17,6 +17,6 @@ pub(super) fn run(context: &Context, arguments: &Annotate) -> Result<Exit> {
         Ok(change.into_iter().collect())
     })?;
     let json = || json!({ "version": 1, "list": arguments.list.to_string(), "changed": changed });
-    context.print(|_| String::new(), json)?;
+    context.print(|_| String::new(), json);
     Ok(Exit::Done)
 }

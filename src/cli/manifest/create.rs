@@ -41,7 +41,7 @@ pub(super) async fn run(context: &Context, arguments: &Create) -> Result<Exit> {
     context.print(
         |_| format!("Created manifest list {list}\n"),
         || json!({ "version": 1, "list": list.to_string(), "images": images().collect::<Vec<_>>() }),
-    )?;
+    );
     Ok(Exit::Done)
 }
 

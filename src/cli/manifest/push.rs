@@ -8,7 +8,7 @@ use super::args::Push;
 use crate::apply::Applied;
 use crate::cli::args::Targets;
 use crate::cli::context::Context;
-use crate::cli::keeper::{Confirmed, Keeper, forget_undeclared};
+use crate::cli::keeper::{Keeper, after_publishing, forget_undeclared};
 use crate::config::Strictness;
 use crate::declared_file::DeclarationFile;
 use crate::edit::list;
@@ -16,6 +16,7 @@ use crate::error::Exit;
 use crate::lock;
 use crate::plan::{EntryChange, Options};
 use crate::publish::{From, Planned, announce, apply_all, prepare, stop_on_problems};
+use crate::reference::Reference;
 use crate::registry::Access;
 use crate::report;
 
@@ -34,21 +35,22 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> Result<Exit> {
     let lock = lock::read(&lock_file)?;
     let planned = prepare(&registry, &declaration, From::Registry, &lock, Options::default()).await?;
     stop_on_problems(&planned)?;
-    let confirmed = Confirmed::default();
-    let applied = apply_all(&registry, &planned, &|event| {
-        confirmed.hear(&event);
-        context.keep_event(event);
-    })
-    .await?;
+    let carried = apply_all(&registry, &planned, &|event| context.keep_event(&event)).await;
     let keeper = Keeper { file: &lock_file, lock: &lock, declaration: &declaration, all: false };
-    keeper.write(&planned, &confirmed, &BTreeMap::new())?;
-
-    context.print(|_| lines(&planned, &applied), || report::summary::json(&applied))?;
+    let applied = keeper.settle(&planned, carried, &BTreeMap::new()).0.complete()?;
     if arguments.purge {
-        file.change(|declaration, _| Ok(vec![list::remove(declaration, list)?]))?;
-        forget_undeclared(&file)?;
+        purge(&file, list).map_err(|error| {
+            after_publishing(format!("{list} is published; it could not be taken out of the file"), error)
+        })?;
     }
+    context.print(|_| lines(&planned, &applied), || report::summary::json(&applied));
     Ok(Exit::Done)
+}
+
+/// Takes the list out of the declaration, and what is locked of it out of the lock.
+fn purge(file: &DeclarationFile, list: &Reference) -> Result<()> {
+    file.change(|declaration, _| Ok(vec![list::remove(declaration, list)?]))?;
+    forget_undeclared(file)
 }
 
 /// A line for each image that came into a repository, then the list's digest.

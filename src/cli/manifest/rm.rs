@@ -5,13 +5,15 @@ use serde_json::json;
 
 use super::args::Rm;
 use crate::cli::context::Context;
-use crate::cli::keeper::forget_undeclared;
+use crate::cli::keeper::{forget_undeclared, read_lock};
 use crate::declared_file::DeclarationFile;
 use crate::edit::list;
 use crate::error::{Exit, Failure, exit_of};
 
 pub(super) fn run(context: &Context, arguments: &Rm) -> Result<Exit> {
     let file = DeclarationFile::find(context.global.config.as_deref())?;
+    // Read before the declaration changes: one that cannot be read stops nothing half-way.
+    read_lock(&file)?;
     let mut removed = Vec::new();
     let mut failures = Vec::new();
     // One after the other: the rest go even when one cannot.
@@ -26,7 +28,7 @@ pub(super) fn run(context: &Context, arguments: &Rm) -> Result<Exit> {
     if !removed.is_empty() {
         forget_undeclared(&file)?;
     }
-    context.print(|_| String::new(), || json!({ "version": 1, "removed": removed }))?;
+    context.print(|_| String::new(), || json!({ "version": 1, "removed": removed }));
     match failures.len() {
         0 => Ok(Exit::Done),
         1 => Err(failures.remove(0)),

@@ -54,7 +54,7 @@ fn check(runnable: &Runnable, platform: &Platform, must_run: bool, ways: &Ways<'
     }
     if platform.os != "linux" {
         let fix = format!(
-            "build it on a machine with {}, and join what both pushed: `push --metadata-file`",
+            "build it on a machine with {}, and join what both pushed: `push --metadata-file FILE`",
             platform.os
         );
         return Check::bad(name, State::Wrong, format!("no emulator runs {}", platform.os), Fix::Say(fix));

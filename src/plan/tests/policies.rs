@@ -129,7 +129,7 @@ fn without_the_list_of_tags_a_newest_tag_is_compared_with_what_it_serves_or_the_
                 true => ObservedImage::Pending,
                 false => ObservedImage::Found(found(&target.images[0], "another build")),
             };
-            let plan = plan(&target, &observed, Options { first_publish });
+            let plan = plan(&target, &observed, Options { first_publish, ..Options::default() });
             let context = format!("{expected} {first_publish} {built}: {:?} {:?}", plan.problems, plan.notes);
             assert_eq!(plan.problems.is_empty(), !expected.starts_with('!'), "{context}");
             let tag = &plan.places[0].tags[0];
@@ -179,7 +179,7 @@ fn a_registry_that_does_not_say_whether_a_tag_exists_stops_the_run() {
         diff(&target, &observed),
         ["+ linux/amd64", "! :1.0", "error: registry.test/team/app:1.0 cannot be read: 403 Forbidden"]
     );
-    let first = plan(&target, &observed, Options { first_publish: true });
+    let first = plan(&target, &observed, Options { first_publish: true, ..Options::default() });
     assert_eq!(
         (first.problems.len(), &first.places[0].tags[0].action),
         (0, &TagAction::Create { unseen: true })
