@@ -118,6 +118,19 @@ impl Reply {
         Some(value.split(';').next().unwrap_or(value).trim()).filter(|text| !text.is_empty())
     }
 
+    /// Whether the registry may mean by 400 or 403 that the token has run out: ECR Public answers 400, `DENIED` and "Your
+    /// authorization token has expired", without a challenge (aws/containers-roadmap#2835). Nothing but one new token
+    /// hangs on these words, or on a 400 to HEAD, which has none.
+    fn says_expired(&self, method: &Method) -> bool {
+        let expired = b"expired";
+        let says = || self.body.windows(expired.len()).any(|word| word.eq_ignore_ascii_case(expired));
+        match self.status {
+            StatusCode::BAD_REQUEST => *method == Method::HEAD || says(),
+            StatusCode::FORBIDDEN => says(),
+            _ => false,
+        }
+    }
+
     /// The answer as an error.
     pub(crate) fn error(&self, call: &Call) -> RegistryError {
         call.task.answered(
@@ -191,7 +204,7 @@ impl Host {
             None => self.permit(&call.task).await?,
         };
         let mut needs = Needs::new(call.scopes.clone());
-        let mut shortened = false;
+        let (mut shortened, mut renewed) = (false, false);
         // Each round but the last learns something: the scheme, a fresh token, wider scopes.
         for _ in 0..8 {
             let grant = self.auth.grant(&self.wire, &call.task, &needs).await?;
@@ -206,6 +219,11 @@ impl Host {
                 continue;
             }
             let own = OwnAnswer::new(&self.wire, &reply.url, &reply.headers);
+            if own.is_some() && grant.is_token() && !renewed && reply.says_expired(&call.method) {
+                self.auth.expired(&grant);
+                renewed = true;
+                continue;
+            }
             if reply.status != StatusCode::UNAUTHORIZED {
                 self.auth.accepted(&grant, &needs, reply.status);
             } else if own.is_some_and(|own| self.auth.challenged(&own, &grant, &mut needs)) {

@@ -61,6 +61,56 @@ async fn many_requests_whose_token_was_revoked_fetch_one_new_one() {
 }
 
 #[tokio::test]
+async fn an_expired_token_is_replaced_once_whatever_the_status_says() {
+    const EXPIRED: &str = "Your authorization token has expired. Reauthenticate and try again.";
+    const DENIED: &str = "requested access to the resource is denied";
+    for (status, message, good_from, tokens) in [
+        // ECR Public's answer (aws/containers-roadmap#2835).
+        (400, EXPIRED, Some(1), 2..=2),
+        (403, EXPIRED, Some(1), 2..=2),
+        // It is said of every token: bounded.
+        (400, EXPIRED, None, 2..=2),
+        (403, EXPIRED, None, 2..=3),
+        // Nothing is said of the token, which is good: one to create what may be absent, and no more.
+        (400, DENIED, None, 1..=1),
+        (403, DENIED, None, 1..=2),
+    ] {
+        let (good, given) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (valid, counted) = (good.clone(), given.clone());
+        let address = Arc::new(std::sync::OnceLock::<String>::new());
+        let known = address.clone();
+        let server = Server::start(move |seen, _| {
+            if seen.target.starts_with("/token") {
+                let number = counted.fetch_add(1, Ordering::SeqCst);
+                return Some(Reply::status(200).body(format!(r#"{{"token":"t{number}","expires_in":300}}"#)));
+            }
+            let good = format!("Bearer t{}", valid.load(Ordering::SeqCst));
+            match seen.header("authorization") {
+                None => {
+                    let challenge = format!(r#"Bearer realm="http://{}/token""#, known.get().unwrap());
+                    Some(Reply::status(401).header("www-authenticate", challenge))
+                }
+                Some(held) if held == good => None,
+                Some(_) => {
+                    let said = format!(r#"{{"errors":[{{"code":"DENIED","message":"{message}"}}]}}"#);
+                    Some(Reply::status(status).header("content-type", "application/json").body(said))
+                }
+            }
+        })
+        .await;
+        address.set(server.address.to_string()).unwrap();
+        let registry = password(&server);
+        let repository = server.repository("o/app");
+        assert!(registry.get_manifest(&repository, "1").await.unwrap().is_none());
+        good.store(good_from.unwrap_or(usize::MAX), Ordering::SeqCst);
+        let again = registry.get_manifest(&repository, "1").await;
+        assert_eq!(again.is_ok(), good_from.is_some(), "{status} {message}: {again:?}");
+        let given = given.load(Ordering::SeqCst);
+        assert!(tokens.contains(&given), "{status} {message}: {given} tokens, {:?}", server.log());
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_is_good_for_ever_is_used_and_no_reason_to_stop() {
     let server = guarded(|seen| {
         let mut reply = token(seen, 0);

@@ -77,16 +77,29 @@ impl<'a> OwnAnswer<'a> {
 
 /// The names of the schemes offered.
 fn schemes(headers: &HeaderMap) -> Vec<String> {
-    let texts = headers.get_all(WWW_AUTHENTICATE).iter().map(|value| value.to_str().unwrap_or("?"));
-    texts.map(|text| text.split_whitespace().next().unwrap_or("an empty one").to_owned()).collect()
+    texts(headers).map(|text| text.split_whitespace().next().unwrap_or("an empty one").to_owned()).collect()
+}
+
+/// The headers as texts: a realm may be in any encoding, and nothing but its name is needed of a password's scheme.
+fn texts(headers: &HeaderMap) -> impl Iterator<Item = String> + '_ {
+    let values = headers.get_all(WWW_AUTHENTICATE).iter();
+    values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
 /// `resolve` reads the address of a token server.
 fn challenge(headers: &HeaderMap, resolve: impl Fn(&str) -> Option<Url>) -> Option<Challenge> {
     let mut basic = None;
-    for value in headers.get_all(WWW_AUTHENTICATE) {
-        let Ok(text) = value.to_str() else { continue };
-        for found in ChallengeParser::new(text).map_while(Result::ok) {
+    let mut offer_basic = || {
+        basic = Some(Challenge { scheme: Scheme::Basic, scopes: Vec::new(), insufficient_scope: false });
+    };
+    for text in texts(headers) {
+        let ascii = text.replace(|c: char| !c.is_ascii(), "?");
+        let mut is_malformed = false;
+        let parsed = ChallengeParser::new(&ascii).map_while(|found| {
+            is_malformed = found.is_err();
+            found.ok()
+        });
+        for found in parsed {
             let parameter = |wanted: &str| {
                 let found = found.params.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
                 found.map(|(_, value)| value.to_unescaped())
@@ -103,15 +116,37 @@ fn challenge(headers: &HeaderMap, resolve: impl Fn(&str) -> Option<Url>) -> Opti
                 });
             }
             if found.scheme.eq_ignore_ascii_case("basic") {
-                basic.get_or_insert(Challenge {
-                    scheme: Scheme::Basic,
-                    scopes: Vec::new(),
-                    insufficient_scope: false,
-                });
+                offer_basic();
+            }
+        }
+        if is_malformed {
+            match read_malformed(&ascii, &resolve) {
+                Some(Scheme::Basic) => offer_basic(),
+                Some(scheme) => {
+                    return Some(Challenge { scheme, scopes: Vec::new(), insufficient_scope: false });
+                }
+                None => {}
             }
         }
     }
     basic
+}
+
+/// What a header names whose parameters do not follow RFC 9110: `Basic realm=/"` (regclient/regclient#265), `Basic realm=`,
+/// a realm with blanks and no quotes, `;` or blanks between a token server's parameters. Of these only what stands in
+/// quotes is read.
+fn read_malformed(text: &str, resolve: impl Fn(&str) -> Option<Url>) -> Option<Scheme> {
+    let quoted = |name: &str| {
+        let (_, rest) = text.split_once(&format!("{name}=\""))?;
+        rest.split_once('"').map(|(value, _)| value)
+    };
+    let schemes = || text.split(',').filter_map(|part| part.split_whitespace().next());
+    if schemes().any(|scheme| scheme.eq_ignore_ascii_case("bearer"))
+        && let Some(realm) = quoted("realm").and_then(resolve)
+    {
+        return Some(Scheme::Bearer(Bearer { realm, service: quoted("service").map(str::to_owned) }));
+    }
+    schemes().any(|scheme| scheme.eq_ignore_ascii_case("basic")).then_some(Scheme::Basic)
 }
 
 #[cfg(test)]
@@ -152,5 +187,42 @@ mod tests {
             assert_eq!(of(&[nothing]), None, "{nothing}");
         }
         assert_eq!(of(&[]), None);
+    }
+
+    #[test]
+    fn of_a_malformed_challenge_what_is_needed_is_read() {
+        for basic in [
+            "Basic realm=\"x\"",
+            "Basic",
+            "Basic realm=",
+            "Basic realm=/\"",
+            "Basic realm=/",
+            "basic realm=Sonatype Nexus Repository Manager",
+            "Basic realm='Sandstorm API'",
+            "Negotiate, Basic realm=/\"",
+        ] {
+            assert_eq!(of(&[basic]).map(|found| found.scheme), Some(Scheme::Basic), "{basic}");
+        }
+        let mut headers = HeaderMap::new();
+        for realm in [&b"Basic realm=\"Gr\xc3\xb6\xc3\x9fe\""[..], b"Basic realm=\"Gr\xf6\xdfe\""] {
+            headers.insert(WWW_AUTHENTICATE, reqwest::header::HeaderValue::from_bytes(realm).unwrap());
+            assert_eq!(
+                challenge(&headers, |_| None).map(|found| found.scheme),
+                Some(Scheme::Basic),
+                "{realm:?}"
+            );
+        }
+        for bearer in [
+            r#"Bearer realm="https://a/token",service="s""#,
+            r#"Bearer realm="https://a/token";service="s""#,
+            r#"Bearer realm="https://a/token" service="s" scope="repository:o/a:pull""#,
+        ] {
+            let expected =
+                Bearer { realm: "https://a/token".parse().unwrap(), service: Some("s".to_owned()) };
+            assert_eq!(of(&[bearer]).map(|found| found.scheme), Some(Scheme::Bearer(expected)), "{bearer}");
+        }
+        for nothing in ["Negotiate realm=/\"", "Bearer realm=/\"", "Basically realm=/\""] {
+            assert_eq!(of(&[nothing]), None, "{nothing}");
+        }
     }
 }

@@ -10,10 +10,12 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use base64::prelude::BASE64_STANDARD;
+use reqwest::header::HeaderValue;
 use serde::Deserialize;
 
 use super::super::secret::Secret;
-use super::helper;
+use super::{helper, sensitive};
 use crate::go_json::Json;
 
 /// Where credentials are looked for: the environment of one run.
@@ -42,6 +44,8 @@ pub struct Credentials {
 pub(crate) enum Credential {
     /// Name and password.
     Password { name: String, password: Secret },
+    /// Name and password that are not UTF-8: the name for people, and both in the base64 that `Authorization` takes.
+    Bytes { name: String, pair: Secret },
     /// A refresh token, exchanged at the token server (distribution, "OAuth2 Token Authentication").
     Identity(Secret),
     /// A token for the registry itself.
@@ -254,11 +258,19 @@ impl Entry {
                 &base64::alphabet::STANDARD,
                 GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
             );
-            let text = lenient.decode(auth.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-            let text = text.ok_or("has an `auth` that is not base64")?;
-            let (name, password) = text.split_once(':').ok_or("has an `auth` without a colon")?;
-            let password = password.trim_end_matches('\0');
-            return Ok(Some(Credential::from_pair(name.to_owned(), Secret::new(password))));
+            // Go passes over the ends of lines: `base64` wraps its output.
+            let auth: String = auth.trim().chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+            let bytes = lenient.decode(auth).map_err(|_| "has an `auth` that is not base64")?;
+            let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            let bytes = &bytes[..end];
+            let colon = bytes.iter().position(|byte| *byte == b':').ok_or("has an `auth` without a colon")?;
+            return Ok(Some(match std::str::from_utf8(bytes) {
+                Ok(text) => Credential::from_pair(text[..colon].to_owned(), Secret::new(&text[colon + 1..])),
+                Err(_) => Credential::Bytes {
+                    name: String::from_utf8_lossy(&bytes[..colon]).into_owned(),
+                    pair: Secret::new(BASE64_STANDARD.encode(bytes)),
+                },
+            }));
         }
         if let (Some(name), Some(password)) = (given(&self.username), given(&self.password)) {
             return Ok(Some(Credential::from_pair(name, Secret::new(password))));
@@ -271,6 +283,18 @@ impl Credential {
     /// By Docker's convention the name `<token>` marks an identity token.
     pub(crate) fn from_pair(name: String, secret: Secret) -> Self {
         if name == "<token>" { Self::Identity(secret) } else { Self::Password { name, password: secret } }
+    }
+
+    /// The name, and `Authorization: Basic …` (RFC 7617), of a name and its password.
+    pub(super) fn basic(&self) -> Option<(&str, HeaderValue)> {
+        match self {
+            Self::Password { name, password } => {
+                let pair = BASE64_STANDARD.encode(format!("{name}:{}", password.reveal()));
+                Some((name, sensitive(&format!("Basic {pair}"))))
+            }
+            Self::Bytes { name, pair } => Some((name, sensitive(&format!("Basic {}", pair.reveal())))),
+            Self::Identity(_) | Self::Token(_) => None,
+        }
     }
 }
 

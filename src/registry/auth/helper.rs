@@ -12,13 +12,16 @@ use crate::go_json;
 
 /// What helpers say for an address that they hold nothing for: the first two by protocol, the others as seen of helpers
 /// that pass on what their store says (docker/docker-credential-helpers, `credentials/error.go`).
-const NOTHING: [&str; 5] = [
+const NOTHING: [&str; 6] = [
     "credentials not found in native keychain",
     "credentials server URL is missing",
     "no credentials server URL",
     "credentials not found",
     "the specified item could not be found in the keychain",
+    "element not found",
 ];
+/// The same, followed by the address (docker/docker-credential-helpers#177).
+const NOTHING_FOR: &str = "no stored credential for ";
 
 /// `null` and a missing member are as good as an empty one.
 #[derive(Default, Deserialize)]
@@ -30,7 +33,8 @@ struct Answer {
 
 /// Asks the helper `name` for the credentials of `address`. Blocks.
 ///
-/// An error names the helper and what is wrong with it; nothing that a failing helper printed on stdout is repeated.
+/// An error names the helper and what is wrong with it, in its own words: by protocol those are on stdout, which is left
+/// out where it may be credentials.
 pub(crate) fn ask(
     name: &str,
     address: &str,
@@ -51,17 +55,25 @@ pub(crate) fn ask(
         if says_nothing(&output.stdout) || (output.stdout.trim().is_empty() && says_nothing(&output.stderr)) {
             return Ok(None);
         }
-        let said = output.stderr.lines().find(|line| !line.trim().is_empty());
-        let why = said.unwrap_or("it says nothing on stderr");
-        return Err(format!("{program} failed ({}): {}", output.status, why.trim()));
+        let why = complaint(&output.stdout, &output.stderr);
+        return Err(format!("{program} failed ({}): {why}", output.status));
     }
     read(&output.stdout).map_err(|()| format!("{program} did not answer with credentials in JSON"))
+}
+
+/// What a failing helper says is wrong: by protocol on stdout, where there may be credentials, too.
+fn complaint<'a>(stdout: &'a str, stderr: &'a str) -> &'a str {
+    let first = |text: &'a str| text.lines().map(str::trim).find(|line| !line.is_empty());
+    let plain = || first(stdout).filter(|_| !stdout.contains(['{', '"']));
+    first(stderr).or_else(plain).unwrap_or("it does not say why")
 }
 
 /// Whether what a failing helper prints is that it holds nothing.
 fn says_nothing(text: &str) -> bool {
     let said = text.trim().trim_end_matches('.');
+    let start = said.get(..NOTHING_FOR.len()).unwrap_or_default();
     NOTHING.iter().any(|nothing| said.eq_ignore_ascii_case(nothing))
+        || (start.eq_ignore_ascii_case(NOTHING_FOR) && !said.contains('\n'))
 }
 
 /// The credentials in a helper's answer. None in an empty one: nobody is logged in.
@@ -102,11 +114,28 @@ mod tests {
     }
 
     #[test]
+    fn what_a_helper_complains_of() {
+        for (stdout, stderr, expected) in [
+            ("", "the keyring is locked\n", "the keyring is locked"),
+            ("s3cret\n", "\n the keyring is locked\nagain", "the keyring is locked"),
+            ("pass not initialized: exit status 1\nmore", "", "pass not initialized: exit status 1"),
+            (r#"{"Username":"me","Secret":"s3cret"}"#, "", "it does not say why"),
+            ("{\n\"Secret\": \"s3cret\"", " \n", "it does not say why"),
+            ("", "", "it does not say why"),
+        ] {
+            assert_eq!(complaint(stdout, stderr), expected, "{stdout}");
+        }
+    }
+
+    #[test]
     fn what_a_helper_says_when_it_holds_nothing() {
         for (text, expected) in [
             ("credentials not found in native keychain\n", true),
             ("Credentials server URL is missing", true),
             ("The specified item could not be found in the keychain.", true),
+            ("Element not found.\r\n", true),
+            ("No stored credential for https://registry.corp", true),
+            ("No stored credential for r.corp\nerror: the store is locked", false),
             ("error getting credentials: pass is not initialized", false),
             ("", false),
         ] {

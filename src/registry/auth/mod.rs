@@ -168,10 +168,10 @@ impl Authenticator {
             (_, Some(Credential::Token(token))) => {
                 Ok(Grant { header: Some(bearer_header(token)), source, ..informed })
             }
-            (Scheme::Basic, Some(Credential::Password { name, password })) => {
-                Ok(Grant { header: Some(basic(name, password)), source, ..informed })
+            (Scheme::Basic, credential) => {
+                let header = credential.and_then(Credential::basic).map(|(_, header)| header);
+                Ok(Grant { header, source, ..informed })
             }
-            (Scheme::Basic, _) => Ok(Grant { source, ..informed }),
             (Scheme::Bearer(bearer), _) => {
                 let namespaces = &self.kept(wire).await.namespaces;
                 let wanted = || account.own(&self.state().wanted, namespaces);
@@ -234,6 +234,13 @@ impl Authenticator {
         }
     }
 
+    /// The registry says that the token has run out: the next one is new.
+    pub(crate) fn expired(&self, grant: &Grant) {
+        if let Some((account, held)) = &grant.token {
+            account.drop_token(held);
+        }
+    }
+
     /// The token was too long for the registry, or for what stands before it: from now on one for each request's needs.
     pub(crate) fn too_long(&self, grant: &Grant) {
         if let Some((account, held)) = &grant.token {
@@ -285,12 +292,6 @@ impl Authenticator {
     }
 }
 
-/// `Basic …` (RFC 7617).
-fn basic(name: &str, password: &Secret) -> HeaderValue {
-    let pair = BASE64_STANDARD.encode(format!("{name}:{}", password.reveal()));
-    sensitive(&format!("Basic {pair}"))
-}
-
 fn bearer_header(token: &Secret) -> HeaderValue {
     sensitive(&format!("Bearer {}", token.reveal()))
 }
@@ -306,7 +307,7 @@ fn sensitive(text: &str) -> HeaderValue {
 /// The secrets in an `Authorization`: what follows the scheme, and the password in it.
 fn secrets(header: &HeaderValue) -> impl Iterator<Item = String> + use<> {
     let sent = header.to_str().ok().and_then(|text| Some(text.split_once(' ')?.1.to_owned()));
-    let pair = sent.as_ref().and_then(|sent| String::from_utf8(BASE64_STANDARD.decode(sent).ok()?).ok());
-    let password = pair.and_then(|pair| Some(pair.split_once(':')?.1.to_owned()));
+    let pair = sent.as_ref().and_then(|sent| BASE64_STANDARD.decode(sent).ok());
+    let password = pair.and_then(|pair| Some(String::from_utf8_lossy(&pair).split_once(':')?.1.to_owned()));
     sent.into_iter().chain(password)
 }

@@ -14,7 +14,7 @@ use super::super::wire::{Request, Wire, authority};
 use super::challenge::Bearer;
 use super::credentials::{Credential, Found};
 use super::scopes::Scopes;
-use super::{basic, secrets};
+use super::secrets;
 use crate::go_json;
 
 /// A token and how long to use it.
@@ -125,15 +125,13 @@ fn request(bearer: &Bearer, credential: Option<&Credential>, scopes: &Scopes) ->
         for scope in scopes.texts() {
             query.append_pair("scope", &scope);
         }
-        if let Some(Credential::Password { name, .. }) = credential {
+        if let Some((name, authorization)) = credential.and_then(Credential::basic) {
             if !name.is_empty() {
                 query.append_pair("account", name);
             }
             query.append_pair("client_id", CLIENT);
+            headers.insert(AUTHORIZATION, authorization);
         }
-    }
-    if let Some(Credential::Password { name, password }) = credential {
-        headers.insert(AUTHORIZATION, basic(name, password));
     }
     Request { method: Method::GET, url, headers, body: None }
 }

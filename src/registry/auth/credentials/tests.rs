@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::*;
 
 fn docker(config: &str) -> (tempfile::TempDir, Credentials) {
@@ -202,6 +204,36 @@ fn missing_failing_and_hanging_helpers_are_named() {
     let hurried = Credentials { helper_limit: Duration::from_millis(300), ..credentials };
     let error = hurried.find("r.corp", "").unwrap_err();
     assert!(error.contains("docker-credential-store gave no answer within"), "{error}");
+}
+
+#[test]
+fn an_auth_is_decoded_as_go_decodes_it() {
+    let long = "p".repeat(100);
+    let wrapped = |end: &str| {
+        let text = BASE64_STANDARD.encode(format!("me:{long}"));
+        format!("{}{end}{}{end}", &text[..76], &text[76..])
+    };
+    let bytes = |pair: &[u8]| Credential::Bytes {
+        name: "me".to_owned(),
+        pair: Secret::new(BASE64_STANDARD.encode(pair)),
+    };
+    for (auth, expected) in [
+        (BASE64_STANDARD.encode("me:p"), Some(password("me", "p"))),
+        ("bWU6cA".to_owned(), Some(password("me", "p"))),
+        (wrapped("\n"), Some(password("me", &long))),
+        (wrapped("\r\n"), Some(password("me", &long))),
+        (BASE64_STANDARD.encode("me:a:b\0\0"), Some(password("me", "a:b"))),
+        (BASE64_STANDARD.encode(b"me:p\xe4ss"), Some(bytes(b"me:p\xe4ss"))),
+        (BASE64_STANDARD.encode("me"), None),
+        ("bWU6cA=?".to_owned(), None),
+    ] {
+        let (_home, credentials) = docker(&json!({ "auths": { "r.corp": { "auth": auth } } }).to_string());
+        let found = credentials.find("r.corp", "").ok().flatten().map(|found| found.credential);
+        assert_eq!(found, expected, "{auth}");
+    }
+    let (_, authorization) =
+        bytes(b"me:p\xe4ss").basic().map(|(name, value)| (name.to_owned(), value)).unwrap();
+    assert_eq!((authorization.as_bytes(), authorization.is_sensitive()), (&b"Basic bWU6cORzcw=="[..], true));
 }
 
 #[test]
