@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::digest::Digest;
 use crate::go_json::{self, Json};
-use crate::manifest::{self, Descriptor, ManifestError};
+use crate::manifest::{self, Descriptor, Manifest, ManifestError};
 use crate::media;
 
 /// What a manifest says, as far as copying it needs.
@@ -83,6 +83,65 @@ impl Content {
     }
 }
 
+/// Which other manifests a manifest may need. Its content decides, never the type that a descriptor gives it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Leads {
+    /// The entries of a list; `None` for what lists no manifests.
+    pub entries: Option<Vec<Descriptor>>,
+    /// Of a manifest of a type that is not known here: every digest in its text. Any of them may be a manifest's.
+    pub named: BTreeSet<Digest>,
+    /// The manifest that it refers to, and does not need.
+    pub subject: Option<Digest>,
+}
+
+impl Leads {
+    /// Reads a manifest. `served` is the type that the registry gave it, empty when that says nothing.
+    ///
+    /// # Errors
+    ///
+    /// It is not understood at all: no manifest, of two kinds at once, or without a type and without a digest.
+    pub(crate) fn of(bytes: &[u8], served: &str) -> Result<Self, ManifestError> {
+        let content = Content::of(bytes, served);
+        let mut leads = Self::default();
+        match manifest::parse(bytes, served) {
+            Ok(Manifest::List(list)) => leads.entries = Some(list.entries),
+            Ok(Manifest::Image(_)) | Err(ManifestError::Schema1) => {}
+            Err(unknown @ ManifestError::Unknown(_)) => {
+                let json = Json::parse(bytes).unwrap_or(Json::Null);
+                digests_in(&json, &mut leads.named);
+                // Without a type of its own it is whatever was served in place of a manifest.
+                if leads.named.is_empty() || json.member("mediaType").is_none() {
+                    return Err(unknown);
+                }
+                let children = content.as_ref().map(|content| content.children.clone());
+                leads.entries = children.ok().filter(|children| !children.is_empty());
+            }
+            Err(error) => return Err(error),
+        }
+        leads.subject = content.ok().and_then(|content| content.subject);
+        Ok(leads)
+    }
+}
+
+/// Adds every digest in the texts of `json`, also those at the end of references.
+fn digests_in(json: &Json, found: &mut BTreeSet<Digest>) {
+    let within = |text: &str| -> Vec<Digest> {
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "+._-:".contains(c)));
+        words.filter_map(|word| Digest::verifiable(word).ok()).collect()
+    };
+    match json {
+        Json::Text(text) => found.extend(within(text)),
+        Json::Array(items) => items.iter().for_each(|item| digests_in(item, found)),
+        Json::Object(members) => {
+            for (key, value) in members {
+                found.extend(within(key));
+                digests_in(value, found);
+            }
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
+}
+
 /// Whether a descriptor in an index names a manifest. Indexes may list blobs, too: build caches do.
 pub(crate) fn is_manifest(media_type: &str) -> bool {
     const ARTIFACT: &str = "application/vnd.oci.artifact.manifest.v1+json";
@@ -136,5 +195,58 @@ mod tests {
         }
         let annotated = of(&serde_json::json!({ "annotations": { "k": "v" } })).as_referrer(&manifest);
         assert_eq!(annotated.annotations["k"], "v");
+    }
+
+    #[test]
+    fn content_decides_what_a_manifest_leads_to() {
+        let (a, b) = (descriptor("a", media::OCI_IMAGE), descriptor("b", ""));
+        let image = serde_json::json!({ "config": descriptor("c", media::OCI_CONFIG), "layers": [descriptor("l", "t")] });
+        let with = |value: &serde_json::Value, key: &str, member: serde_json::Value| {
+            let mut value = value.clone();
+            value[key] = member;
+            value
+        };
+        let list = serde_json::json!({ "schemaVersion": 2, "manifests": [a, b] });
+        let bundle = serde_json::json!({ "mediaType": "a/bundle", "images": { "x": format!("r/app@{}", Digest::of(b"a")) } });
+        let error = serde_json::json!({ "errors": [{ "code": "UNKNOWN", "detail": Digest::of(b"a") }] });
+        // The type served, the manifest, its entries, what it names besides; `None` for an error.
+        type Row<'a> = (&'a str, serde_json::Value, Option<(&'a [&'a str], &'a [&'a str])>);
+        let table: &[Row<'_>] = &[
+            (media::OCI_IMAGE, image.clone(), Some((&[], &[]))),
+            (media::OCI_INDEX, list.clone(), Some((&["a", "b"], &[]))),
+            ("", list.clone(), Some((&["a", "b"], &[]))),
+            (media::OCI_INDEX, with(&list, "mediaType", "".into()), Some((&["a", "b"], &[]))),
+            (media::OCI_INDEX, with(&list, "mediaType", media::DOCKER_LIST.into()), Some((&["a", "b"], &[]))),
+            (
+                media::OCI_INDEX,
+                with(&list, "mediaType", "application/json".into()),
+                Some((&["a", "b"], &["a", "b"])),
+            ),
+            ("a/index", with(&list, "mediaType", "a/index".into()), Some((&["a", "b"], &["a", "b"]))),
+            ("a/bundle", bundle, Some((&[], &["a"]))),
+            ("a/list", with(&image, "mediaType", "a/list".into()), Some((&[], &["c", "l"]))),
+            (media::OCI_IMAGE, list.clone(), None),
+            (media::OCI_INDEX, with(&list, "layers", serde_json::json!([])), None),
+            ("application/json", error, None),
+            ("application/json", serde_json::json!({}), None),
+            ("application/json", serde_json::json!({ "mediaType": "application/json" }), None),
+        ];
+        let digests =
+            |names: &[&str]| names.iter().map(|name| Digest::of(name.as_bytes())).collect::<BTreeSet<_>>();
+        for (served, value, expected) in table {
+            let leads = Leads::of(&serde_json::to_vec(value).unwrap(), served).ok();
+            let found = leads.map(|leads| {
+                let entries = leads.entries.into_iter().flatten().map(|entry| entry.digest);
+                (entries.collect::<BTreeSet<_>>(), leads.named)
+            });
+            let expected = expected.map(|(entries, named)| (digests(entries), digests(named)));
+            assert_eq!(found, expected, "{served} {value}");
+        }
+        for bytes in [&b"<html>"[..], b"", b"[]", b"null"] {
+            assert!(Leads::of(bytes, "text/html").is_err());
+        }
+        let referrer = with(&image, "subject", descriptor("s", media::OCI_IMAGE));
+        let leads = Leads::of(&serde_json::to_vec(&referrer).unwrap(), media::OCI_IMAGE).unwrap();
+        assert_eq!((leads.entries, leads.subject), (None, Some(Digest::of(b"s"))));
     }
 }

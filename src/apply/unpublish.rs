@@ -9,10 +9,9 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use futures_util::future::{join_all, try_join_all};
 
-use self::manifests::{delete_all, delete_refused, delete_tagged, leave, restore};
+use self::manifests::{confirm_deleted, delete_all, delete_refused, delete_tagged, leave, restore};
 use crate::digest::Digest;
 use crate::error::{Exit, Failure, render};
-use crate::media;
 use crate::observe::contents;
 use crate::plan::{Holder, Kept, UnpublishPlace, UnpublishPlan, unpublish_place};
 use crate::reference::{Reference, Repository};
@@ -38,7 +37,7 @@ pub struct UnpublishedPlace {
     pub manifests: Vec<Digest>,
     /// Manifests that nothing holds any more, but that the registry does not delete.
     pub left: Vec<Digest>,
-    /// Manifests that were to go and stay, because of a tag that was written since the plan was made.
+    /// Manifests that were to go and stay or are there again, because of a tag that was written since the plan was made.
     pub kept: Vec<(Digest, Holder)>,
     /// Manifests that were deleted, by this run or an earlier one, and written again because a tag needs them.
     pub restored: Vec<(Digest, Holder)>,
@@ -188,7 +187,7 @@ async fn carry_out(
         return result;
     }
     // However it ended: what was deleted may be needed by a tag that was written meanwhile.
-    let again = restore_needed(registry, kept, done, on_event).await;
+    let again = restore_needed(registry, place, kept, done, on_event).await;
     match (result, again) {
         (Err(error), Err(second)) => Err(error.context(format!("{second:#}"))),
         (result, again) => result.and(again),
@@ -209,7 +208,7 @@ async fn delete(
     // By name, which touches nothing else. Those that are not gone then go by digest, with their list.
     let mut by_digest = delete_tags(registry, declared, done, on_event).await?;
 
-    let now = look_again(registry, &by_digest, kept, done).await?;
+    let now = look_again(registry, place, &by_digest, kept, done).await?;
     for (tag, digest, answer) in &by_digest {
         if let Some(holder) = now.holder(digest) {
             return Err(Failure::new(format!(
@@ -229,41 +228,35 @@ async fn delete(
     // A list that still has its tag goes before its images: nobody sees it without them.
     let is_tagged = |digest: &Digest| by_digest.iter().any(|(_, served, _)| *served == digest);
     for manifest in now.going().filter(|manifest| is_tagged(&manifest.digest) && is_kept(&manifest.digest)) {
-        delete_tagged(registry, &manifest.digest, done, on_event).await?;
+        delete_tagged(registry, &manifest.digest, done).await?;
     }
     // Other lists go after their images. While they are there, a tag that another run writes is seen in between; once the
     // images are gone, that run is told so.
-    let is_list =
-        |digest: &Digest| kept.iter().any(|one| one.digest == *digest && media::is_list(&one.media_type));
+    let is_list = |digest: &Digest| kept.iter().any(|one| one.digest == *digest && one.is_list());
     let (lists, images): (Vec<&Digest>, Vec<&Digest>) = now
         .going()
         .map(|manifest| &manifest.digest)
         .filter(|digest| is_kept(digest) && !done.manifests.contains(digest))
         .partition(|digest| is_list(digest));
-    let mut refused = delete_all(registry, images, done, on_event).await?;
+    let mut refused = delete_all(registry, images, done).await?;
     if !lists.is_empty() {
-        let now = look_again(registry, &by_digest, kept, done).await?;
+        let now = look_again(registry, place, &by_digest, kept, done).await?;
         refused.retain(|(digest, _)| now.holder(digest).is_none());
         for list in lists.into_iter().filter(|digest| now.holder(digest).is_none()) {
-            refused.extend(delete_all(registry, vec![list], done, on_event).await?);
+            refused.extend(delete_all(registry, vec![list], done).await?);
         }
     }
-    let mut refused = delete_refused(registry, refused, done, on_event).await?;
+    let mut refused = delete_refused(registry, refused, done).await?;
     if !refused.is_empty() {
         // Another run may have published what holds them.
-        let now = look_again(registry, &by_digest, kept, done).await?;
+        let now = look_again(registry, place, &by_digest, kept, done).await?;
         refused.retain(|(digest, _)| now.holder(digest).is_none());
         leave(refused, done)?;
     }
     for (tag, digest, _) in by_digest {
-        if still_served(registry, repository, tag, digest).await? {
-            let reference = repository.tag(tag);
-            return Err(Failure::new(format!(
-                "{} took the deletion of {digest}, and {reference} still serves it",
-                repository.host
-            ))
-            .hint("some registries take a while: look again with `tags`")
-            .into());
+        if let Err(error) = registry.confirm_deleted(repository, tag, digest).await {
+            done.open.push(repository.tag(tag));
+            return Err(error.into());
         }
         on_event(UnpublishEvent::Deleted(repository.tag(tag)));
         done.tags.push(tag.to_owned());
@@ -275,13 +268,14 @@ async fn delete(
 /// hold nothing as long as they serve what they did.
 async fn look_again(
     registry: &Registry,
+    place: &UnpublishPlace,
     leaving: &[(&str, &Digest, String)],
     kept: &[Kept],
     done: &mut UnpublishedPlace,
 ) -> Result<UnpublishPlace> {
     let names: Vec<&str> = leaving.iter().map(|(tag, ..)| *tag).collect();
     let digests = kept.iter().map(|one| one.digest.clone()).collect();
-    let now = contents(registry, &done.repository, &names, &digests).await?;
+    let now = contents(registry, &done.repository, &names, &place.names(), &digests).await?;
     let is_same = |(tag, digest, _): &&(&str, &Digest, String)| now.tags.get(*tag) == Some(*digest);
     let names: Vec<&str> = leaving.iter().filter(is_same).map(|(tag, ..)| *tag).collect();
     let now = unpublish_place(&now, &names, &[]);
@@ -291,20 +285,31 @@ async fn look_again(
     Ok(now)
 }
 
-/// Writes again what was deleted and is needed by the tags as they are now.
+/// Writes again what was deleted and is needed by the tags as they are now, and looks whether the rest is gone.
 async fn restore_needed(
     registry: &Registry,
+    place: &UnpublishPlace,
     kept: &[Kept],
     done: &mut UnpublishedPlace,
     on_event: OnEvent<'_>,
 ) -> Result<()> {
     let digests = kept.iter().map(|one| one.digest.clone()).collect();
-    let now = contents(registry, &done.repository, &[], &digests).await.map_err(|error| {
+    let now = contents(registry, &done.repository, &[], &place.names(), &digests).await.map_err(|error| {
         Failure::new("whether another tag needs what was deleted is not known; it is kept until the next run")
             .because(error)
     })?;
-    let now = unpublish_place(&now, &[], kept);
-    restore(registry, &now.restores, done, on_event).await
+    let needed = unpublish_place(&now, &[], kept);
+    // What is there again was written by the run whose tag needs it.
+    let is_kept =
+        |digest: &Digest| now.remains.contains(digest).then(|| needed.holder(digest).cloned()).flatten();
+    for digest in std::mem::take(&mut done.manifests) {
+        match is_kept(&digest) {
+            Some(holder) => done.kept.push((digest, holder)),
+            None => done.manifests.push(digest),
+        }
+    }
+    restore(registry, &needed.restores, done, on_event).await?;
+    confirm_deleted(registry, &now.remains, done, on_event).await
 }
 
 /// Deletes tags by their names. Those that the registry does not delete so come back, with its answer.
@@ -315,7 +320,8 @@ async fn delete_tags<'a>(
     on_event: OnEvent<'_>,
 ) -> Result<Vec<(&'a str, &'a Digest, String)>> {
     let repository = done.repository.clone();
-    let results = join_all(tags.iter().map(|(tag, _)| delete_tag(registry, &repository, tag))).await;
+    let results = tags.iter().map(|(tag, digest)| delete_tag(registry, &repository, tag, digest));
+    let results = join_all(results).await;
     let (mut refused, mut failed) = (Vec::new(), None);
     for ((tag, digest), result) in tags.into_iter().zip(results) {
         match result {
@@ -354,9 +360,10 @@ async fn delete_tag(
     registry: &Registry,
     repository: &Repository,
     tag: &str,
+    digest: &Digest,
 ) -> Result<Option<String>, RegistryError> {
     match registry.delete_manifest(repository, tag).await {
-        Ok(true) => Ok(None),
+        Ok(true) => registry.confirm_deleted(repository, tag, digest).await.map(|()| None),
         // Some take a tag for a digest that they do not know.
         Ok(false) => {
             let there = registry.head_manifest(repository, tag).await?.is_some();
@@ -365,13 +372,4 @@ async fn delete_tag(
         Err(error) if error.kind() == Kind::Unsupported => Ok(Some(error.answer())),
         Err(error) => Err(error),
     }
-}
-
-async fn still_served(
-    registry: &Registry,
-    repository: &Repository,
-    tag: &str,
-    digest: &Digest,
-) -> Result<bool> {
-    Ok(registry.head_manifest(repository, tag).await?.is_some_and(|head| head.digest == *digest))
 }

@@ -24,7 +24,10 @@ pub struct Contents {
     pub tags: BTreeMap<String, Digest>,
     /// The entries of every list behind a tag, and of the lists within those.
     pub lists: BTreeMap<Digest, Vec<Descriptor>>,
-    /// What refers to a manifest as its subject; read only for what may be deleted.
+    /// Of manifests of types that are not known here, every digest that they name: each may be a manifest that they need.
+    pub named: BTreeMap<Digest, BTreeSet<Digest>>,
+    /// What refers to a manifest as its subject; all of it only for what may be deleted. A referrer does not need its
+    /// subject (distribution-spec, "Pushing Manifests with Subject").
     pub referrers: BTreeMap<Digest, Vec<Descriptor>>,
     /// Manifests without a tag that an earlier run left, and that are still served.
     pub remains: Vec<Digest>,
@@ -110,6 +113,11 @@ impl UnpublishPlace {
     /// another run writes meanwhile keeps it, and whoever tags it later is told that images are missing.
     pub fn going(&self) -> impl Iterator<Item = &ManifestRemoval> {
         self.manifests.iter().rev().filter(|manifest| manifest.held_by.is_none())
+    }
+
+    /// All tags that are not to be there, whether they are or not.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.tags.iter().map(|tag| tag.name.as_str()).collect()
     }
 
     /// The tags to delete that exist, without those named after a manifest, with what they serve.
@@ -203,6 +211,7 @@ impl Contents {
             repository: repository.clone(),
             tags: BTreeMap::new(),
             lists: BTreeMap::new(),
+            named: BTreeMap::new(),
             referrers: BTreeMap::new(),
             remains: Vec::new(),
         }
@@ -213,7 +222,7 @@ impl Contents {
         let mut held: BTreeMap<Digest, Holder> = BTreeMap::new();
         for (name, digest) in self.tags.iter().filter(|(name, _)| !names.contains(&name.as_str())) {
             held.insert(digest.clone(), Holder::Tag(name.clone()));
-            for (inner, _) in self.below(&[digest]) {
+            for (inner, _) in self.walk(&[digest], true) {
                 held.entry(inner).or_insert_with(|| Holder::ListAt(name.clone()));
             }
         }
@@ -223,6 +232,11 @@ impl Contents {
     /// The manifests `roots` and all that goes with them, with what it is, each before what goes with it: the entries of
     /// a list, and what refers to any of them.
     pub(crate) fn below(&self, roots: &[&Digest]) -> Vec<(Digest, String)> {
+        self.walk(roots, false)
+    }
+
+    /// As [`Contents::below`], on demand with all that manifests of unknown types name.
+    fn walk(&self, roots: &[&Digest], is_named_included: bool) -> Vec<(Digest, String)> {
         let mut finished = Vec::new();
         let mut seen = BTreeSet::new();
         // Depth first; reversed, the order in which manifests are finished has each before what goes with it.
@@ -236,7 +250,7 @@ impl Contents {
             self.referrers.values().flatten().map(|entry| &entry.digest).collect();
         let what_of = |entry: &Descriptor| match referrers.contains(&entry.digest) {
             true => "referrer".to_owned(),
-            false => what_of(entry),
+            false => what_of(entry, self.lists.contains_key(&entry.digest)),
         };
         while let Some((digest, what, is_done)) = open.pop() {
             if is_done {
@@ -248,19 +262,21 @@ impl Contents {
             }
             let entries = self.lists.get(&digest).into_iter().chain(self.referrers.get(&digest)).flatten();
             let inner: Vec<_> = entries.map(|entry| (entry.digest.clone(), what_of(entry), false)).collect();
+            let named = self.named.get(&digest).filter(|_| is_named_included).into_iter().flatten();
+            let named: Vec<_> = named.map(|named| (named.clone(), "named".to_owned(), false)).collect();
             open.push((digest, what, true));
-            open.extend(inner);
+            open.extend(inner.into_iter().chain(named));
         }
         finished.reverse();
         finished
     }
 }
 
-fn what_of(entry: &Descriptor) -> String {
+fn what_of(entry: &Descriptor, is_list: bool) -> String {
     match entry.role() {
         Role::Image(platform) => platform.to_string(),
         Role::Attestation(_) => "attestation".to_owned(),
-        Role::Other if media::is_list(&entry.media_type) => "list".to_owned(),
+        Role::Other if is_list || media::is_list(&entry.media_type) => "list".to_owned(),
         Role::Other => "no platform".to_owned(),
     }
 }

@@ -305,6 +305,36 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// Looks whether `lookup`, whose deletion the registry took, serves `digest` no more: 202 says only that it was
+    /// accepted. Some take a moment, so that it is asked again for a bounded time.
+    ///
+    /// # Errors
+    ///
+    /// It still does, or that cannot be found out. Both [are open](RegistryError::is_open).
+    pub async fn confirm_deleted(
+        &self,
+        repository: &Repository,
+        lookup: &str,
+        digest: &Digest,
+    ) -> Result<(), RegistryError> {
+        let look = || async {
+            match self.head_manifest(repository, lookup).await? {
+                Some(head) if head.digest == *digest => {
+                    let task = self.task("delete", repository, lookup);
+                    let detail = "the registry took the deletion and still serves it";
+                    Err(task
+                        .error(Kind::Protocol, detail)
+                        .with_hint("some registries take a while: look again with `inspect`, then run again"))
+                }
+                _ => Ok(()),
+            }
+        };
+        let confirmed = self.retrying(|error| error.kind() == Kind::Protocol, look).await;
+        confirmed.map_err(|error| error.left_open(true))
+    }
+}
+
 fn call(task: Task, method: Method, repository: &Repository, lookup: &str, access: Access) -> Call {
     let address = format!("v2/{}/manifests/{lookup}", repository.path);
     let mut call = Call::new(task, method, address, Scopes::one(&repository.path, access));

@@ -43,7 +43,7 @@ pub async fn survey(
             let locked = locked.map(|locked| Locked::of(locked, repository, names)).unwrap_or_default();
             let kept: BTreeSet<Digest> = kept.iter().map(|one| one.digest.clone()).collect();
             let left = kept.iter().chain(locked.all()).cloned().collect();
-            let mut contents = contents(registry, repository, names, &left).await?;
+            let mut contents = contents(registry, repository, names, &[], &left).await?;
             locked.retain_remains(&mut contents, &kept);
             anyhow::Ok(contents)
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
@@ -42,6 +42,10 @@ enum Deletes {
     Digests,
     /// Both, but nothing that a list holds.
     Unlisted,
+    /// It says that it does, and keeps everything.
+    Nothing,
+    /// It says that it does, and deletes tags alone.
+    Tags,
 }
 
 /// What happens at one request.
@@ -228,6 +232,9 @@ async fn answer(
         if deletes == Deletes::Digests && !lookup.contains(':') {
             return error(StatusCode::BAD_REQUEST, "DIGEST_INVALID");
         }
+        if deletes == Deletes::Nothing || deletes == Deletes::Tags && lookup.contains(':') {
+            return Response::builder().status(StatusCode::ACCEPTED).body(Body::empty()).unwrap();
+        }
         if deletes == Deletes::Unlisted && lookup.contains(':') && is_listed(backdoor, lookup).await {
             return error(StatusCode::FORBIDDEN, "DENIED");
         }
@@ -366,6 +373,28 @@ async fn the_next_run_deletes_what_one_left_that_failed_anywhere() {
         }
     }
     assert!(in_part > 0);
+}
+
+/// 202 says that a deletion was accepted, no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_accepted_and_not_carried_out_is_not_reported_as_deleted() {
+    for (deletes, kept) in [(Deletes::Nothing, "1.0"), (Deletes::Tags, "@sha256:")] {
+        let published = Published::new();
+        let place = Place::start(deletes, &published).await;
+        let journal = place.folder.path().join("journal");
+        let error = place.run(None, &journal, &LockedTarget::default()).await.unwrap_err();
+        let text = render(&error);
+        assert_eq!(exit_of(&error), Exit::Partial, "{deletes:?}: {text}");
+        for words in ["took the deletion and still serves it", "perhaps deleted", kept, "run again"] {
+            assert!(text.contains(words), "{deletes:?}: {words:?} is not in: {text}");
+        }
+        let account = text.split("perhaps deleted").next().unwrap();
+        assert!(!account.contains("@sha256:"), "{text}");
+        // Nobody sees a tag without what it leads to, and the next run goes on.
+        assert_eq!(place.serves("1.0").await, deletes == Deletes::Nothing, "{deletes:?}");
+        assert_eq!(place.missing("1.0").await, Vec::<String>::new(), "{deletes:?}");
+        assert!(journal.join("unpublish.json").exists(), "{deletes:?}");
+    }
 }
 
 /// The run ends between deleting and restoring; the next one restores.

@@ -188,6 +188,116 @@ fn one_tag_that_cannot_be_read_stops_it() {
     assert!(published.serves_all() && published.serves("odd"));
 }
 
+/// The manifests of a registry that serves them as they are, by lookup: type and bytes.
+type Served = Vec<(String, &'static str, String)>;
+
+impl Published {
+    /// Forms of a list of the children: what `2.0` serves, and what is found by digest below it.
+    fn forms(&self) -> Vec<(&'static str, Served)> {
+        let child = |digest: &String| json!({ "mediaType": OCI_IMAGE, "digest": digest, "size": 1 });
+        let children: Vec<Value> = self.children.iter().map(child).collect();
+        let list = |media_type: &str| json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": children, "annotations": { "v": "2" } });
+        let alone = |served: &'static str, value: Value| vec![("2.0".to_owned(), served, value.to_string())];
+        let nested = |entry_type: Value| {
+            let inner = list(OCI_INDEX).to_string();
+            let digest = manifests::digest::Digest::of(inner.as_bytes()).to_string();
+            let entry = json!({ "mediaType": entry_type, "digest": digest, "size": inner.len() });
+            let outer = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry] });
+            vec![("2.0".to_owned(), OCI_INDEX, outer.to_string()), (digest, OCI_INDEX, inner)]
+        };
+        let with_charset = "application/vnd.oci.image.index.v1+json; charset=utf-8";
+        let names = self.children.iter().map(|digest| format!("{}@{digest}", self.app));
+        let bundle =
+            json!({ "mediaType": "application/vnd.example.bundle", "images": names.collect::<Vec<_>>() });
+        vec![
+            ("another list", alone(OCI_INDEX, list(OCI_INDEX))),
+            ("an empty type", alone(OCI_INDEX, list(""))),
+            ("another type", alone(OCI_INDEX, list("application/json"))),
+            ("a type with parameters", alone(OCI_INDEX, list(with_charset))),
+            ("an index of its own type", alone("a/index", list("a/index"))),
+            ("something that names images", alone("application/vnd.example.bundle", bundle)),
+            ("a list within a list", nested(json!(OCI_INDEX))),
+            ("its entry has no type", nested(json!(null))),
+            ("its entry has an image's type", nested(json!(OCI_IMAGE))),
+            ("its entry's type has parameters", nested(json!(with_charset))),
+        ]
+    }
+}
+
+/// Lists the tags 1.0, 2.0 and latest, whatever was deleted, and serves `served`; the first `absent` times not.
+fn serve(registry: &Ruled, served: Served, mut absent: usize) {
+    registry.rule(move |request| {
+        let path = request.uri().path();
+        let answer = |media_type: &str, text: &str| {
+            let response = axum::response::Response::builder()
+                .header("content-type", media_type)
+                .header("content-length", text.len())
+                .header("docker-content-digest", manifests::digest::Digest::of(text.as_bytes()).as_str());
+            Some(Say::Answer(response.body(axum::body::Body::from(text.to_owned())).unwrap()))
+        };
+        if path.ends_with("/app/tags/list") {
+            return answer("application/json", r#"{"name":"app","tags":["1.0","2.0","latest"]}"#);
+        }
+        let found = served.iter().find(|(lookup, ..)| path.ends_with(&format!("/app/manifests/{lookup}")));
+        let (lookup, media_type, text) = found?;
+        if lookup == "2.0" && absent > 0 {
+            absent -= 1;
+            return Some(Say::Status(404));
+        }
+        answer(media_type, text)
+    });
+}
+
+#[test]
+fn what_another_tag_leads_to_stays_whatever_its_types_say() {
+    let registry = Ruled::start();
+    let published = Published::on(&registry.host());
+    for (form, served) in published.forms() {
+        serve(&registry, served, 0);
+        let ran = run(&published.workspace, &["unpublish", "app", "--yes"]);
+        registry.heal();
+        assert_eq!(ran.code, Some(0), "{form}: {}", ran.stderr);
+        assert!(!published.serves("1.0") && !published.serves(&published.list), "{form}");
+        let stays = |child: &String| published.serves(child);
+        assert!(published.children.iter().all(stays), "{form}: {}", ran.stderr);
+        run(&published.workspace, &["reconcile"]).ends(0, &[]);
+    }
+    // Not understood at all: what it holds is not known.
+    for text in ["{}", r#"{"errors":[{"code":"UNKNOWN"}]}"#, "<html>", r#"{"mediaType":"a/b"}"#] {
+        serve(&registry, vec![("2.0".to_owned(), "application/json", text.to_owned())], 0);
+        let ran = run(&published.workspace, &["unpublish", "app", "--yes"]);
+        registry.heal();
+        ran.ends(1, &["nothing was deleted", "app:2.0 holds cannot be read"]);
+        assert!(published.serves_all(), "{text}");
+    }
+}
+
+/// Tags and manifests may come from different caches: one 404 for a tag that is listed does not say that it is gone.
+#[test]
+fn a_tag_that_is_listed_and_not_served_stops_it() {
+    let registry = Ruled::start();
+    let published = Published::on(&registry.host());
+    let (_, served) = published.forms().swap_remove(0);
+    serve(&registry, served.clone(), usize::MAX);
+    let ran = run(&published.workspace, &["unpublish", "app", "--yes"]);
+    registry.heal();
+    ran.ends(
+        1,
+        &[
+            "nothing was deleted",
+            "app:2.0 holds is not known",
+            "lists the tag and does not serve it",
+            "hint:",
+        ],
+    );
+    assert!(published.serves_all());
+
+    serve(&registry, served, 1);
+    run(&published.workspace, &["unpublish", "app", "--yes"]).ends(0, &["the list at :2.0 holds it"]);
+    registry.heal();
+    assert!(!published.serves("1.0") && published.children.iter().all(|child| published.serves(child)));
+}
+
 #[test]
 fn a_tag_that_moves_in_between_is_left_alone() {
     let registry = Ruled::start();

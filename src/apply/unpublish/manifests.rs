@@ -18,7 +18,6 @@ pub(super) async fn delete_all<'a>(
     registry: &Registry,
     digests: Vec<&'a Digest>,
     done: &mut UnpublishedPlace,
-    on_event: OnEvent<'_>,
 ) -> Result<Vec<Refused<'a>>> {
     let repository = done.repository.clone();
     let results = digests.iter().map(|digest| registry.delete_manifest(&repository, digest.as_str()));
@@ -26,10 +25,7 @@ pub(super) async fn delete_all<'a>(
     let (mut refused, mut failed) = (Vec::new(), None);
     for (digest, result) in digests.into_iter().zip(results) {
         match result {
-            Ok(_) => {
-                on_event(UnpublishEvent::Deleted(repository.digest(digest)));
-                done.manifests.push(digest.clone());
-            }
+            Ok(_) => done.manifests.push(digest.clone()),
             Err(error) if is_refusal(&error) => refused.push((digest, error)),
             Err(error) => {
                 if error.is_open() {
@@ -47,9 +43,8 @@ pub(super) async fn delete_tagged(
     registry: &Registry,
     digest: &Digest,
     done: &mut UnpublishedPlace,
-    on_event: OnEvent<'_>,
 ) -> Result<()> {
-    match delete_all(registry, vec![digest], done, on_event).await?.pop() {
+    match delete_all(registry, vec![digest], done).await?.pop() {
         Some((_, error)) if error.kind() == Kind::Unsupported => Err(cannot(&error)),
         Some((_, error)) => Err(error.into()),
         None => Ok(()),
@@ -61,12 +56,11 @@ pub(super) async fn delete_refused<'a>(
     registry: &Registry,
     mut refused: Vec<Refused<'a>>,
     done: &mut UnpublishedPlace,
-    on_event: OnEvent<'_>,
 ) -> Result<Vec<Refused<'a>>> {
     loop {
         let digests: Vec<&Digest> = refused.iter().map(|(digest, _)| *digest).collect();
         let before = digests.len();
-        refused = delete_all(registry, digests, done, on_event).await?;
+        refused = delete_all(registry, digests, done).await?;
         if refused.is_empty() || refused.len() == before {
             return Ok(refused);
         }
@@ -82,6 +76,38 @@ pub(super) fn leave(refused: Vec<Refused<'_>>, done: &mut UnpublishedPlace) -> R
         }
     }
     Ok(())
+}
+
+/// Looks whether the manifests whose deletion the registry took are gone, of which `remains` were served at the last look.
+pub(super) async fn confirm_deleted(
+    registry: &Registry,
+    remains: &[Digest],
+    done: &mut UnpublishedPlace,
+    on_event: OnEvent<'_>,
+) -> Result<()> {
+    let taken = std::mem::take(&mut done.manifests);
+    let looks = taken.iter().map(|digest| async {
+        match remains.contains(digest) {
+            true => registry.confirm_deleted(&done.repository, digest.as_str(), digest).await,
+            false => Ok(()),
+        }
+    });
+    let looks = join_all(looks).await;
+    let mut failed = None;
+    for (digest, look) in taken.into_iter().zip(looks) {
+        let reference = done.repository.digest(&digest);
+        match look {
+            Ok(()) => {
+                on_event(UnpublishEvent::Deleted(reference));
+                done.manifests.push(digest);
+            }
+            Err(error) => {
+                done.open.push(reference);
+                failed = failed.or(Some(error));
+            }
+        }
+    }
+    failed.map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// Writes manifests again, each after what it holds. What the registry refuses is tried again after the others: some

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Contents, Holder, subject_of};
-use crate::content::Content;
+use crate::content::Leads;
 use crate::digest::Digest;
 use crate::manifest::Descriptor;
 
@@ -22,6 +22,13 @@ pub struct Kept {
     pub companions: Vec<String>,
 }
 
+impl Kept {
+    /// Whether it lists manifests, whatever type it was served with.
+    pub(crate) fn is_list(&self) -> bool {
+        Leads::of(&self.bytes, &self.media_type).is_ok_and(|leads| leads.entries.is_some())
+    }
+}
+
 /// A manifest that was deleted and is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restore {
@@ -38,13 +45,14 @@ pub(super) fn restores(contents: &Contents, names: &[&str], kept: &[Kept]) -> Ve
     let mut before = contents.clone();
     for one in kept {
         // What cannot be understood leads nowhere, and can be needed itself all the same.
-        let content = Content::of(&one.bytes, &one.media_type).unwrap_or_default();
+        let leads = Leads::of(&one.bytes, &one.media_type).unwrap_or_default();
         let entries = before.lists.entry(one.digest.clone()).or_default();
         if entries.is_empty() {
-            *entries = content.children;
+            *entries = leads.entries.unwrap_or_default();
         }
+        before.named.entry(one.digest.clone()).or_default().extend(leads.named);
         let subjects = one.companions.iter().filter_map(|tag| subject_of(tag).parse::<Digest>().ok());
-        for subject in subjects.chain(content.subject) {
+        for subject in subjects.chain(leads.subject) {
             let size = one.bytes.len() as u64;
             let referrer = Descriptor::new(&one.media_type, one.digest.clone(), size);
             before.referrers.entry(subject).or_default().push(referrer);

@@ -31,6 +31,14 @@ fn contents(tags: &[(&str, &str)], lists: &[(&str, &[&str])]) -> Contents {
     }
 }
 
+/// Manifests of unknown types with what they name.
+fn named(mut contents: Contents, named: &[(&str, &[&str])]) -> Contents {
+    for (name, names) in named {
+        contents.named.insert(digest(name), names.iter().map(|name| digest(name)).collect());
+    }
+    contents
+}
+
 /// The plan for one repository where nothing was kept.
 fn alone(target: &Target, contents: &Contents) -> UnpublishPlan {
     unpublish(target, std::slice::from_ref(contents), &[Vec::new()])
@@ -54,6 +62,20 @@ fn what_refers_to_a_manifest_goes_and_stays_with_it() {
     {
         assert_eq!(gone(name), expected, "{name}");
     }
+}
+
+/// A tag of its own keeps what it serves, and not what that refers to.
+#[test]
+fn a_referrer_does_not_keep_its_subject() {
+    let target = target(&["linux/amd64"]);
+    let lists: &[(&str, &[&str])] = &[("L", &["linux/amd64", "linux/arm64"])];
+    let mut contents = contents(&[("1.0", "L"), ("sbom-1.0", "sbom")], lists);
+    contents.referrers.insert(digest("linux/amd64"), vec![entry("sbom")]);
+    let plan = alone(&target, &contents);
+    let kept = plan.places[0].manifests.iter().filter(|manifest| manifest.held_by.is_some());
+    let kept: Vec<_> = kept.map(|manifest| (manifest.what.as_str(), manifest.held_by.clone())).collect();
+    assert_eq!(kept, [("referrer", Some(Holder::Tag("sbom-1.0".to_owned())))]);
+    assert_eq!(plan.places[0].names(), ["1.0"]);
 }
 
 #[test]
@@ -106,6 +128,25 @@ fn what_nothing_else_holds_goes_with_the_tags() {
             &["- :1.0", "- :sha256-….sig", "- list", "= linux/amd64 (:2.0)", "- image"],
         ),
         ("a plain image", contents(&[("1.0", "linux/amd64")], &[]), &["- :1.0", "- image"]),
+        (
+            "a manifest of an unknown type names an image, and a list within a list it",
+            named(
+                contents(&[("1.0", "L"), ("bundle", "B")], &[list, ("M", &["linux/arm64"])]),
+                &[("B", &["linux/amd64", "M", "a blob"])],
+            ),
+            &[
+                "- :1.0",
+                "- list",
+                "= linux/amd64 (list :bundle)",
+                "= linux/arm64 (list :bundle)",
+                "- attestation",
+            ],
+        ),
+        (
+            "what goes itself takes nothing along that it only names",
+            named(contents(&[("1.0", "B")], &[]), &[("B", &["linux/amd64"])]),
+            &["- :1.0", "- image"],
+        ),
     ];
     for (name, contents, expected) in table {
         let plan = alone(&target, contents);
@@ -160,7 +201,9 @@ mod restores {
         let subject = subject.map(|subject| {
             serde_json::json!({ "mediaType": subject.media_type, "digest": subject.digest, "size": 1 })
         });
-        let value = serde_json::json!({ "layers": [], "annotations": { "name": name }, "subject": subject });
+        let config = serde_json::json!({ "digest": digest("config"), "size": 1 });
+        let annotations = serde_json::json!({ "name": name });
+        let value = serde_json::json!({ "config": config, "annotations": annotations, "subject": subject });
         kept(name, media::OCI_IMAGE, value.to_string().into_bytes())
     }
 
