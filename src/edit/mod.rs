@@ -1,5 +1,5 @@
-//! Changes a `manifests.toml`: text and a [`Change`] → the changed text. Comments, order and formatting of everything
-//! else stay, and no comment is ever lost. Pure: reads and writes no file, asks no registry.
+//! Changes a `manifests.toml`: text and a [`Change`] → the changed text. Comments, order, formatting and line ends of
+//! everything else stay, and no comment is ever lost. Pure: reads and writes no file, asks no registry.
 //!
 //! What a change did is checked by resolving the text: a file can say the same thing in many ways, and only the
 //! declaration knows what it means.
@@ -7,6 +7,7 @@
 mod add;
 mod comments;
 mod layout;
+mod line_ends;
 pub(crate) mod list;
 mod pin;
 mod platform;
@@ -204,7 +205,7 @@ pub(crate) fn apply(text: &str, changes: &[Change]) -> Result<String, EditError>
             }
         }
     }
-    Ok(document.to_string())
+    Ok(line_ends::restore(text, &document.to_string()))
 }
 
 /// A name for a new target: the first of the wishes that no target of `text` has and that is not `promised` to another,

@@ -446,6 +446,9 @@ proptest! {
             let checked = checked(&text, &change, &before, |text| Ok(resolve(text)));
             prop_assert!(checked.is_ok(), "{:?}\n{}\n->\n{:#}", change, text, checked.unwrap_err());
             let (after_text, after) = checked.unwrap();
+            let with_ends = |text: &str| text.replace('\n', "\r\n");
+            let same = super::checked(&with_ends(&text), &change, &before, |text| Ok(resolve(text)));
+            prop_assert_eq!(same.unwrap().0, with_ends(&after_text));
             for old in &before.targets {
                 // What an edit is not about keeps its name.
                 let new = after.targets.iter().find(|new| new.name == old.name);
