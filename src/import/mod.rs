@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::edit::NewTarget;
+use crate::edit::{NewPlatform, NewTarget};
 use crate::platform::Platform;
 
 pub(crate) use goreleaser::{docker_platform, goreleaser};
@@ -46,14 +46,42 @@ pub(crate) fn file(text: &str, known: &BTreeMap<String, Platform>) -> Result<Imp
     let root = yaml::read(text)?;
     let has = |key: &str| root.get(key).is_some();
     if is_manifest_tool(&root) {
-        return manifest_tool::manifest_tool(&root, known);
+        return without_doubles(manifest_tool::manifest_tool(&root, known)?);
     }
     if ["docker_manifests", "dockers_v2", "dockers"].into_iter().any(has) {
-        return goreleaser(&root);
+        return without_doubles(goreleaser(&root)?);
     }
     Err("it is neither a manifest-tool spec (`image` and `manifests`) nor a GoReleaser file with `docker_manifests` or \
          `dockers_v2`"
         .to_owned())
+}
+
+/// Declares once what is listed twice: a target has one image for a platform.
+fn without_doubles(mut imported: Imported) -> Result<Imported, String> {
+    for target in &mut imported.targets {
+        let mut platforms: Vec<NewPlatform> = Vec::new();
+        for new in std::mem::take(&mut target.platforms) {
+            let (name, platform) = (&target.name, &new.platform);
+            match platforms.iter().find(|other| other.platform.same_as(platform)) {
+                None => platforms.push(new),
+                Some(other) if other.image == new.image => {
+                    imported
+                        .notes
+                        .push(format!("target {name}: {platform} is listed twice, and declared once"));
+                }
+                Some(other) => {
+                    let image = |new: &NewPlatform| new.image.clone().unwrap_or_default();
+                    return Err(format!(
+                        "target {name} lists two images for {platform}, `{}` and `{}`; take one of them out",
+                        image(other),
+                        image(&new)
+                    ));
+                }
+            }
+        }
+        target.platforms = platforms;
+    }
+    Ok(imported)
 }
 
 fn is_manifest_tool(root: &Map<String, Value>) -> bool {

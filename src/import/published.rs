@@ -36,7 +36,7 @@ pub(crate) fn published(inspected: &Inspected) -> Result<Imported, String> {
                 continue;
             }
         };
-        if let Some(problem) = platform.problem() {
+        if let Some(problem) = platform.problem().or_else(|| digest.unverifiable()) {
             notes.push(format!("{digest} is for {platform}: {problem}; it cannot be declared and is kept"));
             left += 1;
             continue;
@@ -57,7 +57,8 @@ pub(crate) fn published(inspected: &Inspected) -> Result<Imported, String> {
         });
     }
     if platforms.is_empty() {
-        return Err(format!("{reference} lists no image of a known platform"));
+        let notes = notes.iter().map(|note| format!("; {note}")).collect::<String>();
+        return Err(format!("{reference} lists no image of a known platform{notes}"));
     }
     if !list.other.is_empty() {
         let keys: Vec<&str> = list.other.keys().map(String::as_str).collect();

@@ -1,5 +1,11 @@
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::digest::Digest;
 use crate::edit::{Change, apply};
+use crate::manifest::{Descriptor, List, ListKind};
+use crate::media::{OCI_IMAGE, OCI_INDEX};
+use crate::observe::Inspected;
 
 /// Plain scalars that YAML readers take for numbers, truth values and nulls, and what is written there.
 const SCALARS: &[(&str, &str)] = &[
@@ -97,6 +103,58 @@ fn images_without_a_platform_have_that_of_their_configuration() {
     let imported = file(spec, &known.into()).unwrap();
     let platforms = imported.targets[0].platforms.iter().map(|new| new.platform.to_string());
     assert_eq!(platforms.collect::<Vec<_>>(), ["linux/arm/v7", "linux/s390x", "linux/amd64"]);
+}
+
+#[test]
+fn a_platform_that_is_listed_twice_is_declared_once_or_refused() {
+    let entry = |image: &str, arch: &str| {
+        format!("- image: {image}\n  platform: {{os: linux, architecture: {arch}}}\n")
+    };
+    let spec = |entries: &[String]| format!("image: r.test/app:1\nmanifests:\n{}", entries.concat());
+    let (amd64, arm64) = (entry("r.test/app:a", "amd64"), entry("r.test/app:b", "arm64"));
+    let once = declared(&spec(&[amd64.clone(), arm64.clone()]));
+    assert_eq!(once.1, Vec::<String>::new());
+    let twice = declared(&spec(&[amd64.clone(), arm64, entry("r.test/app:a", "x86_64")]));
+    assert_eq!(
+        twice,
+        (once.0, vec!["target app: linux/x86_64 is listed twice, and declared once".to_owned()])
+    );
+    let two = file(&spec(&[amd64, entry("r.test/app:c", "amd64")]), &BTreeMap::new());
+    assert_eq!(
+        two.unwrap_err(),
+        "target app lists two images for linux/amd64, `r.test/app:a` and `r.test/app:c`; take one of them out"
+    );
+    // goreleaser/goreleaser#2192
+    let (text, _) = declared(
+        "docker_manifests:\n- name_template: r.test/app:1\n  image_templates: [r.test/app:1-amd64, r.test/app:1-amd64]\n",
+    );
+    assert_eq!(text.matches("image = ").count(), 1, "{text}");
+}
+
+/// `check` takes no reference with a digest whose content nobody here could compare with it.
+#[test]
+fn an_image_of_another_digest_algorithm_is_kept_and_not_declared() {
+    let entry = |arch: &str, algorithm: &str| {
+        let digest = format!("{algorithm}:{}", "ab".repeat(32));
+        let mut entry = Descriptor::new(OCI_IMAGE, digest.parse().unwrap(), 1);
+        entry.platform = Some((&Platform::new("linux", arch)).into());
+        entry
+    };
+    let inspected = |entries: Vec<Descriptor>| Inspected {
+        reference: "r.test/app:1".parse().unwrap(),
+        descriptor: Descriptor::new(OCI_INDEX, Digest::of(b"list"), 1),
+        bytes: Vec::new(),
+        list: Some(List { entries, ..List::new(ListKind::Oci) }),
+        images: BTreeMap::new(),
+        absent: BTreeSet::new(),
+    };
+    let imported = published(&inspected(vec![entry("amd64", "sha256"), entry("arm64", "blake3")])).unwrap();
+    let target = &imported.targets[0];
+    let platforms: Vec<String> = target.platforms.iter().map(|new| new.platform.to_string()).collect();
+    assert_eq!((platforms, target.undeclared), (vec!["linux/amd64".to_owned()], Some("keep")));
+    assert!(imported.notes[0].contains("is for linux/arm64: content of blake3:"), "{:?}", imported.notes);
+    let why = published(&inspected(vec![entry("arm64", "blake3")])).unwrap_err();
+    assert!(why.contains("lists no image of a known platform"), "{why}");
 }
 
 /// The file that an import makes, and its notes.
