@@ -203,6 +203,34 @@ async fn what_a_configuration_holds_decides_where_its_type_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_registry_serves_is_shown_beside_any_declaration() {
+    let hands = Hands::new().await;
+    hands.image("app", "1", json!({ "architecture": "amd64", "os": "linux" })).await;
+    let (repository, reference) = (format!("{}/app", hands.host()), format!("{}/app:1", hands.host()));
+    for (declaration, is_valid) in [
+        (TWO, true),
+        ("", true),
+        ("# nothing yet\n", true),
+        ("[registry.\"registry.corp\"]\nmax-connections = 1\n", true),
+        ("[target.app", false),
+        ("[target.app]\nrepositori = \"HOST/app\"\n", false),
+    ] {
+        for args in [["inspect", &reference], ["tags", &repository]] {
+            let output = hands.run(declaration, &args).await;
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && !output.stdout.is_empty(), "{args:?} {declaration}: {stderr}");
+            let warned = stderr
+                .contains("warning: manifests.toml is not valid, so its `[registry]` settings are not used");
+            assert_eq!(warned, !is_valid, "{args:?} {declaration}: {stderr}");
+            // Named, it is wanted.
+            let named = [&args[..], &["--config", "manifests.toml"]].concat();
+            let output = hands.run(declaration, &named).await;
+            assert_eq!(output.status.code(), Some(if is_valid { 0 } else { 2 }), "{named:?} {declaration}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_target_with_two_repositories_serves_the_same_list_in_both() {
     let hands = Hands::new().await;
     let other = Hands::new().await;

@@ -64,7 +64,7 @@ pub(crate) fn ask(
 /// What a failing helper says is wrong: by protocol on stdout, where there may be credentials, too.
 fn complaint<'a>(stdout: &'a str, stderr: &'a str) -> &'a str {
     let first = |text: &'a str| text.lines().map(str::trim).find(|line| !line.is_empty());
-    let plain = || first(stdout).filter(|_| !stdout.contains(['{', '"']));
+    let plain = || first(stdout).filter(|_| !stdout.contains('{'));
     first(stderr).or_else(plain).unwrap_or("it does not say why")
 }
 
@@ -118,7 +118,7 @@ mod tests {
         for (stdout, stderr, expected) in [
             ("", "the keyring is locked\n", "the keyring is locked"),
             ("s3cret\n", "\n the keyring is locked\nagain", "the keyring is locked"),
-            ("pass not initialized: exit status 1\nmore", "", "pass not initialized: exit status 1"),
+            ("pass not initialized: try \"pass init\"\nmore", "", "pass not initialized: try \"pass init\""),
             (r#"{"Username":"me","Secret":"s3cret"}"#, "", "it does not say why"),
             ("{\n\"Secret\": \"s3cret\"", " \n", "it does not say why"),
             ("", "", "it does not say why"),
