@@ -57,7 +57,8 @@ impl Asked {
             target = format!("{path}/blobs/uploads/*");
         }
         let class = class(method, &target, uri.query().unwrap_or_default());
-        if let Some(query) = uri.query() {
+        // Which scopes are asked for together varies with who waits for a token at the moment.
+        if let Some(query) = uri.query().filter(|_| class != Class::Token) {
             target = format!("{target}?{query}");
         }
         Self { registry, class, target, before: 0 }

@@ -8,7 +8,9 @@ mod packages;
 mod targets;
 mod workflows;
 
-use std::time::Instant;
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -19,8 +21,8 @@ use crate::{book, example, host, transcript};
 /// Prepares the machine, then checks and tests this repository.
 ///
 /// On Debian, as root or with sudo, it installs what is missing; elsewhere it says what to install. Rust targets come
-/// from rustup. The container engine has to run already. The licenses and sources of the dependencies are not checked
-/// here but by `cargo deny check`, after deny.toml.
+/// from rustup. The container engine has to be installed; a Docker daemon that does not run is started. The licenses and
+/// sources of the dependencies are not checked here but by `cargo deny check`, after deny.toml.
 #[derive(Parser)]
 #[command(name = "ci", bin_name = "cargo xtask ci")]
 struct Args {}
@@ -67,13 +69,28 @@ fn announce(line: &str) {
     eprintln!("==> {line}");
 }
 
-/// The tests need a running engine, which is not ours to start.
+/// The tests need a running engine. A Docker daemon that is installed but does not run is started, and stays.
 fn engine() -> Result<()> {
     let hint = "hint: install a container engine and start it; the tests build and run images";
     if host::find_program("docker").is_none() {
         bail!("no `docker` on PATH\n{hint}");
     }
-    host::run("docker", &["version", "--format", "engine {{.Server.Version}}"]).context(hint)
+    let answers = || host::run("docker", &["version", "--format", "engine {{.Server.Version}}"]);
+    if answers().is_err() && host::find_program("dockerd").is_some() {
+        let log = host::target_dir().join("ci/dockerd.log");
+        fs::create_dir_all(host::target_dir().join("ci"))?;
+        eprintln!("starting dockerd, whose log is {}", log.display());
+        // In a session of its own: it outlives this task, as a service does.
+        let start = format!("setsid dockerd >'{}' 2>&1 </dev/null &", log.display());
+        host::run_as_root("sh", &["-c", &start])?;
+        for _ in 0..30 {
+            if answers().is_ok() {
+                break;
+            }
+            thread::sleep(Duration::from_secs(1));
+        }
+    }
+    answers().context(hint)
 }
 
 fn tests() -> Result<()> {
