@@ -58,10 +58,10 @@ impl Failure {
         Self::new(format!("{message}:{}", failures.iter().map(shown).collect::<String>()))
     }
 
-    /// Adds the way out, shown as `hint: …`.
+    /// Adds the way out, shown as `hint: …`; an empty one is none.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(hint.into()).filter(|hint| !hint.trim().is_empty());
         self
     }
 
@@ -145,6 +145,7 @@ mod tests {
             "error: could not read docker.io/a/b:1\n  caused by: connection refused\nhint: is the registry running?\n"
         );
         assert_eq!(exit_of(&error), Exit::Partial);
+        assert_eq!(render(&Failure::new("failed").hint(" ").into()), "error: failed\n");
         assert_eq!(exit_of(&anyhow::anyhow!("plain").context("more")), Exit::Failed);
         assert_eq!(Exit::Signal(2).code(), 130);
     }

@@ -1,10 +1,9 @@
 //! The versions that a repository has released: what the tag policy `newest` compares with.
 
 use anyhow::Result;
-use semver::Version;
 
 use crate::config::{TagPolicy, Target};
-use crate::plan::{ObservedTag, Release, Released};
+use crate::plan::{ComparableVersion, ObservedTag, Release, Released};
 use crate::reference::Repository;
 use crate::registry::{Kind, Registry};
 
@@ -71,6 +70,6 @@ pub async fn released_now(
     registry: &Registry,
     repository: &Repository,
     release: &Release,
-) -> Result<Vec<Version>> {
+) -> Result<Vec<ComparableVersion>> {
     Ok(release.released(&registry.tags(repository).await?.unwrap_or_default()))
 }

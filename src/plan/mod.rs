@@ -11,6 +11,7 @@ mod pin;
 mod references;
 mod tags;
 mod unpublish;
+mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +29,7 @@ pub(crate) use unpublish::unpublish_place;
 pub use unpublish::{
     Contents, Holder, Kept, ManifestRemoval, Restore, TagRemoval, UnpublishPlace, UnpublishPlan, unpublish,
 };
+pub use version::{ComparableVersion, NotComparable};
 
 use crate::config::{Attestations, Format, Tag, TagPolicy, Target, Undeclared};
 use crate::digest::Digest;

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use semver::Version;
-
+use super::version::ComparableVersion;
 use super::{Hanging, Unserved};
 use crate::digest::Digest;
 use crate::manifest::{Descriptor, ImageConfig, List};
@@ -68,7 +67,7 @@ pub struct ObservedPlace {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Released {
     /// Those that its tags name.
-    Versions(Vec<Version>),
+    Versions(Vec<ComparableVersion>),
     /// Its tags are not listed, or not all of them; the text says why.
     Unlisted(String),
 }

@@ -1,8 +1,6 @@
 //! What each tag will serve, by its policy and what it serves now.
 
-use semver::Version;
-
-use super::newest::{Release, version_of};
+use super::newest::{Release, Said, version_of};
 use super::{ObservedPlace, ObservedTag, Options, PlacePlan, PlannedList, Problem, Released};
 use crate::config::{Tag, TagPolicy, Target};
 use crate::digest::Digest;
@@ -217,7 +215,7 @@ pub(super) fn notes(plan: &PlacePlan, place: &ObservedPlace) -> Vec<String> {
         let version = published_version(observed);
         match (&place.released, version) {
             (Released::Unlisted(_), _) if matches!(tag.action, TagAction::Unchanged { .. }) => None,
-            (Released::Unlisted(answer), Some(version)) => Some(format!(
+            (Released::Unlisted(answer), Some(Said::Version(version))) => Some(format!(
                 "the tags of {} are not listed ({answer}): {reference} was compared with the version that it serves, \
                  {version}",
                 place.repository
@@ -237,8 +235,8 @@ pub(super) fn notes(plan: &PlacePlan, place: &ObservedPlace) -> Vec<String> {
     tags.filter_map(note).collect()
 }
 
-/// The version of the list that a tag serves.
-fn published_version(observed: &ObservedTag) -> Option<Version> {
+/// What the list that a tag serves says of its version.
+fn published_version(observed: &ObservedTag) -> Option<Said> {
     observed.list().and_then(version_of)
 }
 
@@ -256,10 +254,10 @@ pub(super) fn stays(
     let Some(release) = Release::of(target) else {
         return Some("the version of this release is not known".to_owned());
     };
-    let mut released = match &place.released {
-        Released::Versions(versions) => versions.clone(),
-        Released::Unlisted(_) => Vec::new(),
+    let released = match &place.released {
+        Released::Versions(versions) => &versions[..],
+        Released::Unlisted(_) => &[],
     };
-    released.extend(published_version(observed));
-    release.why_not(&tag.name, &released)
+    let why_not = release.why_not(&tag.name, released);
+    why_not.or_else(|| release.why_not_from(&tag.name, &published_version(observed)?))
 }

@@ -32,7 +32,7 @@ struct Details {
     hint: Option<String>,
     /// Whether the write was carried out is not known.
     open: bool,
-    /// It stays as it is for the rest of the run.
+    /// It is not to be tried again.
     lasting: bool,
 }
 
@@ -318,7 +318,7 @@ impl RegistryError {
         !self.0.lasting && matches!(self.0.kind, Kind::RateLimited { .. } | Kind::Connect)
     }
 
-    /// It will not pass: to be reported at once.
+    /// It will not pass, or was waited for already: to be reported at once.
     pub(crate) fn lasting(mut self) -> Self {
         self.0.lasting = true;
         self

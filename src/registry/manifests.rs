@@ -230,6 +230,8 @@ impl Registry {
                     open.store(looked.is_err(), Ordering::Relaxed);
                     return match looked {
                         Ok(Some(head)) if head.digest == digest => Ok(()),
+                        // The look was repeated as often as it may be.
+                        Err(error) if error.is_temporary() => Err(lost.lasting()),
                         _ => Err(lost),
                     };
                 }

@@ -1,6 +1,8 @@
 //! What refers to a manifest (distribution-spec, "Listing Referrers", "Pushing Manifests with Subject"): asked of the
 //! registry, and where it has no referrers API kept in an index under the fallback tag.
 
+use std::collections::HashSet;
+
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
@@ -67,12 +69,14 @@ impl Registry {
             manifests: Option<Vec<Descriptor>>,
         }
         let address = format!("v2/{}/referrers/{digest}", repository.path);
-        let mut found = Vec::new();
+        let (mut found, mut known) = (Vec::new(), HashSet::new());
         let take = |page: Index| {
             // Some registries say `null` for none; something else than an index says no more than that either.
             let none = page.schema_version.map(|_| Vec::new());
-            found.extend(page.manifests.or(none)?);
-            Some(())
+            let listed = page.manifests.or(none)?.into_iter();
+            let before = found.len();
+            found.extend(listed.filter(|entry: &Descriptor| known.insert(entry.digest.clone())));
+            Some(found.len() - before)
         };
         match self.pages("list the referrers of", repository, &address, take).await {
             Ok(there) => Ok(there.then_some(found)),

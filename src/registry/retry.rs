@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use backon::{ExponentialBuilder, Retryable as _};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-use super::error::RegistryError;
+use super::error::{Kind, RegistryError};
 
 /// How long registries are waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,9 +18,10 @@ pub struct Patience {
     pub delay: Duration,
     /// How often a request is sent again.
     pub retries: usize,
-    /// The longest single wait. A registry that asks for more in `Retry-After` is not waited for.
+    /// The longest that one request waits in all before it is sent again. A registry that asks for more in `Retry-After`
+    /// is not waited for.
     pub longest: Duration,
-    /// How long a registry may be silent.
+    /// How long a registry may be silent. A request that met silence is sent once more, not as often as others.
     pub silence: Duration,
 }
 
@@ -71,17 +72,22 @@ where
         .with_max_delay(patience.longest)
         .with_max_times(patience.retries)
         .with_jitter();
-    let longest = patience.longest;
+    let (mut left, mut was_silent) = (patience.longest, false);
     attempt
         .retry(backoff)
         .when(may_repeat)
-        .adjust(|error: &RegistryError, delay| match error.retry_after() {
-            Some(asked) if asked > longest => None,
-            // What is asked for is the least; the jitter keeps many clients from coming back at one moment.
-            Some(asked) => {
-                delay.map(|delay| asked.max(delay.min(asked.saturating_add(Duration::from_secs(1)))))
+        .adjust(move |error: &RegistryError, delay| {
+            if error.kind() == Kind::Timeout && std::mem::replace(&mut was_silent, true) {
+                return None;
             }
-            None => delay,
+            let delay = match error.retry_after() {
+                Some(asked) if asked > left => return None,
+                // What is asked for is the least; the jitter keeps many clients from coming back at one moment.
+                Some(asked) => asked.max(delay?.min(asked.saturating_add(Duration::from_secs(1)))),
+                None => delay?,
+            };
+            left = left.saturating_sub(delay);
+            (!left.is_zero()).then_some(delay)
         })
         .notify(|error: &RegistryError, delay| {
             waits(&Wait { host: error.host().to_owned(), reason: error.to_string(), delay });

@@ -52,8 +52,9 @@ impl Registry {
         let (mut tags, mut known) = (Vec::new(), HashSet::new());
         let found = self
             .pages("list the tags of", repository, &address, |page: Page| {
+                let before = tags.len();
                 tags.extend(page.tags()?.into_iter().filter(|tag| known.insert(tag.clone())));
-                Some(())
+                Some(tags.len() - before)
             })
             .await?;
         Ok(found.then_some(tags))
@@ -99,13 +100,14 @@ impl Registry {
         page.tags().filter(|tags| !tags.is_empty())
     }
 
-    /// Reads page after page; false when the first is not there. `take` gives `None` for what is not such a page.
+    /// Reads page after page; false when the first is not there. `take` gives how many items a page had that no page
+    /// before it had, and `None` for what is not such a page.
     pub(super) async fn pages<P: DeserializeOwned>(
         &self,
         verb: &'static str,
         repository: &Repository,
         address: &str,
-        mut take: impl FnMut(P) -> Option<()>,
+        mut take: impl FnMut(P) -> Option<usize>,
     ) -> Result<bool, RegistryError> {
         let task = super::Task::new(verb, repository, &repository.host);
         let host = self.host(&task)?;
@@ -137,7 +139,7 @@ impl Registry {
             })?;
             let unlike =
                 || call.task.error(Kind::Protocol, "the answer is not what it should be: it lists nothing");
-            take(page).ok_or_else(unlike)?;
+            let new = take(page).ok_or_else(unlike)?;
             let wrong = |why: String| call.task.error(Kind::Protocol, format!("the answer links to {why}"));
             let Some(next) = address::next(&reply.headers).map_err(wrong)? else { return Ok(true) };
             let next = host.wire.named(&reply.url, next).map_err(wrong)?;
@@ -146,6 +148,9 @@ impl Registry {
             }
             if seen.contains(&next) {
                 return Err(wrong("a page that came before".to_owned()));
+            }
+            if new == 0 {
+                return Err(wrong("a next page, and lists nothing new itself".to_owned()));
             }
             call.address = next.into();
         }

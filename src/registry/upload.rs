@@ -109,7 +109,8 @@ impl Upload<'_> {
         let mut offset = 0;
         if std::mem::replace(&mut self.failed, true) {
             // The answer may be all that was lost.
-            if self.registry.has_blob(self.to, self.digest).await? {
+            // It was repeated as often as it may be.
+            if self.registry.has_blob(self.to, self.digest).await.map_err(RegistryError::lasting)? {
                 self.session = None;
                 return Ok(Ok(()));
             }
@@ -121,7 +122,8 @@ impl Upload<'_> {
         }
         if self.session.is_none() {
             offset = 0;
-            self.session = Some(self.registry.begin_upload(self.to, self.digest).await?);
+            self.session =
+                Some(self.registry.begin_upload(self.to, self.digest).await.map_err(RegistryError::lasting)?);
         }
         let sent = self.send(offset).await?;
         if sent.is_ok() {
@@ -140,7 +142,7 @@ impl Upload<'_> {
             return Ok(0);
         }
         let call = Call::new(task, Method::GET, session.location.clone(), self.scopes());
-        let reply = host.call(&call).await?;
+        let reply = host.call(&call).await.map_err(RegistryError::lasting)?;
         let last = reply.header("range").and_then(last_of);
         let goes_on = super::blobs::session(&host, &call.task, &reply);
         match (reply.status.is_success(), last, goes_on) {
@@ -186,6 +188,11 @@ impl Upload<'_> {
         self.session = Some(session);
         match outcome {
             Outcome::Complete => Ok(Ok(())),
+            Outcome::Unconfirmed(error) => match self.registry.has_blob(self.to, self.digest).await {
+                Ok(true) => Ok(Ok(())),
+                Ok(false) => Err(error),
+                Err(error) => Ok(Err(error)),
+            },
             Outcome::Again(error) => Err(error),
             Outcome::Failed(error) => Ok(Err(error)),
             Outcome::NoPieces(error) => {
@@ -241,6 +248,8 @@ impl Upload<'_> {
 /// What became of the bytes on their way.
 enum Outcome {
     Complete,
+    /// All was sent, and the last answer does not say that the blob is there.
+    Unconfirmed(RegistryError),
     /// It may go better from what the registry has.
     Again(RegistryError),
     /// The registry takes no pieces: again, as a whole.
@@ -318,8 +327,11 @@ impl Transfer<'_> {
             None => Outcome::of(self.task.broken(&method, &error)),
         })?;
         let (status, headers) = (response.status(), response.headers().clone());
-        if status.is_success() {
-            return if is_last { Ok(()) } else { self.went_on(response.url(), &headers, end) };
+        if status.is_success() && !is_last {
+            return self.went_on(response.url(), &headers, end);
+        }
+        if status == StatusCode::CREATED {
+            return Ok(());
         }
         let own = OwnAnswer::new(wire, &url, &headers);
         let is_own = own.is_some();
@@ -334,6 +346,11 @@ impl Transfer<'_> {
             credential: grant.source.as_deref(),
         };
         let error = self.task.answered(&method, &answer);
+        // Only 201 says that the blob is stored; Harbor answered 202 and had stored nothing (goharbor/harbor#18541).
+        if status.is_success() {
+            let detail = "that is not the end of an upload, and the registry does not have the blob";
+            return Err(Outcome::Unconfirmed(error.with_kind(Kind::Interrupted).with_detail(detail)));
+        }
         // An old token, or an upload that the registry has forgotten, or counts differently: again from what it has.
         let forgotten = matches!(status, StatusCode::NOT_FOUND | StatusCode::RANGE_NOT_SATISFIABLE);
         Err(match (error.kind(), self.manner) {

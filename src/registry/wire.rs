@@ -204,7 +204,8 @@ impl Wire {
             Ok(())
         };
         // Small bodies do not dribble: each byte in time is not enough.
-        self.within(task, self.setup.patience.silence * 2, whole).await??;
+        let limited = self.within(task, self.setup.patience.silence * 2, whole);
+        limited.await.map_err(RegistryError::lasting)??;
         Ok(body.freeze())
     }
 

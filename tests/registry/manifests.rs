@@ -277,6 +277,11 @@ async fn tags_follow_links_and_nothing_else() {
             "/v2/o/half/tags/list?n=1000" => {
                 Some(json(r#"{"tags":["a"]}"#).header("link", r#"</v2/o/half/tags/list?gone>; rel="next""#))
             }
+            // Page after page, each with another link.
+            target if target.starts_with("/v2/o/endless/") => {
+                let next = format!("</v2/o/endless/tags/list?last={}>; rel=\"next\"", target.len());
+                Some(json(r#"{"tags":["a"]}"#).header("link", next))
+            }
             "/v2/o/nonsense/tags/list?n=1000" => Some(json("[]")),
             _ => None,
         }
@@ -286,11 +291,11 @@ async fn tags_follow_links_and_nothing_else() {
     let tags = async |path: &str| registry.tags(&server.repository(path)).await;
     assert_eq!(tags("o/app").await.unwrap().unwrap(), ["b", "a", "c"]);
     assert_eq!(tags("o/none").await.unwrap().unwrap(), [""; 0]);
-    for wrong in ["o/away", "o/round", "o/nonsense"] {
+    for wrong in ["o/away", "o/round", "o/endless", "o/nonsense"] {
         assert_eq!(tags(wrong).await.unwrap_err().kind(), Kind::Protocol, "{wrong}");
     }
     assert_eq!(tags("o/half").await.unwrap_err().kind(), Kind::NotFound, "half a list is none");
-    assert_eq!(server.count("GET", "o/round"), 1);
+    assert_eq!((server.count("GET", "o/round"), server.count("GET", "o/endless")), (1, 2));
 }
 
 #[tokio::test]

@@ -279,3 +279,13 @@ async fn a_secret_that_an_answer_repeats_goes_no_further() {
         assert!(secrets.iter().all(|secret| !text.contains(secret)), "{text}");
     }
 }
+
+#[tokio::test]
+async fn the_failure_of_a_token_server_is_not_repeated_by_the_request_that_needs_the_token() {
+    for status in [429, 503] {
+        let server = guarded(move |_| Some(Reply::status(status))).await;
+        let error = password(&server).head_manifest(&server.repository("o/app"), "1").await.unwrap_err();
+        assert_eq!(error.status(), Some(status), "{error}");
+        assert_eq!(server.count("GET", "/token"), options().patience.retries + 1);
+    }
+}

@@ -418,3 +418,24 @@ async fn what_is_too_much_at_once_goes_in_pieces_unless_the_registry_takes_none(
     assert_eq!(without_pieces.count("PATCH", ""), 1);
     assert_eq!(without_pieces.store.sessions(), 0);
 }
+
+#[tokio::test]
+async fn only_201_is_the_end_of_an_upload() {
+    for (status, stores) in [(201, true), (202, true), (202, false), (204, false)] {
+        let server = Server::start(move |seen, store| {
+            seen.is("PUT", "/uploads/").then(|| {
+                if stores {
+                    store.reply(seen);
+                }
+                Reply::status(status)
+            })
+        })
+        .await;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"layer").unwrap();
+        let (to, digest) = (server.repository("o/app"), Digest::of(b"layer"));
+        let uploaded = registry().upload_file(&to, &digest, 5, file.path()).await;
+        assert_eq!(uploaded.is_ok(), stores, "{status} {stores}: {uploaded:?}");
+        assert_eq!(server.store.blob("o/app", &digest).is_some(), stores);
+    }
+}

@@ -90,6 +90,42 @@ fn the_list_at_a_newest_tag_says_its_version() {
 }
 
 #[test]
+fn a_newest_tag_never_moves_to_an_older_version_than_it_serves() {
+    let mut target = target(&["linux/amd64"]);
+    target.tags = vec![Tag { name: "latest".to_owned(), policy: TagPolicy::Newest }];
+    let incomparable = |served: &str| {
+        format!("  :latest (it serves the version \"{served}\", which cannot be compared with 1.9.5)")
+    };
+    let newer = |served: &str| format!("  :latest ({served} is released and newer than 1.9.5)");
+    for (served, expected) in [
+        ("1.9.5", "~ :latest".to_owned()),
+        ("1.9", "~ :latest".to_owned()),
+        ("2.0", newer("2.0")),
+        ("V2.0.0", newer("2.0.0")),
+        ("2.0.0.1", newer("2.0.0.1")),
+        ("2.0.0_build1", newer("2.0.0_build1")),
+        ("2.0.0-alpine", newer("2.0.0-alpine")),
+        ("99999999999999999999.0.0", newer("99999999999999999999.0.0")),
+        ("release-2.0.0", incomparable("release-2.0.0")),
+        ("nightly", incomparable("nightly")),
+    ] {
+        target.annotations.insert(VERSION.to_owned(), served.to_owned());
+        // Somebody else's release of whatever version.
+        target.tags[0].policy = TagPolicy::Moving;
+        let latest = published(&target).places[0].tags[0].clone();
+        target.annotations.insert(VERSION.to_owned(), "1.9.5".to_owned());
+        let mut observed = published(&target);
+        target.tags[0].policy = TagPolicy::Newest;
+        observed.images[0] = ObservedImage::Found(found(&target.images[0], "another build"));
+        observed.places[0].tags[0] = latest;
+        assert_eq!(diff(&target, &observed).last(), Some(&expected), "{served}");
+    }
+    target.annotations.insert(VERSION.to_owned(), "nightly".to_owned());
+    let unknown = "  :latest (the version of this release is not known)";
+    assert_eq!(diff(&target, &unpublished(&target)).last().unwrap(), unknown);
+}
+
+#[test]
 fn without_the_list_of_tags_a_newest_tag_is_compared_with_what_it_serves_or_the_run_stops() {
     let mut target = target(&["linux/amd64"]);
     target.tags = vec![Tag { name: "latest".to_owned(), policy: TagPolicy::Newest }];

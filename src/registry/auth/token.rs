@@ -103,6 +103,8 @@ async fn ask(
         })
     })
     .await
+    // The request that needs the token is not the reason to ask for it once more.
+    .map_err(RegistryError::lasting)
 }
 
 fn request(bearer: &Bearer, credential: Option<&Credential>, scopes: &Scopes) -> Request {
