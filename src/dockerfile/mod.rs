@@ -15,10 +15,10 @@
 //!
 //! What a base image from a registry leaves to those that begin with it (ONBUILD) is not seen. BuildKit's own rules are
 //! followed (`frontend/dockerfile/parser`, `shell`, `instructions` and `dockerfile2llb`), and `tests/reproducible`
-//! compares with what an engine does. The crates there are for this were looked at (November 2026): `dockerfile-parser`
-//! and `dockerfile-parser-rs` are no longer kept up; `parse-dockerfile` 0.1.7 is, but it finds one here-document of a RUN,
-//! at the start of its command, and would take the lines of any other for instructions; it neither expands variables nor
-//! says what it is not sure of.
+//! compares with what an engine does. The parsers on crates.io were looked at in their source (November 2026), and each
+//! reads other lines as instructions than BuildKit does. `dockerfile-parser` 0.9.0 knows no here-documents.
+//! `dockerfile-parser-rs` 3.4.0 knows one that is called `EOF`. `parse-dockerfile` 0.1.9 finds one of a
+//! RUN, at the start of its command. None of them says where it is not sure.
 
 mod expand;
 mod ignore;

@@ -11,6 +11,7 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -38,6 +39,27 @@ struct Account {
     wrong: Vec<String>,
     /// Why something was not fresh that might have been.
     reasons: BTreeMap<String, usize>,
+    /// The hundreds of cases whose counts have been printed.
+    printed: usize,
+}
+
+impl Account {
+    fn counts(&self) -> String {
+        let Self { cases, compared, ignored, fresh, wrong, .. } = self;
+        let wrong = wrong.len();
+        format!(
+            "{cases} cases, {compared} comparisons: {wrong} fresh though changed, {fresh} of {ignored} ignored changes \
+             stay fresh"
+        )
+    }
+
+    /// Prints the counts once for each hundred cases that have begun, so that a run that is stopped still gives some.
+    fn print_progress(&mut self) {
+        if self.cases / 100 > self.printed {
+            self.printed = self.cases / 100;
+            let _ = writeln!(std::io::stderr(), "so far {}", self.counts());
+        }
+    }
 }
 
 #[test]
@@ -59,8 +81,8 @@ fn what_is_fresh_is_what_the_engine_would_build_again() {
         }
     });
     let account = account.into_inner().unwrap();
-    let Account { cases, compared, ignored, fresh, wrong, reasons } = account;
-    eprintln!("{cases} cases, {compared} comparisons; {fresh} of {ignored} ignored changes stay fresh");
+    eprintln!("{}", account.counts());
+    let Account { cases, ignored, fresh, wrong, reasons, .. } = account;
     let mut reasons: Vec<(usize, String)> = reasons.into_iter().map(|(why, count)| (count, why)).collect();
     reasons.sort();
     for (count, why) in reasons.iter().rev().take(25) {
@@ -111,15 +133,17 @@ fn compare(client: &Client, seed: u64, account: &Mutex<Account>) {
                 *account.reasons.entry(format!("{change}: {why}")).or_default() += 1;
             }
             if fresh && !same {
-                let mut told = format!("seed {seed}, stage s{stage}, {change}\n{story}\n");
+                let mut told = format!("seed {seed}, stage s{stage}, change: {change}\n{story}\n");
                 let differences = differences(built.get(stage), arrived.get(stage));
-                let _ = write!(told, "-- the engine's results differ:\n{differences}");
+                let _ = write!(told, "-- ours: fresh\n-- the engine's: changed\n{differences}");
+                let _ = writeln!(std::io::stderr(), "{told}");
                 account.wrong.push(told);
             }
         }
         drop(account);
         world.restore();
     }
+    account.lock().unwrap().print_progress();
 }
 
 fn differences(before: Option<&Arrived>, after: Option<&Arrived>) -> String {
