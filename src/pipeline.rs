@@ -185,9 +185,7 @@ impl Pipeline<'_> {
             .map(|(target, index)| &target.images[*index])
             .filter(|image| {
                 let fails = |smoke: &crate::config::Smoke| smoke.without_emulator == WithoutEmulator::Fail;
-                image.build.is_some()
-                    && image.smoke.as_ref().is_some_and(fails)
-                    && !self.runnable.can_run(&image.platform)
+                image.smoke.as_ref().is_some_and(fails) && !self.runnable.can_run(&image.platform)
             })
             .map(|image| image.platform.to_string())
             .collect();

@@ -229,11 +229,12 @@ pub async fn prepare_release<'a>(
     for planned in &mut planned {
         planned.plan.explain(&survey.stale(&planned.target.name));
         for unchecked in planned.unchecked(lock.targets.get(&planned.target.name), smoke) {
-            let platform = &planned.target.images[unchecked.index].platform;
+            let image = &planned.target.images[unchecked.index];
+            let built = if image.build.is_some() { "again" } else { "here" };
             for outstanding in unchecked.outstanding {
                 planned.plan.notes.push(format!(
-                    "{platform} is not built again, but its {} is not recorded as passed: a release makes it",
-                    outstanding.check
+                    "{} is not built {built}, but its {} is not recorded as passed: a release makes it",
+                    image.platform, outstanding.check
                 ));
             }
         }

@@ -15,7 +15,6 @@ impl<'a> Planned<'a> {
     pub(crate) fn unchecked(&self, locked: Option<&LockedTarget>, smoke: bool) -> Vec<Unchecked<'a>> {
         let target: &'a Target = self.target;
         let unchecked = |(index, image): (usize, &'a Image)| {
-            image.build.as_ref()?;
             let digest = &self.plan.places.first()?.entries.get(index)?.change.entry()?.digest;
             let locked = locked.and_then(|locked| locked.image(&image.platform));
             let locked = locked.filter(|locked| locked.digest == *digest);

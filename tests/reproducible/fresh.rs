@@ -223,3 +223,34 @@ fn a_lock_that_is_not_understood_stops_every_command() {
         assert_eq!(project.lock(), lock);
     }
 }
+
+#[test]
+fn images_that_are_not_built_here_are_run_before_they_are_listed() {
+    let project = Project::new("given", "FROM scratch\nARG TARGETARCH\nCOPY bin/$TARGETARCH /busybox\n");
+    project.said(&["push", "--platform", "linux/amd64"]);
+    let host = project.registry.host();
+    let expect = |text: &str| {
+        declare(&project, |_| {
+            format!(
+                "[target.run]\nrepository = \"{host}/run\"\ntags = [\"1\"]\n\
+                 [target.run.platform.\"linux/amd64\"]\nimage = \"{host}/given-amd64:1\"\n\
+                 smoke = {{ command = [\"/busybox\", \"echo\", \"hello\"], expect = \"{text}\" }}\n"
+            )
+        });
+    };
+    expect("bye");
+    let output = project.run(&["release"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("expected: \"bye\""), "{stderr}");
+    assert_ne!(project.run(&["inspect", &format!("{host}/run:1")]).status.code(), Some(0));
+
+    expect("hello");
+    let plan = project.run(&["plan"]);
+    let plan = String::from_utf8_lossy(&plan.stdout);
+    assert!(plan.contains("linux/amd64 is not built here, but its smoke run is not recorded"), "{plan}");
+    let said = project.said(&["release"]);
+    assert!(said.contains("linux/amd64: smoke run") && !said.contains(": building"), "{said}");
+    assert!(project.lock().contains("checked = [\"smoke sha256:"), "{}", project.lock());
+    project.said(&[&["release", "--locked"][..], &NO_ENGINE].concat());
+}
