@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -19,18 +19,25 @@ pub(super) struct Client {
     program: PathBuf,
     /// Whether its engine knows here-documents without another frontend (BuildKit from 0.10).
     pub(super) here_documents: bool,
+    /// Whether a mount's type may be a variable (BuildKit from 0.10).
+    pub(super) variable_mounts: bool,
 }
 
 impl Client {
     pub(super) fn find() -> Self {
         let named = std::env::var_os("MANIFESTS_ENGINE").map(PathBuf::from);
         let program = named.unwrap_or_else(|| docker().to_owned());
-        let mut client = Self { program, here_documents: false };
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("Dockerfile"), "FROM scratch\nCOPY <<E /a\nx\nE\n").unwrap();
-        let arguments = [folder.path().as_os_str().to_owned()];
-        client.here_documents = client.run(&arguments, &BTreeMap::new()).status.success();
+        let mut client = Self { program, here_documents: false, variable_mounts: false };
+        client.here_documents = client.knows("FROM scratch\nCOPY <<E /a\nx\nE\n");
+        client.variable_mounts =
+            client.knows("FROM scratch AS a\nARG T=bind\nRUN --mount=type=$T,target=/m x\nFROM scratch\nCOPY Dockerfile /\n");
         client
+    }
+
+    fn knows(&self, dockerfile: &str) -> bool {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("Dockerfile"), dockerfile).unwrap();
+        self.run(&[folder.path().as_os_str().to_owned()], &BTreeMap::new()).status.success()
     }
 
     fn run(&self, arguments: &[OsString], environment: &BTreeMap<OsString, OsString>) -> Output {
@@ -71,6 +78,8 @@ impl Client {
             left.retain(|stage| !failed.contains(stage));
             // Where the engine does not say which stage failed, none is compared.
             if left.is_empty() || left.len() == before {
+                let last = stderr.trim_end().lines().next_back().unwrap_or_default();
+                let _ = writeln!(std::io::stderr(), "the engine built nothing of a world: {last}");
                 return BTreeMap::new();
             }
         }

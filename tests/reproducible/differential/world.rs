@@ -70,7 +70,7 @@ impl World {
             world.environment.insert("P".into(), chance.choose(&["a", "b"]).into());
         }
         for stage in 0..stages {
-            let text = world.stage(chance, stage, runs, client.here_documents);
+            let text = world.stage(chance, stage, runs, client);
             world.stages.push(text);
         }
         world.write();
@@ -143,7 +143,7 @@ impl World {
         format!("{keyword} {} /out/\n", sources.join(" "))
     }
 
-    fn stage(&self, chance: &mut Chance, number: usize, runs: bool, here_documents: bool) -> String {
+    fn stage(&self, chance: &mut Chance, number: usize, runs: bool, client: &Client) -> String {
         let from = format!("FROM scratch AS s{number}\n");
         let run =
             format!("FROM scratch AS s{number}\nCOPY zz /bin/\nSHELL [\"/bin/busybox\", \"sh\", \"-c\"]\n");
@@ -185,13 +185,13 @@ impl World {
                     "{run}RUN --mount=type=bind,source={source},target=/m /bin/busybox mkdir /out && /bin/busybox find /m -type f -exec /bin/busybox md5sum {{}} + | /bin/busybox sort > /out/m\n"
                 )
             }
-            11 => format!(
+            11 if client.variable_mounts => format!(
                 "{run}{declared}ARG T=bind\nRUN --mount=type=$T,target=/m /bin/busybox mkdir /out && /bin/busybox ls -R /m > /out/m\n"
             ),
             12 => format!(
                 "{run}ARG HTTP_PROXY\nRUN /bin/busybox mkdir /out && echo \"$HTTP_PROXY\" > /out/proxy\n"
             ),
-            _ if here_documents => {
+            _ if client.here_documents => {
                 let (open, body) = (
                     chance.choose(&["<<EOF", "<<'EOF'", "<< EOF", "<<-EOF"]),
                     chance.choose(&["a", " a ", "\ta\r", "a\n\nb", "# a\nb\\\nc"]),
