@@ -1,6 +1,6 @@
 //! What an engine makes of a world.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
@@ -61,7 +61,7 @@ impl Client {
     }
 
     /// What `stages` give; those that fail are missing.
-    pub(super) fn build(&self, world: &World, stages: &[usize]) -> BTreeMap<usize, Arrived> {
+    pub(super) fn build(&self, world: &World, stages: &[usize]) -> Built {
         let mut left = stages.to_vec();
         loop {
             let file = world.with_all(&left);
@@ -69,10 +69,10 @@ impl Client {
             arguments.extend(world.arguments().iter().map(OsString::from));
             arguments.push(world.context().into());
             let output = self.run(&arguments, &world.environment());
-            if output.status.success() {
-                return arrived(&output.stdout, &left);
-            }
             let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+            if output.status.success() {
+                return Built { arrived: arrived(&output.stdout, &left), ran: ran(&stderr) };
+            }
             let failed = failed(&stderr);
             let before = left.len();
             left.retain(|stage| !failed.contains(stage));
@@ -80,17 +80,45 @@ impl Client {
             if left.is_empty() || left.len() == before {
                 let last = stderr.trim_end().lines().next_back().unwrap_or_default();
                 let _ = writeln!(std::io::stderr(), "the engine built nothing of a world: {last}");
-                return BTreeMap::new();
+                return Built::default();
             }
         }
     }
 }
 
-/// The stages that a build's output tells as failed, itself or by what they begin with: ` > [s3 1/2] COPY …`.
+/// What a build gave.
+#[derive(Default)]
+pub(super) struct Built {
+    /// By the number of the stage.
+    pub(super) arrived: BTreeMap<usize, Arrived>,
+    /// The stages with a step that did not come from the cache.
+    pub(super) ran: BTreeSet<usize>,
+}
+
+/// The stages that a build's output tells as failed, itself, by what they begin with, or by what was to be taken from
+/// them: ` > [s3 1/2] COPY …`, ` > [all 4/9] COPY --from=s3 /out /s3/:`.
 fn failed(stderr: &str) -> Vec<usize> {
     let steps = stderr.lines().filter_map(|line| line.trim_start().strip_prefix("> ["));
-    let names = steps.filter_map(|step| step.trim_start_matches("stage-").split([' ', ']']).next());
-    names.filter_map(|name| name.strip_prefix(['s', 'p'])?.parse().ok()).collect()
+    let of = |step: &str| {
+        let from = step.split_once("--from=").filter(|_| step.starts_with("all "));
+        stage_of(from.map_or(step, |(_, from)| from))
+    };
+    steps.filter_map(of).collect()
+}
+
+/// The number in `s3 …` or `p3 …`.
+fn stage_of(text: &str) -> Option<usize> {
+    let name = text.trim_start_matches("stage-").split([' ', ']']).next()?;
+    name.strip_prefix(['s', 'p'])?.parse().ok()
+}
+
+/// The stages with a step that is not told as cached: `#7 [s3 1/2] COPY …`, `#7 CACHED`.
+fn ran(stderr: &str) -> BTreeSet<usize> {
+    let lines = || stderr.lines().filter_map(|line| line.strip_prefix('#')?.split_once(' '));
+    let cached: BTreeSet<&str> =
+        lines().filter(|(_, text)| *text == "CACHED").map(|(number, _)| number).collect();
+    let steps = lines().filter(|(number, _)| !cached.contains(number));
+    steps.filter_map(|(_, text)| stage_of(text.strip_prefix('[')?)).collect()
 }
 
 fn arrived(tar: &[u8], stages: &[usize]) -> BTreeMap<usize, Arrived> {
