@@ -121,6 +121,8 @@ pub enum Event {
     Copied(Reference),
     /// A list is in a repository, under its digest only.
     Staged(Reference),
+    /// The request that writes a tag begins: until [`Self::Tagged`] the tag may serve the list or not.
+    Tagging(Reference),
     /// A tag serves the list.
     Tagged(Reference, Digest),
     /// A tag stays as it is after all; the text says why.
@@ -134,6 +136,7 @@ impl fmt::Display for Event {
         match self {
             Self::Copied(reference) => write!(f, "brought {}", reference.short()),
             Self::Staged(reference) => write!(f, "staged {}", reference.short()),
+            Self::Tagging(reference) => write!(f, "tagging {reference}"),
             Self::Tagged(reference, digest) => write!(f, "tagged {reference} → {}", digest.short()),
             Self::Skipped(reference, why) => write!(f, "skipped {reference}: {why}"),
             Self::Confirmed(target) => write!(f, "confirmed {target}"),

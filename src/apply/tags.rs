@@ -99,7 +99,7 @@ async fn write_class(
     on_event: &(dyn Fn(Event) + Sync),
 ) -> Vec<Written> {
     join_all(class.into_iter().map(|(job, look)| async move {
-        let (outcome, error) = match write_tag(registry, job, look).await {
+        let (outcome, error) = match write_tag(registry, job, look, on_event).await {
             Ok(result) => result,
             Err(error) => (Outcome::Pending, Some(error)),
         };
@@ -128,6 +128,7 @@ async fn write_tag(
     registry: &Registry,
     job: Job<'_>,
     seen: Look,
+    on_event: &(dyn Fn(Event) + Sync),
 ) -> Result<(Outcome, Option<anyhow::Error>)> {
     let Job { place, list, tag, .. } = job;
     let seen = if seen.taken.elapsed() > FRESH { look(registry, job).await? } else { seen };
@@ -149,6 +150,7 @@ async fn write_tag(
         .into());
     }
     let media_type = list.kind.media_type();
+    on_event(Event::Tagging(place.repository.tag(&tag.name)));
     match registry.put_manifest(&place.repository, &tag.name, media_type, &list.bytes).await {
         Ok(_) => Ok((Outcome::Written, None)),
         Err(error) if error.is_open() => Ok((Outcome::Open, Some(error.into()))),

@@ -1,5 +1,7 @@
 //! What every verb needs: the arguments common to all, progress, and the adapters made from the declaration.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,6 +19,7 @@ use crate::apply::Event;
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
 use crate::load::load;
+use crate::reference::Reference;
 use crate::registry::{Credentials, Options, Patience, Registry};
 use crate::report::failure;
 use crate::report::output::Output;
@@ -32,8 +35,47 @@ pub(super) type Ledger = Arc<Mutex<Account>>;
 pub(super) struct Account {
     /// The tags written.
     pub(super) published: Vec<String>,
+    /// Tags whose write has begun: whether the registry carried it out is not known.
+    pub(super) open: BTreeSet<Reference>,
     /// The work is done, and only a registry is served until it is told to end.
     pub(super) serving: Option<Arc<Notify>>,
+}
+
+impl Account {
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Tagging(reference) => {
+                self.open.insert(reference.clone());
+            }
+            Event::Tagged(reference, _) => {
+                self.open.remove(reference);
+                self.published.push(event.to_string());
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether no tag was written, nor may have been.
+    pub(super) fn is_empty(&self) -> bool {
+        self.published.is_empty() && self.open.is_empty()
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("nothing was published");
+        }
+        let mut parts = Vec::new();
+        if !self.published.is_empty() {
+            parts.push(format!("published so far:\n  {}", self.published.join("\n  ")));
+        }
+        if !self.open.is_empty() {
+            let open: Vec<_> = self.open.iter().map(Reference::to_string).collect();
+            parts.push(format!("being written, perhaps published:\n  {}", open.join("\n  ")));
+        }
+        f.write_str(&parts.join("\n"))
+    }
 }
 
 /// The setting of one command.
@@ -126,7 +168,7 @@ impl Context {
     /// A step of applying: shown, and kept for an interrupted run's account.
     pub(super) fn on_event(&self, event: &Event) {
         // What was confirmed is what the summary shows.
-        if !matches!(event, Event::Confirmed(_)) {
+        if !matches!(event, Event::Confirmed(_) | Event::Tagging(_)) {
             self.progress.line(&event.to_string());
         }
         match event {
@@ -144,6 +186,7 @@ impl Context {
                 let fields = json!({ "reference": reference.to_string(), "reason": why });
                 self.progress.event("skipped", fields);
             }
+            Event::Tagging(_) => {}
             Event::Confirmed(target) => self.progress.event("confirmed", json!({ "target": target })),
         }
         self.keep_event(event);
@@ -151,10 +194,8 @@ impl Context {
 
     /// A step of applying, kept for an interrupted run's account.
     pub(super) fn keep_event(&self, event: &Event) {
-        if matches!(event, Event::Tagged(..))
-            && let Ok(mut ledger) = self.ledger.lock()
-        {
-            ledger.published.push(event.to_string());
+        if let Ok(mut ledger) = self.ledger.lock() {
+            ledger.note(event);
         }
     }
 
@@ -246,3 +287,28 @@ fn cache_folder() -> Option<PathBuf> {
 
 /// How long a run that was told to end waits for its children before it kills them.
 pub(super) const GRACE: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+
+    #[test]
+    fn an_ended_run_names_the_tags_whose_write_has_begun() {
+        let tag = |name: &str| format!("registry.test/app:{name}").parse::<Reference>().unwrap();
+        let (first, second) = (tag("1.0"), tag("latest"));
+        let mut account = Account::default();
+        assert_eq!(account.to_string(), "nothing was published");
+        account.note(&Event::Staged(first.clone()));
+        assert!(account.is_empty());
+        account.note(&Event::Tagging(first.clone()));
+        assert_eq!(account.to_string(), "being written, perhaps published:\n  registry.test/app:1.0");
+        account.note(&Event::Tagged(first, Digest::of(b"")));
+        account.note(&Event::Tagging(second));
+        assert_eq!(
+            account.to_string(),
+            "published so far:\n  tagged registry.test/app:1.0 → sha256:e3b0c44298fc\n\
+             being written, perhaps published:\n  registry.test/app:latest"
+        );
+    }
+}

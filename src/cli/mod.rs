@@ -93,7 +93,7 @@ pub fn main() -> ExitCode {
 
 /// What a panic comes to; its message is on stderr.
 fn bug(ledger: &Ledger) -> anyhow::Error {
-    let published = ledger.lock().is_ok_and(|account| !account.published.is_empty());
+    let published = ledger.lock().is_ok_and(|account| !account.is_empty());
     Failure::new("a bug in `manifests` stopped this run, see above")
         .exit(if published { Exit::Partial } else { Exit::Failed })
         .into()

@@ -30,10 +30,6 @@ pub(super) async fn until_ended(work: impl Future<Output = Result<Exit>>, ledger
     }
     children::end_all(GRACE);
     let account = ledger.lock().map(|ledger| ledger.clone()).unwrap_or_default();
-    let account = match account.published.is_empty() {
-        true => "nothing was published".to_owned(),
-        false => format!("published so far:\n  {}", account.published.join("\n  ")),
-    };
     Err(Failure::new(format!("ended by {name}; {account}"))
         .hint("run the same command again: it goes on from there")
         .exit(Exit::Signal(signal))
