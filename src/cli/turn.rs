@@ -19,6 +19,7 @@ pub(super) enum Kind {
     /// Whatever publishes: two of them would build and push the same references.
     Release,
     /// What uses the workspace's embedded registry.
+    #[cfg(feature = "embedded-registry")]
     Rehearsal,
 }
 
@@ -75,6 +76,7 @@ pub(super) async fn take(context: &Context, root: &Path, kind: Kind) -> Result<T
 pub(super) fn try_take(root: &Path, kind: Kind) -> Result<Result<Turn, Holder>> {
     let name = match kind {
         Kind::Release => "release.turn",
+        #[cfg(feature = "embedded-registry")]
         Kind::Rehearsal => "rehearsal.turn",
     };
     let path = working_folder::create(root)?.join(name);
@@ -126,6 +128,7 @@ impl Holder {
         match (&self.serving, kind) {
             (Some(host), _) => format!("{who} serves a rehearsal of this workspace at {host}"),
             (None, Kind::Release) => format!("the release of this workspace by {who}"),
+            #[cfg(feature = "embedded-registry")]
             (None, Kind::Rehearsal) => format!("the rehearsal of this workspace by {who}"),
         }
     }
