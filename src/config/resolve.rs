@@ -22,7 +22,7 @@ use crate::reference::{Reference, Repository, tag_problem};
 pub enum FileKind {
     /// Anything that can be read.
     File,
-    /// The Dockerfile of a context, for which no name is declared: see [`crate::load::dockerfile_in`].
+    /// The Dockerfile of a context, for which no name is declared: see `load::dockerfile_in`.
     Dockerfile,
     /// A folder.
     Folder,
