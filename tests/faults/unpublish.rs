@@ -292,11 +292,15 @@ async fn a_tag_that_another_run_writes_meanwhile_keeps_its_images() {
                     seen.iter().position(|asked| *asked == format!("DELETE /v2/{APP}/manifests/{digest}"));
                 let list = format!("GET /v2/{APP}/tags/list");
                 let is_too_late = deleted.is_some_and(|at| number <= at && !seen[number..at].contains(&list))
-                    || *at == format!("DELETE /v2/{APP}/manifests/{tag}");
-                // A declared tag that moves before it is deleted goes, or ends the run.
-                let is_declared = tag == "1.0"
-                    && (ran.is_err()
-                        || !asked[..number].contains(&format!("DELETE /v2/{APP}/manifests/1.0")));
+                    || seen.get(number) == Some(&format!("DELETE /v2/{APP}/manifests/{tag}"));
+                // A declared tag that moves before it is deleted goes, or ends the run. Tags are deleted side by side:
+                // the deletion has ended once something else is asked.
+                let before = &seen[..number.min(seen.len())];
+                let gone =
+                    before.iter().position(|asked| *asked == format!("DELETE /v2/{APP}/manifests/1.0"));
+                let has_ended =
+                    gone.is_some_and(|gone| before[gone..].iter().any(|asked| !asked.starts_with("DELETE")));
+                let is_declared = tag == "1.0" && (ran.is_err() || !has_ended);
                 if written && !is_too_late && !is_declared {
                     assert!(place.serves(tag).await, "{case}: its tag is gone");
                 }
