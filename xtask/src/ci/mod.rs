@@ -81,7 +81,10 @@ fn engine() -> Result<()> {
         fs::create_dir_all(host::target_dir().join("ci"))?;
         eprintln!("starting dockerd, whose log is {}", log.display());
         // In a session of its own: it outlives this task, as a service does.
-        let start = format!("setsid dockerd >'{}' 2>&1 </dev/null &", log.display());
+        // The pid file of one that was killed would be in its way, so it has a new one.
+        let pid = host::target_dir().join(format!("ci/dockerd-{}.pid", std::process::id()));
+        let start =
+            format!("setsid dockerd --pidfile '{}' >'{}' 2>&1 </dev/null &", pid.display(), log.display());
         host::run_as_root("sh", &["-c", &start])?;
         for _ in 0..30 {
             if answers().is_ok() {
