@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use manifests::children::Lines;
 use manifests::config::{Build, Smoke, WithoutEmulator};
-use manifests::digest::Digest;
 use manifests::engine::{BuildJob, Engine, Request};
 use manifests::error::render;
-use manifests::platform::Platform;
-use manifests::reference::Reference;
+use manifests::model::digest::Digest;
+use manifests::model::platform::Platform;
+use manifests::model::reference::Reference;
 use support::{DebianRegistry, ImageGuard, busybox_program};
 
 async fn engine() -> Engine {

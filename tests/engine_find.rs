@@ -13,7 +13,7 @@ use manifests::config::{
 use manifests::engine::doctor::{self, Check, State};
 use manifests::engine::{Engine, Request};
 use manifests::error::render;
-use manifests::platform::Platform;
+use manifests::model::platform::Platform;
 
 async fn engine() -> Engine {
     Engine::find(&Request { explicit: None }).await.unwrap_or_else(|error| panic!("{}", render(&error)))

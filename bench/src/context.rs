@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
+use manifests::build::fingerprint::gather;
 use manifests::config::Build;
-use manifests::fingerprint::gather;
-use manifests::platform::Platform;
+use manifests::model::platform::Platform;
 use serde::Serialize;
 
 /// One line of the result.

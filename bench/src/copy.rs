@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use manifests::platform::Platform;
+use manifests::model::platform::Platform;
 use serde::Serialize;
 
 use crate::fixture::Fixture;

@@ -8,12 +8,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use manifests::digest::Digest;
 use manifests::embedded::{Options, Server};
-use manifests::manifest::{self, Manifest, PlatformFields};
-use manifests::media;
-use manifests::platform::Platform;
-use manifests::reference::Repository;
+use manifests::model::digest::Digest;
+use manifests::model::manifest::{self, Manifest, PlatformFields};
+use manifests::model::media;
+use manifests::model::platform::Platform;
+use manifests::model::reference::Repository;
 use manifests::registry::{self, Registry};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -163,7 +163,7 @@ impl Fixture {
         while let count @ 1.. = file.read(&mut piece)? {
             hash.update(&piece[..count]);
         }
-        let digest: Digest = format!("sha256:{}", manifests::digest::hex(&hash.finalize())).parse()?;
+        let digest: Digest = format!("sha256:{}", manifests::model::digest::hex(&hash.finalize())).parse()?;
         self.near.upload_file(repository, &digest, size, path).await?;
         Ok((digest, size))
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
-use manifests::platform::Platform;
+use manifests::model::platform::Platform;
 use serde::Serialize;
 
 use crate::fixture::{Fixture, platforms, remove, target_repository};

@@ -4,11 +4,11 @@ use anyhow::Result;
 use futures_util::future::try_join;
 
 use super::account::Written;
-use crate::digest::Digest;
+use crate::concurrency;
 use crate::error::Failure;
-use crate::many;
+use crate::model::digest::Digest;
+use crate::model::reference::Repository;
 use crate::plan::{PlacePlan, PlannedList};
-use crate::reference::Repository;
 use crate::registry::Registry;
 
 /// The repository holds the list, and every child of it.
@@ -27,7 +27,7 @@ pub(super) async fn confirm_children(
     repository: &Repository,
     list: &PlannedList,
 ) -> Result<()> {
-    many::try_over(&list.children, |child| held(registry, repository, child)).await?;
+    concurrency::try_over(&list.children, |child| held(registry, repository, child)).await?;
     Ok(())
 }
 

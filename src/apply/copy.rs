@@ -8,13 +8,13 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 
 use super::Event;
-use crate::content::{Content, is_manifest};
-use crate::digest::Digest;
+use crate::concurrency;
 use crate::error::Failure;
-use crate::manifest::Descriptor;
-use crate::many;
+use crate::model::content::{Content, is_manifest};
+use crate::model::digest::Digest;
+use crate::model::manifest::Descriptor;
+use crate::model::reference::Repository;
 use crate::plan::{CopyPlan, CopyRole, CopyStage};
-use crate::reference::Repository;
 use crate::registry::{Registry, RegistryError};
 
 /// A manifest on its way.
@@ -39,14 +39,14 @@ pub async fn bring(
     if copies.is_empty() {
         return Ok(());
     }
-    let fetched = many::try_over(copies, |copy| fetch(registry, copy)).await?;
+    let fetched = concurrency::try_over(copies, |copy| fetch(registry, copy)).await?;
     bring_blobs(registry, &fetched, to).await?;
     let mut waiting: Vec<&Fetched<'_>> = Vec::new();
     for stage in CopyStage::ALL {
         let now: Vec<_> = fetched.iter().filter(|one| one.copy.stage() == stage).collect();
         let written = now.iter().map(|one| write(registry, one, to, on_event));
         match stage {
-            CopyStage::Hanging => waiting = hang(registry, &now, &fetched, to, on_event).await?,
+            CopyStage::Referrers => waiting = hang(registry, &now, &fetched, to, on_event).await?,
             // A list in a list: the planned order has the inner one first.
             CopyStage::PartLists | CopyStage::Lists => {
                 for one in written {
@@ -111,7 +111,7 @@ async fn bring_blobs(registry: &Registry, all: &[Fetched<'_>], to: &Repository) 
         one.content.blobs.iter().chain(listed).map(|blob| (&one.copy.from, blob))
     });
     let blobs: Vec<(&Repository, &Descriptor)> = blobs.collect();
-    many::try_over(&blobs, |(from, blob)| async move {
+    concurrency::try_over(&blobs, |(from, blob)| async move {
         Ok(registry.copy_blob(from, to, &blob.digest, blob.size).await?)
     })
     .await?;

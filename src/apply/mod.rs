@@ -15,10 +15,10 @@ use std::fmt;
 use anyhow::Result;
 use futures_util::future::{join, join_all, try_join, try_join_all};
 
-use crate::digest::Digest;
 use crate::error::Failure;
+use crate::model::digest::Digest;
+use crate::model::reference::{Reference, Repository};
 use crate::plan::{PlacePlan, PlannedList, ReferencePlan, TargetPlan};
-use crate::reference::{Reference, Repository};
 use crate::registry::Registry;
 
 pub use self::copy::bring;

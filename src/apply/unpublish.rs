@@ -10,11 +10,11 @@ use anyhow::Result;
 use futures_util::future::{join_all, try_join_all};
 
 use self::manifests::{confirm_deleted, delete_all, delete_refused, delete_tagged, leave, restore};
-use crate::digest::Digest;
 use crate::error::{Exit, Failure, render};
+use crate::model::digest::Digest;
+use crate::model::reference::{Reference, Repository};
 use crate::observe::contents;
 use crate::plan::{Holder, Kept, UnpublishPlace, UnpublishPlan, unpublish_place};
-use crate::reference::{Reference, Repository};
 use crate::registry::{Kind, Registry, RegistryError};
 
 /// What became of one target's tags.

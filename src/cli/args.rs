@@ -9,9 +9,9 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use super::manifest::args::ManifestCommand;
 use super::{complete, examples};
 use crate::invocation::program;
+use crate::model::platform::Platform;
+use crate::model::reference::{Reference, Repository};
 use crate::plan::Options;
-use crate::platform::Platform;
-use crate::reference::{Reference, Repository};
 use crate::report::style::{Screen, Style};
 
 /// Publish container images for several platforms from one declared, reviewed file.

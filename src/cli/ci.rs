@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::context::Context;
 use crate::apply::Applied;
-use crate::publish::Carried;
+use crate::release::prepare::Carried;
 use crate::report::{self, failure};
 
 /// Appends what a run came to, also where it failed after it wrote tags; `heading` says what was done.

@@ -12,7 +12,7 @@ use super::args::{Completions, Shell};
 use super::context::Context;
 use crate::config::{self, Document};
 use crate::error::Exit;
-use crate::load::find_declaration;
+use crate::workspace::load::find_declaration;
 
 /// The variable by which a shell's script asks this program for candidates.
 const VARIABLE: &str = "MANIFESTS_COMPLETE";

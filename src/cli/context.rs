@@ -18,14 +18,14 @@ use super::turn::{self, Kind, Turn};
 use crate::apply::Event;
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
-use crate::load::load;
-use crate::reference::Reference;
-use crate::registry::{Credentials, Options, Patience, Registry};
+use crate::model::reference::Reference;
+use crate::model::suggest::near_miss;
+use crate::registry::{Credentials, Options, Registry, RetryPolicy};
 use crate::report::failure;
 use crate::report::output::Output;
 use crate::report::progress::{Progress, Volume};
 use crate::report::style::Style;
-use crate::suggest::near_miss;
+use crate::workspace::load::load;
 
 /// What was published so far, for the account that an interrupted run gives.
 pub(super) type Ledger = Arc<Mutex<Account>>;
@@ -117,14 +117,14 @@ impl Context {
 
     /// The registry adapter, set up as declared.
     pub(super) fn registry(&self, declaration: Option<&Declaration>) -> Result<Registry> {
-        self.registry_with(declaration, Patience::default())
+        self.registry_with(declaration, RetryPolicy::default())
     }
 
-    /// As [`Self::registry`], with another patience than the usual one.
+    /// As [`Self::registry`], with a retry policy other than the usual one.
     pub(super) fn registry_with(
         &self,
         declaration: Option<&Declaration>,
-        patience: Patience,
+        retry_policy: RetryPolicy,
     ) -> Result<Registry> {
         let progress = self.progress.clone();
         let options = Options {
@@ -132,7 +132,7 @@ impl Context {
             insecure: self.global.insecure,
             credentials: Credentials::from_env(),
             cache: cache_folder(),
-            patience,
+            retry_policy,
             waits: Arc::new(move |wait| {
                 progress.line(&wait.to_string());
                 let fields =
@@ -291,7 +291,7 @@ pub(super) const GRACE: Duration = Duration::from_secs(3);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Digest;
+    use crate::model::digest::Digest;
 
     #[test]
     fn an_ended_run_names_the_tags_whose_write_has_begun() {

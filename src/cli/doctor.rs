@@ -13,7 +13,7 @@ use crate::config::{Declaration, Strictness};
 use crate::engine::Request;
 use crate::engine::doctor::{Check, Fix, State, checks, run as run_fix};
 use crate::error::Exit;
-use crate::registry::{Patience, Registry};
+use crate::registry::{Registry, RetryPolicy};
 use crate::report::style::{Ink, Style};
 
 pub(super) async fn run(context: &Context, arguments: &Doctor) -> Result<Exit> {
@@ -30,8 +30,8 @@ pub(super) async fn run(context: &Context, arguments: &Doctor) -> Result<Exit> {
 async fn look(context: &Context, declaration: &Declaration) -> Result<Vec<Check>> {
     let request = Request { explicit: context.global.engine.as_deref() };
     // Who asks whether a registry answers is not helped by waiting until it does.
-    let patience = Patience { retries: 1, ..Patience::default() };
-    let registry = context.registry_with(Some(declaration), patience)?;
+    let retry_policy = RetryPolicy { retries: 1, ..RetryPolicy::default() };
+    let registry = context.registry_with(Some(declaration), retry_policy)?;
     let (mut found, registries) =
         futures_util::future::join(checks(&request, declaration), registries(&registry, declaration)).await;
     found.extend(registries);

@@ -8,20 +8,21 @@ use futures_util::future::try_join_all;
 use serde_json::json;
 
 use super::context::Context;
+use crate::author::declared_file::DeclarationFile;
+use crate::author::edit::list::target_of;
+use crate::author::edit::{Change, NewTarget, free_name};
+use crate::author::import::{self, Imported};
 use crate::config::Declaration;
-use crate::declared_file::DeclarationFile;
-use crate::edit::list::target_of;
-use crate::edit::{Change, NewTarget, free_name};
 use crate::error::{Exit, Failure};
-use crate::import::{self, Imported};
 use crate::invocation::program;
 use crate::lock::{self, Lock};
+use crate::model::platform::Platform;
+use crate::model::reference::Reference;
 use crate::observe;
 use crate::plan::Options;
-use crate::platform::Platform;
-use crate::publish::{From, prepare};
-use crate::reference::Reference;
 use crate::registry::Registry;
+use crate::release::prepare::{From, prepare};
+use crate::workspace::lock_file;
 
 #[derive(Debug, Args)]
 pub(super) struct Import {
@@ -34,7 +35,7 @@ pub(super) async fn run(context: &Context, arguments: &Import) -> Result<Exit> {
     let file = DeclarationFile::find(context.global.config.as_deref())?;
     let declaration = file.read()?;
     // Read before the declaration changes: one that cannot be read stops nothing half-way.
-    let lock = lock::read(&declaration.root.join(lock::FILE_NAME))?;
+    let lock = lock_file::read(&declaration.root.join(lock::FILE_NAME))?;
     let registry = context.registry(Some(&declaration))?;
     let from_file = file_of(&arguments.source);
     let imported = match &from_file {

@@ -10,17 +10,17 @@ use tokio::time::timeout;
 
 use super::args::Init;
 use super::context::Context;
+use crate::author::init::{self, Found, Written};
 use crate::children::quoted;
 use crate::error::Exit;
-use crate::init::{self, Found, Written};
 use crate::invocation::program;
-use crate::load::FILE_NAME;
-use crate::manifest::Role;
+use crate::model::manifest::Role;
 use crate::observe;
-use crate::registry::Patience;
+use crate::registry::RetryPolicy;
+use crate::workspace::load::FILE_NAME;
 
 /// How long a registry may take to say what is published already; it only saves somebody some typing.
-const PATIENCE: Duration = Duration::from_secs(3);
+const RETRY_POLICY: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(context: &Context, arguments: &Init) -> Result<Exit> {
     let root = &arguments.folder;
@@ -66,11 +66,11 @@ fn next(elsewhere: Option<&Path>, xtask: bool) -> String {
 
 /// A list that is published already says for which platforms; where it cannot be read, nothing is known of it.
 async fn look_what_is_published(context: &Context, found: &mut Found) -> Result<()> {
-    let registry = context.registry_with(None, Patience { retries: 0, ..Patience::default() })?;
+    let registry = context.registry_with(None, RetryPolicy { retries: 0, ..RetryPolicy::default() })?;
     let repositories = init::repositories(found);
     let asked = repositories.iter().map(|repository| async {
         let reference = repository.tag("latest");
-        let inspected = timeout(PATIENCE, observe::inspect(&registry, &reference, false)).await;
+        let inspected = timeout(RETRY_POLICY, observe::inspect(&registry, &reference, false)).await;
         (repository.to_string(), inspected)
     });
     for (repository, inspected) in join_all(asked).await {

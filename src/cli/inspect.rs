@@ -5,13 +5,13 @@ use serde_json::json;
 
 use super::args::{Inspect, Tags};
 use super::context::Context;
+use crate::author::declared_file::DeclarationFile;
 use crate::config::{Declaration, Strictness};
-use crate::declared_file::DeclarationFile;
 use crate::error::{Exit, Failure};
 use crate::invocation::program;
-use crate::load::load;
 use crate::observe;
 use crate::report;
+use crate::workspace::load::load;
 
 pub(super) async fn inspect(context: &Context, arguments: &Inspect) -> Result<Exit> {
     let declaration = declaration_if_any(context)?;

@@ -8,7 +8,7 @@ use anyhow::Result;
 use tempfile::NamedTempFile;
 
 use crate::error::{Exit, Failure};
-use crate::rewrite::{beside, folder_of};
+use crate::workspace::rewrite::{beside, folder_of};
 
 /// A file beside the one that it takes the place of.
 pub(super) struct MetadataFile {

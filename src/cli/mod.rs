@@ -12,7 +12,6 @@ mod hints;
 mod import;
 mod init;
 mod inspect;
-mod keeper;
 mod manifest;
 mod metadata_file;
 mod plan;

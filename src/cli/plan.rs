@@ -10,15 +10,15 @@ use super::ci;
 use super::context::Context;
 #[cfg(feature = "embedded-registry")]
 use super::rehearse;
-use crate::config::{Declaration, Strictness};
+use crate::build::freshness::{Survey, Trust};
+use crate::config::{Declaration, Strictness, working_folder_of};
 use crate::error::{Exit, Failure};
-use crate::freshness::{Survey, Trust};
-use crate::journal::{Inputs, Journal};
 use crate::lock;
-use crate::publish::{announce, prepare_release};
 use crate::registry::Access;
+use crate::release::journal::{Inputs, Journal};
+use crate::release::prepare::{announce, prepare_release};
 use crate::report;
-use crate::working_folder;
+use crate::workspace::lock_file;
 
 pub(super) async fn run(context: &Context, arguments: &Plan) -> Result<Exit> {
     let declaration = context.declaration(&arguments.targets, Strictness::Release)?;
@@ -31,7 +31,7 @@ pub(super) async fn run(context: &Context, arguments: &Plan) -> Result<Exit> {
         rehearsal.stop().await?;
         return exit;
     }
-    let folder = working_folder::of(&declaration.root);
+    let folder = working_folder_of(&declaration.root);
     let lock = declaration.root.join(lock::FILE_NAME);
     show(context, arguments, declaration, &folder, &lock).await
 }
@@ -46,7 +46,7 @@ async fn show(
     let registry = context.registry(Some(&declaration))?;
     announce(&registry, &declaration, Access::Pull)?;
     let options = arguments.first.options();
-    let lock = lock::read(lock)?;
+    let lock = lock_file::read(lock)?;
     let journal = Journal::open(folder)?;
     // What differs from the commit is read to its last byte: only for a run that could be finished.
     let inputs = match journal.is_empty() {

@@ -8,15 +8,16 @@ use super::verify::limited;
 use crate::config::Strictness;
 use crate::error::{Exit, Failure};
 use crate::lock;
-use crate::promote::{moved_tag, to_registry};
-use crate::publish::{apply_all, stop_on_problems};
+use crate::release::prepare::{apply_all, stop_on_problems};
+use crate::release::promote::{moved_tag, to_registry};
 use crate::report;
+use crate::workspace::lock_file;
 
 pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<Exit> {
     let declaration = context.declaration(&arguments.targets, Strictness::Check)?;
     let _turn = context.take_turn(&declaration.root).await?;
     let path = declaration.root.join(lock::FILE_NAME);
-    let lock = limited(lock::read(&path)?, &declaration, &arguments.targets.targets);
+    let lock = limited(lock_file::read(&path)?, &declaration, &arguments.targets.targets);
     if lock.targets.is_empty() {
         return Err(Failure::new(format!("{} has nothing to promote", path.display()))
             .hint("`release` writes it")

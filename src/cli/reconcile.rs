@@ -8,17 +8,18 @@ use anyhow::{Context as _, Result};
 use super::args::Reconcile;
 use super::ci;
 use super::context::{Context, narrow};
-use super::keeper::{Keeper, shown};
+use crate::build::freshness::Place;
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
-use crate::freshness::Place;
-use crate::load;
-use crate::lock::{self, ImageRecord, Origin, Written};
-use crate::metadata::{Metadata, PushedImage, together};
-use crate::publish::{From, announce, apply_all, prepare, stop_on_problems};
-use crate::reference::Reference;
+use crate::lock::{self, ImageRecord, Origin};
+use crate::model::reference::Reference;
 use crate::registry::Access;
+use crate::release::keeper::{Keeper, shown};
+use crate::release::metadata::{Metadata, PushedImage, together};
+use crate::release::prepare::{From, announce, apply_all, prepare, stop_on_problems};
 use crate::report;
+use crate::workspace::load;
+use crate::workspace::lock_file::{self, Written};
 
 pub(super) async fn run(context: &Context, arguments: &Reconcile) -> Result<Exit> {
     let whole = load::load(context.global.config.as_deref(), Strictness::Release)?;
@@ -28,7 +29,7 @@ pub(super) async fn run(context: &Context, arguments: &Reconcile) -> Result<Exit
     announce(&registry, &declaration, Access::Push)?;
     let options = arguments.first.options();
     let lock_file = declaration.root.join(lock::FILE_NAME);
-    let lock = lock::read(&lock_file)?;
+    let lock = lock_file::read(&lock_file)?;
 
     let pushed = pushed(&whole, &declaration, &arguments.images)?;
     let references = references(&pushed)?;

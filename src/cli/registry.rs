@@ -6,7 +6,7 @@ use super::args::{RegistryCommand, Serve};
 use super::context::Context;
 use crate::embedded::{Options, Server, Tls, Users};
 use crate::error::{Exit, Failure};
-use crate::own_folder::Refused;
+use crate::workspace::own_folder::Refused;
 
 pub(super) async fn run(context: &Context, command: RegistryCommand) -> Result<Exit> {
     match command {

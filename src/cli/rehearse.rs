@@ -12,7 +12,7 @@ use super::turn::{self, Kind, Turn};
 use crate::config::Declaration;
 use crate::error::Exit;
 use crate::lock;
-use crate::rehearsal::Rehearsal;
+use crate::release::rehearsal::Rehearsal;
 
 /// The whole of a release against the embedded registry.
 pub(super) async fn release(

@@ -8,23 +8,25 @@ use anyhow::Result;
 use super::args::Release;
 use super::ci;
 use super::context::Context;
-use super::keeper::{Keeper, shown};
 use super::metadata_file::MetadataFile;
 #[cfg(feature = "embedded-registry")]
 use super::rehearse;
 use super::stages::{Readiness, ready};
-use crate::config::{Declaration, Strictness};
+use crate::build::freshness::{Place, Survey, Trust};
+use crate::build::groundwork;
+use crate::build::pipeline::{Pipeline, Until};
+use crate::config::{Declaration, Strictness, working_folder_of};
 use crate::error::{Exit, Failure};
-use crate::facts;
-use crate::freshness::{Place, Survey, Trust};
-use crate::groundwork;
-use crate::journal::{Inputs, Journal};
-use crate::lock::{self, ImageRecord, Lock, Written};
-use crate::pipeline::{Pipeline, Until};
-use crate::publish::{Interrupted, Planned, announce, apply_all, prepare_release, produce, stop_on_problems};
+use crate::lock::{self, ImageRecord, Lock};
 use crate::registry::{Access, Registry};
+use crate::release::journal::{Inputs, Journal};
+use crate::release::keeper::{Keeper, shown};
+use crate::release::prepare::{
+    Interrupted, Planned, announce, apply_all, prepare_release, produce, stop_on_problems,
+};
 use crate::report;
-use crate::working_folder;
+use crate::workspace::facts;
+use crate::workspace::lock_file::{self, Written};
 
 pub(super) async fn run(context: &Context, arguments: &Release) -> Result<Exit> {
     let declaration = context.declaration(&arguments.targets, Strictness::Release)?;
@@ -37,7 +39,7 @@ pub(super) async fn run(context: &Context, arguments: &Release) -> Result<Exit> 
         refuse_dirty(&declaration)?;
     }
     let lock = declaration.root.join(lock::FILE_NAME);
-    publish(context, arguments, &declaration, &working_folder::of(&declaration.root), &lock).await
+    publish(context, arguments, &declaration, &working_folder_of(&declaration.root), &lock).await
 }
 
 /// The release itself, against whatever registries `declaration` names; `folder` is where its journal and its notes
@@ -57,7 +59,7 @@ pub(super) async fn publish(
     let journal = open_journal(context, folder)?;
     let smoke = !arguments.skip_smoke;
     let inputs = Inputs::of_run(declaration, smoke)?;
-    let lock = lock::read(lock_file)?;
+    let lock = lock_file::read(lock_file)?;
 
     // 1. What runs before builds, always: what it makes is an input.
     let all = declaration

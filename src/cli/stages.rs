@@ -9,18 +9,18 @@ use serde_json::json;
 use super::args::{Push, Stage};
 use super::context::Context;
 use super::metadata_file::MetadataFile;
-use crate::config::{Declaration, Strictness, Target};
+use crate::build::freshness::{Survey, Trust};
+use crate::build::groundwork;
+use crate::build::pipeline::{Pipeline, Produced, Until};
+use crate::config::{Declaration, Strictness, Target, working_folder_of};
 use crate::engine::doctor::{loopback_is_declared, require};
 use crate::engine::{Engine, Request, Runnable};
 use crate::error::{Exit, Failure};
-use crate::freshness::{Survey, Trust};
-use crate::groundwork;
-use crate::load;
 use crate::lock::Lock;
-use crate::metadata::{Metadata, PushedImage};
-use crate::pipeline::{Pipeline, Produced, Until};
 use crate::registry::Registry;
-use crate::working_folder;
+use crate::release::metadata::{Metadata, PushedImage};
+use crate::workspace::load;
+use crate::workspace::working_folder;
 
 pub(super) async fn build(context: &Context, arguments: &Stage) -> Result<Exit> {
     run(context, arguments, Until::Built, true, None).await
@@ -55,7 +55,7 @@ async fn run(
     groundwork::lay(&declaration.root, &work, context.jobs(), &context.progress).await?;
     let survey = match &metadata {
         Some(_) => {
-            let folder = working_folder::of(&declaration.root);
+            let folder = working_folder_of(&declaration.root);
             let mut survey = Survey::of(&declaration, &Lock::default(), &folder, Trust::Nothing).await?;
             survey.confirm(survey.heads(&registry).await);
             Some(survey)
@@ -131,7 +131,7 @@ fn work<'a>(declaration: &'a Declaration, arguments: &Stage) -> Result<Vec<(&'a 
                 .into());
         }
     }
-    let wanted = |platform: &crate::platform::Platform| {
+    let wanted = |platform: &crate::model::platform::Platform| {
         arguments.platform.is_empty()
             || arguments.platform.iter().any(|wanted| wanted.base() == platform.base())
     };

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use super::context::Context;
 use crate::error::Failure;
 use crate::invocation::program;
-use crate::working_folder;
+use crate::workspace::working_folder;
 
 /// What takes turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,13 +4,13 @@ use anyhow::Result;
 
 use super::args::{Targets, Unpublish};
 use super::context::Context;
-use crate::config::{Strictness, Target};
+use crate::config::{Strictness, Target, working_folder_of};
 use crate::error::{Exit, Failure};
 use crate::invocation::program;
 use crate::lock;
+use crate::release::unpublish::{self, Journal};
 use crate::report::unpublish as report;
-use crate::unpublish::{self, Journal};
-use crate::working_folder;
+use crate::workspace::lock_file;
 
 pub(super) async fn run(context: &Context, arguments: &Unpublish) -> Result<Exit> {
     let targets = Targets { targets: vec![arguments.target.clone()] };
@@ -20,8 +20,8 @@ pub(super) async fn run(context: &Context, arguments: &Unpublish) -> Result<Exit
     // The name is that of a target, or the declaration would have been refused.
     let Some(target) = declaration.targets.first() else { return Ok(Exit::Done) };
 
-    let lock = lock::read(&declaration.root.join(lock::FILE_NAME))?;
-    let journal = Journal::open(&working_folder::of(&declaration.root))?;
+    let lock = lock_file::read(&declaration.root.join(lock::FILE_NAME))?;
+    let journal = Journal::open(&working_folder_of(&declaration.root))?;
     let plan = unpublish::survey(&registry, target, lock.targets.get(&target.name), &journal).await?;
     if !arguments.yes {
         context.print(|style| style.fold(&report::plan_text(&plan, style)), || report::plan_json(&plan));

@@ -8,12 +8,13 @@ use super::context::Context;
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
 use crate::lock::{self, Lock};
-use crate::verify::{Drift, verify};
+use crate::release::verify::{Drift, verify};
+use crate::workspace::lock_file;
 
 pub(super) async fn run(context: &Context, arguments: &Verify) -> Result<Exit> {
     let declaration = context.declaration(&arguments.targets, Strictness::Check)?;
     let path = arguments.lock.clone().unwrap_or_else(|| declaration.root.join(lock::FILE_NAME));
-    let lock = limited(lock::read(&path)?, &declaration, &arguments.targets.targets);
+    let lock = limited(lock_file::read(&path)?, &declaration, &arguments.targets.targets);
     if lock.targets.is_empty() {
         let found = if path.exists() { "has nothing to verify" } else { "does not exist" };
         return Err(Failure::new(format!("{} {found}", path.display()))

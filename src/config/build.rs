@@ -11,7 +11,6 @@ use super::problems::Problem;
 use super::resolve::{FileKind, NamedFile, Resolver};
 use super::tables::{BuildTable, CargoTable, SmokeTable};
 use super::tree::Text;
-use crate::{lock, working_folder};
 
 /// How long a smoke run may take when nothing else is declared.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -65,7 +64,7 @@ impl Resolver<'_> {
             before: self.before(&table.before, scope),
             extra_args,
             cargo,
-            outputs: vec![self.root.join(lock::FILE_NAME), working_folder::of(&self.root)],
+            outputs: vec![self.root.join(paths::LOCK_NAME), paths::working_folder_of(&self.root)],
         }
     }
 
@@ -177,7 +176,7 @@ impl Resolver<'_> {
 /// Where the programs of a target are staged, for all of its platforms.
 fn staging_folder(root: &Path, scope: Scope<'_>) -> PathBuf {
     let target = scope.target.map_or("target", |target| target.name);
-    working_folder::of(root).join("cargo").join(target)
+    paths::working_folder_of(root).join("cargo").join(target)
 }
 
 /// Numbers with `h`, `m`, `s` or `ms` behind them, added up; more than nothing.

@@ -6,8 +6,8 @@ use super::facts::{Facts, Package};
 use super::problems::{Problem, Span};
 use super::template::{Form, NAMES, Name, Part, Template, Unclosed, for_tag};
 use super::tree::Text;
-use crate::platform::Platform;
-use crate::suggest::near_miss;
+use crate::model::platform::Platform;
+use crate::model::suggest::near_miss;
 
 /// How names are taken that only this checkout cannot resolve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

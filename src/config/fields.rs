@@ -5,7 +5,7 @@ use super::helps;
 use super::problems::{Problem, Span};
 use super::section::Section;
 use super::tree::{Entry, Node, Table, Text, Value};
-use crate::suggest::near_miss;
+use crate::model::suggest::near_miss;
 
 /// The keys of one table while they are read.
 pub(super) struct Fields<'a, 'p> {

@@ -7,8 +7,8 @@ use super::keys::ROOT;
 use super::section::{Kind, Section};
 use super::template::{NAMES, for_tag};
 use super::tree::{Entry, Node, Table, Value};
-use crate::reference::{Reference, tag_problem};
-use crate::suggest::near_miss;
+use crate::model::reference::{Reference, tag_problem};
+use crate::model::suggest::near_miss;
 
 /// Where an unknown key belongs, or which was meant; `name` is what the table around it is called in the file.
 pub(super) fn unknown_key(section: &'static Section, name: Option<&str>, entry: &Entry) -> String {
@@ -28,7 +28,9 @@ pub(super) fn unknown_key(section: &'static Section, name: Option<&str>, entry: 
     if let (Some(name), Value::Table(_)) = (name, &entry.node.value) {
         return match format!("{name}/{key}") {
             platform
-                if platform.parse::<crate::platform::Platform>().is_ok_and(|it| it.problem().is_none()) =>
+                if platform
+                    .parse::<crate::model::platform::Platform>()
+                    .is_ok_and(|it| it.problem().is_none()) =>
             {
                 format!("a platform goes into quotes: `platform.\"{platform}\"`")
             }

@@ -32,6 +32,8 @@ pub use model::{
     Attestations, BinaryCheck, Build, CargoBuild, CargoTool, Declaration, Format, Image, Libc,
     RegistrySettings, Smoke, Tag, TagPolicy, Target, Undeclared, WithoutEmulator,
 };
+pub use paths::LOCK_NAME;
+pub(crate) use paths::working_folder_of;
 pub use problems::{Located, Problem, Problems, Span};
 pub use resolve::FileKind;
 pub use schema::schema;

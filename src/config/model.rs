@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use semver::Version;
 
-use crate::platform::Platform;
-use crate::reference::{Reference, Repository};
+use crate::model::platform::Platform;
+use crate::model::reference::{Reference, Repository};
 
 /// A whole `manifests.toml`.
 #[derive(Clone, Debug, PartialEq, Eq)]

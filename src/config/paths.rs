@@ -1,7 +1,16 @@
 //! Paths in options of the engine's command line: like all others they are relative to the declaration's folder, wherever
 //! the command runs. Pure.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// What the lock is called; it lies beside `manifests.toml`.
+pub const LOCK_NAME: &str = "manifests.lock";
+
+/// Where releases of the workspace at `root` keep what they need between runs; it need not exist.
+/// [`working_folder`](crate::workspace::working_folder) makes it.
+pub(crate) fn working_folder_of(root: &Path) -> PathBuf {
+    root.join("target").join("manifests")
+}
 
 /// `--secret`: the file of `src` or `source`.
 pub(super) fn secret(option: &str, root: &Path) -> String {

@@ -6,7 +6,7 @@ use super::expand::{Expander, Scope};
 use super::problems::{Problem, Span};
 use super::tables::{PlatformTable, TargetTable};
 use super::tree::Text;
-use crate::platform::Platform;
+use crate::model::platform::Platform;
 
 /// A declared platform with what its table says.
 pub(super) struct Declared<'a> {

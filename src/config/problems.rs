@@ -8,7 +8,7 @@ use annotate_snippets::renderer::{AnsiColor, Effects};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use crate::error::{Exit, Failure};
-use crate::suggest::near_miss;
+use crate::model::suggest::near_miss;
 
 /// Everything that is wrong with a declaration, in the order of the file. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use super::tables::{PlatformTable, RegistryTable, TagEntry, TargetTable};
 use super::template::{Form, Template};
 use super::tree::Text;
 use super::validate;
-use crate::reference::{Reference, Repository, tag_problem};
+use crate::model::reference::{Reference, Repository, tag_problem};
 
 /// A file that the declaration names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -338,7 +338,7 @@ struct Fallback<'a> {
 }
 
 impl Fallback<'_> {
-    fn reference(&self, platform: &crate::platform::Platform) -> Option<Reference> {
+    fn reference(&self, platform: &crate::model::platform::Platform) -> Option<Reference> {
         let (tag, _) = self.tag?;
         Some(self.repository?.tag(&format!("{}-{}", tag.name, platform.dashed())))
     }

@@ -6,8 +6,8 @@ use std::path::Path;
 use super::model::{Format, Image, Tag};
 use super::problems::{Problem, Span};
 use super::resolve::{FileKind, ImagePlaces, Resolved, ResolvedTarget};
-use crate::platform::Platform;
-use crate::reference::{Reference, Repository, host_is_loopback};
+use crate::model::platform::Platform;
+use crate::model::reference::{Reference, Repository, host_is_loopback};
 
 type Check = fn(&Resolved, &mut Vec<Problem>);
 

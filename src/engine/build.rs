@@ -9,9 +9,9 @@ use super::{Builder, Engine, build_log, indent};
 use crate::children::{Lines, Program};
 use crate::config::Build;
 use crate::error::Failure;
-use crate::load::dockerfile_in;
-use crate::platform::Platform;
-use crate::reference::Reference;
+use crate::model::platform::Platform;
+use crate::model::reference::Reference;
+use crate::workspace::load::dockerfile_in;
 
 /// One image to build.
 #[derive(Clone, Debug)]

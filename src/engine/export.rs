@@ -20,9 +20,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::{Engine, indent};
-use crate::digest::Digest;
 use crate::error::Failure;
-use crate::platform::Platform;
+use crate::model::digest::Digest;
+use crate::model::platform::Platform;
 use archive::Archive;
 pub use layers::SavedLayer;
 

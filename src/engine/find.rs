@@ -25,7 +25,7 @@ pub(super) const BUILDX: &str = "install the buildx plugin (the package docker-b
                                  docker-buildx of Ubuntu's; https://github.com/docker/buildx#installing)";
 
 /// A daemon that takes longer to say its version does not answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const RETRY_POLICY: Duration = Duration::from_secs(30);
 
 /// What an engine is wanted for.
 #[derive(Clone, Copy, Debug)]
@@ -135,7 +135,7 @@ fn on_path() -> Vec<PathBuf> {
 async fn probe(program: &Path) -> Probe {
     let ask = |arguments: [&str; 3]| {
         let arguments = arguments.into_iter().filter(|argument| !argument.is_empty());
-        command(program, arguments).timeout(PATIENCE).apart()
+        command(program, arguments).timeout(RETRY_POLICY).apart()
     };
     let (version, buildx) = futures_util::future::join(
         ask(["version", "--format", "{{json .}}"]),
@@ -146,7 +146,7 @@ async fn probe(program: &Path) -> Probe {
     match version {
         Ok(answer) if answer.timed_out => Probe {
             buildx,
-            complaint: format!("no answer within {}s", PATIENCE.as_secs()),
+            complaint: format!("no answer within {}s", RETRY_POLICY.as_secs()),
             ..read_version(&answer.stdout)
         },
         Ok(answer) => {

@@ -6,11 +6,11 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
 use super::Engine;
-use crate::digest::Digest;
 use crate::error::Failure;
-use crate::go_json;
-use crate::platform::Platform;
-use crate::reference::{Reference, Repository};
+use crate::model::digest::Digest;
+use crate::model::go_json;
+use crate::model::platform::Platform;
+use crate::model::reference::{Reference, Repository};
 
 /// An image in the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Engine;
 use crate::error::Failure;
-use crate::reference::host_is_loopback;
+use crate::model::reference::host_is_loopback;
 
 /// The daemon, as `docker info` describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

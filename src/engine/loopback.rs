@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use super::Engine;
 
 /// A daemon that has not come by until then does not.
-const PATIENCE: Duration = Duration::from_secs(10);
+const RETRY_POLICY: Duration = Duration::from_secs(10);
 
 impl Engine {
     /// Whether the daemon reaches a server on this process's 127.0.0.1: it is told to pull from one, which notes that
@@ -24,7 +24,7 @@ impl Engine {
         let listener =
             TcpListener::bind(("127.0.0.1", 0)).await.context("could not open a port on 127.0.0.1")?;
         let reference = format!("127.0.0.1:{}/manifests/probe:latest", listener.local_addr()?.port());
-        let pull = self.command(["pull", &reference]).timeout(PATIENCE).merged();
+        let pull = self.command(["pull", &reference]).timeout(RETRY_POLICY).merged();
         tokio::select! {
             // A visitor that comes as the pull ends has come.
             biased;

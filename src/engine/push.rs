@@ -4,9 +4,9 @@ use anyhow::Result;
 
 use super::{Engine, indent};
 use crate::children::Lines;
-use crate::digest::Digest;
 use crate::error::Failure;
-use crate::reference::Reference;
+use crate::model::digest::Digest;
+use crate::model::reference::Reference;
 
 /// What a push reported.
 #[derive(Clone, Debug, PartialEq, Eq)]

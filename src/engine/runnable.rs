@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{Builder, DaemonInfo, Engine};
-use crate::platform::Platform;
+use crate::model::platform::Platform;
 
 /// Where Linux lists the interpreters of foreign programs (kernel documentation, `admin-guide/binfmt-misc`).
 const BINFMT_MISC: &str = "/proc/sys/fs/binfmt_misc";

@@ -9,8 +9,8 @@ use super::{Engine, indent};
 use crate::children::{Ended, Lines};
 use crate::config::Smoke;
 use crate::error::Failure;
-use crate::platform::Platform;
-use crate::reference::Reference;
+use crate::model::platform::Platform;
+use crate::model::reference::Reference;
 
 impl Engine {
     /// `docker run --rm --platform P IMAGE COMMAND…`, within the declared time; `image` is what the engine knows it by,

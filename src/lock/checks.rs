@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{BinaryCheck, Image, Smoke, Target, WithoutEmulator};
-use crate::digest::Digest;
+use crate::model::digest::Digest;
 
 /// A check of an image, in words that stay the same while the check does: `smoke sha256:…`, `binary-check`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

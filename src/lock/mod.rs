@@ -1,19 +1,16 @@
-//! `manifests.lock`: what was published. The model and its text are pure; [`read`] and [`write()`] are the edge.
+//! `manifests.lock`: what was published. Pure; `workspace::lock_file` reads and writes it.
 //!
 //! An output: a missing one only means that nothing is known to be fresh. It is written for review: sorted, one fact a
 //! line, the same for the same facts.
 
 mod checks;
-mod file;
 mod model;
+mod record;
 mod text;
-mod update;
 
 pub use checks::{Check, Checks, Outstanding};
-pub use file::{Written, read, write};
 pub use model::{Lock, LockedImage, LockedList, LockedTarget};
+pub use record::{ImageRecord, Origin};
 pub use text::{LockError, VERSION};
-pub use update::{ImageRecord, Origin};
 
-/// What the file is called; it lies beside `manifests.toml`.
-pub const FILE_NAME: &str = "manifests.lock";
+pub use crate::config::LOCK_NAME as FILE_NAME;

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::checks::Checks;
-use crate::digest::Digest;
-use crate::fingerprint::Fingerprint;
-use crate::platform::Platform;
+use crate::model::digest::Digest;
+use crate::model::fingerprint::Fingerprint;
+use crate::model::platform::Platform;
 
 /// What was published.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use futures_util::future::try_join;
 
-use crate::content::Leads;
-use crate::digest::Digest;
+use crate::concurrency;
 use crate::error::Failure;
-use crate::manifest::{Descriptor, ManifestError};
-use crate::many;
+use crate::model::content::Leads;
+use crate::model::digest::Digest;
+use crate::model::manifest::{Descriptor, ManifestError};
+use crate::model::reference::Repository;
 use crate::plan::Contents;
-use crate::reference::Repository;
 use crate::registry::{Fetched, Registry};
 
 /// Reads all tags of `repository` and every manifest that they lead to, and what refers to anything that a tag of `names`
@@ -53,7 +53,7 @@ pub async fn contents(
     // A referrer may have referrers of its own, as a signature of an attestation is one.
     while !open.is_empty() {
         asked.extend(open.iter().cloned());
-        let read = many::try_each(open.into_iter().map(|digest| async move {
+        let read = concurrency::try_each(open.into_iter().map(|digest| async move {
             let referrers = registry.referrers(repository, &digest).await;
             let referrers = referrers.map_err(|error| {
                 let reference = repository.digest(&digest);
@@ -111,7 +111,7 @@ async fn tags(
     let mut found = Vec::new();
     // Lists of tags and manifests may come from different caches: an absent tag is looked up again when it is listed again.
     for _ in 0..2 {
-        let read = many::try_over(&open, |name| read(registry, repository, name)).await?;
+        let read = concurrency::try_over(&open, |name| read(registry, repository, name)).await?;
         let mut absent = BTreeSet::new();
         for (name, read) in open.into_iter().zip(read) {
             match read {
@@ -144,7 +144,7 @@ async fn tags(
 /// What is still served of `left`.
 async fn remains(registry: &Registry, repository: &Repository, left: &BTreeSet<Digest>) -> Result<Vec<Read>> {
     let left: Vec<&Digest> = left.iter().collect();
-    let read = many::try_over(&left, |digest| read(registry, repository, digest.as_str())).await?;
+    let read = concurrency::try_over(&left, |digest| read(registry, repository, digest.as_str())).await?;
     Ok(read.into_iter().flatten().collect())
 }
 
@@ -164,7 +164,7 @@ async fn read_inner(registry: &Registry, contents: &mut Contents, mut known: BTr
         }
         known.extend(inner.keys().cloned());
         let inner: Vec<Descriptor> = inner.into_values().collect();
-        let read = many::try_over(&inner, |entry| {
+        let read = concurrency::try_over(&inner, |entry| {
             let repository = &repository;
             async move {
                 let unknown = || unknown(&repository.digest(&entry.digest));

@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 
-use super::hanging::{Finder, Wanted};
+use super::referrers::{Finder, Wanted};
 use super::{descriptor_of, held};
 use crate::config::Attestations;
-use crate::digest::Digest;
-use crate::manifest::Descriptor;
-use crate::media;
-use crate::plan::{Hanging, ObservedCopy};
-use crate::reference::Repository;
+use crate::model::digest::Digest;
+use crate::model::manifest::Descriptor;
+use crate::model::media;
+use crate::model::reference::Repository;
+use crate::plan::{ObservedCopy, Referrers};
 use crate::registry::Registry;
 
 /// Reads what [`crate::plan::ObservedCopy::missing`] needs to copy the manifest `digest` of `from` to `to`; `None` when
@@ -53,12 +53,12 @@ pub(super) async fn observe_manifests(
     let digests = manifests.iter().map(|manifest| manifest.digest.clone());
     let present = held(registry, to, digests).await?;
     let absent = manifests.iter().filter(|manifest| !present.contains(&manifest.digest));
-    let hanging = match attestations {
+    let referrers = match attestations {
         Attestations::Keep => {
             let wanted = absent.map(|manifest| Wanted { from, digest: &manifest.digest, to: vec![to] });
-            finder.hanging(wanted.collect()).await?
+            finder.referrers(wanted.collect()).await?
         }
-        Attestations::Drop => Hanging::default(),
+        Attestations::Drop => Referrers::default(),
     };
-    Ok(ObservedCopy { from: from.clone(), to: to.clone(), manifests, present, hanging })
+    Ok(ObservedCopy { from: from.clone(), to: to.clone(), manifests, present, referrers })
 }

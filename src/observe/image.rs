@@ -4,11 +4,11 @@ use anyhow::Result;
 
 use super::{descriptor_of, unreadable};
 use crate::config::Image;
-use crate::digest::Digest;
-use crate::manifest::{self, Descriptor, ImageConfig, ImageManifest, List, Manifest, Role};
-use crate::media;
+use crate::model::digest::Digest;
+use crate::model::manifest::{self, Descriptor, ImageConfig, ImageManifest, List, Manifest, Role};
+use crate::model::media;
+use crate::model::reference::{Reference, Repository};
 use crate::plan::{FoundImage, ObservedImage, disagreement};
-use crate::reference::{Reference, Repository};
 use crate::registry::Registry;
 
 /// What is known of a declared image before its configuration is read.

@@ -6,14 +6,14 @@ use anyhow::Result;
 
 use super::image::image_config;
 use super::{Source, descriptor_of, observe};
+use crate::concurrency;
 use crate::config::Target;
-use crate::digest::Digest;
-use crate::manifest::{self, Descriptor, ImageConfig, ImageManifest, List, Manifest, Role};
-use crate::many;
-use crate::media;
+use crate::model::digest::Digest;
+use crate::model::manifest::{self, Descriptor, ImageConfig, ImageManifest, List, Manifest, Role};
+use crate::model::media;
+use crate::model::platform::Platform;
+use crate::model::reference::{Reference, Repository};
 use crate::plan::ObservedImage;
-use crate::platform::Platform;
-use crate::reference::{Reference, Repository};
 use crate::registry::{Fetched, Registry};
 
 /// What a reference serves.
@@ -137,7 +137,7 @@ pub async fn inspect(registry: &Registry, reference: &Reference, details: bool) 
             if details {
                 let is_image = |entry: &&Descriptor| media::is_image(&entry.media_type);
                 let entries: Vec<&Descriptor> = list.entries.iter().filter(is_image).collect();
-                let images = many::try_over(&entries, |entry| async move {
+                let images = concurrency::try_over(&entries, |entry| async move {
                     let Some(fetched) = registry.manifest(repository, entry.digest.as_str()).await? else {
                         return Ok(Some((entry.digest.clone(), None)));
                     };

@@ -5,9 +5,9 @@
 
 mod contents;
 mod copy;
-mod hanging;
 mod image;
 mod inspect;
+mod referrers;
 mod released;
 mod tag;
 
@@ -17,10 +17,10 @@ use anyhow::Result;
 use futures_util::future::{try_join, try_join_all, try_join3};
 
 use crate::config::{Attestations, Image, Target};
-use crate::digest::Digest;
-use crate::manifest::{self, Descriptor, Manifest};
+use crate::model::digest::Digest;
+use crate::model::manifest::{self, Descriptor, Manifest};
+use crate::model::reference::{Reference, Repository};
 use crate::plan::{FoundImage, ObservedImage, ObservedPlace, ObservedTag, ObservedTarget, Unserved};
-use crate::reference::{Reference, Repository};
 use crate::registry::{Fetched, Registry, RegistryError};
 
 pub use self::contents::contents;
@@ -30,8 +30,8 @@ pub use self::released::released_now;
 pub(crate) use self::tag::served_at;
 
 use self::copy::observe_manifests;
-use self::hanging::{Finder, Wanted};
 use self::image::{Look, look_up};
+use self::referrers::{Finder, Wanted};
 use self::released::{list, released};
 use self::tag::observe_tag;
 
@@ -75,7 +75,7 @@ pub async fn observe(registry: &Registry, target: &Target, sources: &[Source]) -
     let places = try_join_all(repositories.iter().map(|repository| async move {
         let tags = try_join_all(target.tags.iter().map(|tag| observe_tag(registry, target, repository, tag)));
         let (tags, listed) = try_join(tags, list(registry, target, repository)).await?;
-        let released = released(target, listed, &tags);
+        let released = released(registry, target, repository, listed, &tags).await?;
         anyhow::Ok((tags, released))
     }));
     let (looks, places) = try_join(looks, places).await?;
@@ -93,20 +93,20 @@ pub async fn observe(registry: &Registry, target: &Target, sources: &[Source]) -
     let unlisted = wanted(target, &looks, |index, digest| listed[index].contains(digest));
     let unserved = unserved(registry, target, &looks, &served);
     let images = try_join(images, unserved);
-    let ((images, unserved), present, mut hanging) =
-        try_join3(images, present, finder.hanging(unlisted)).await?;
+    let ((images, unserved), present, mut referrers) =
+        try_join3(images, present, finder.referrers(unlisted)).await?;
     // What a list names, and is not there all the same.
     let lost = wanted(target, &looks, |index, digest| {
         !listed[index].contains(digest) || present[index].contains(digest)
     });
-    hanging.extend(finder.hanging(lost).await?);
+    referrers.extend(finder.referrers(lost).await?);
 
     let places =
         repositories.iter().zip(places).zip(present).map(|((repository, (tags, released)), present)| {
             ObservedPlace { repository: repository.clone(), tags, present, released }
         });
     let places = places.collect();
-    Ok(ObservedTarget { images, places, hanging, known: BTreeSet::new(), unserved })
+    Ok(ObservedTarget { images, places, referrers, known: BTreeSet::new(), unserved })
 }
 
 /// The images' manifests on which it matters what hangs, with the repositories for which it does: those that lack them.

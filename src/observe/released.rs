@@ -2,30 +2,44 @@
 
 use anyhow::Result;
 
-use crate::config::{TagPolicy, Target};
+use crate::config::{Tag, TagPolicy, Target};
+use crate::model::reference::Repository;
 use crate::plan::{ComparableVersion, ObservedTag, Release, Released};
-use crate::reference::Repository;
 use crate::registry::{Kind, Registry};
 
 /// What is known of the versions that a repository has released, when a tag's policy asks for them. `tags` are those
-/// that `target` declares, each with what it serves.
-pub(super) fn released(target: &Target, listed: Listed, tags: &[ObservedTag]) -> Released {
-    let Some(release) = Release::of(target).filter(|_| asks(target)) else { return Released::default() };
-    match listed {
-        Ok(names) => {
-            let mut observed = target.tags.iter().zip(tags);
-            let lacking =
-                observed.find(|(tag, observed)| observed.digest().is_some() && !names.contains(&tag.name));
-            match lacking {
-                // A list that lacks one tag may lack others.
-                Some((tag, _)) => {
-                    Released::Unlisted(format!("its list lacks `{}`, which it serves", tag.name))
-                }
-                None => Released::Versions(release.released(&names)),
-            }
-        }
+/// that `target` declares, each with what it serves; `listed` was asked for beside them.
+///
+/// # Errors
+///
+/// As [`list`], which is asked again when the list lacks a tag that is served: it may have been written in between.
+pub(super) async fn released(
+    registry: &Registry,
+    target: &Target,
+    repository: &Repository,
+    listed: Listed,
+    tags: &[ObservedTag],
+) -> Result<Released> {
+    let Some(release) = Release::of(target).filter(|_| asks(target)) else { return Ok(Released::default()) };
+    let lacking = |names: &[String]| {
+        let mut observed = target.tags.iter().zip(tags);
+        let lacks = |(tag, observed): &(&Tag, &ObservedTag)| {
+            observed.digest().is_some() && !names.contains(&tag.name)
+        };
+        observed.find(lacks).map(|(tag, _)| &tag.name)
+    };
+    let listed = match listed {
+        Ok(names) if lacking(&names).is_some() => list(registry, target, repository).await?,
+        listed => listed,
+    };
+    Ok(match listed {
+        Ok(names) => match lacking(&names) {
+            // A list that lacks one tag may lack others.
+            Some(tag) => Released::Unlisted(format!("its list lacks `{tag}`, which it serves")),
+            None => Released::Versions(release.released(&names)),
+        },
         Err(why) => Released::Unlisted(why),
-    }
+    })
 }
 
 /// The names of a repository's tags, or the registry's answer when it does not list them for this account.

@@ -6,12 +6,12 @@ use anyhow::Result;
 
 use super::image::image_config;
 use super::{descriptor, unreadable};
+use crate::concurrency;
 use crate::config::{Tag, TagPolicy, Target};
-use crate::digest::Digest;
-use crate::manifest::{self, Descriptor, ImageConfig, List, Manifest, ManifestError, Role};
-use crate::many;
+use crate::model::digest::Digest;
+use crate::model::manifest::{self, Descriptor, ImageConfig, List, Manifest, ManifestError, Role};
+use crate::model::reference::Repository;
 use crate::plan::{ObservedTag, PublishedList, VERSION};
-use crate::reference::Repository;
 use crate::registry::Registry;
 
 /// What a declared tag serves, with the configurations of its images where its policy asks for them.
@@ -101,7 +101,7 @@ async fn configs(
 ) -> Result<BTreeMap<Digest, ImageConfig>> {
     let is_image = |entry: &&Descriptor| matches!(entry.role(), Role::Image(_));
     let images: Vec<&Descriptor> = list.entries.iter().filter(is_image).collect();
-    let configs = many::try_over(&images, |entry| async move {
+    let configs = concurrency::try_over(&images, |entry| async move {
         let Some(fetched) = registry.named_manifest(repository, entry).await? else {
             return Ok(None);
         };

@@ -6,10 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::digest::Digest;
-use crate::manifest::Descriptor;
-use crate::media;
-use crate::reference::{Reference, Repository};
+use crate::model::digest::Digest;
+use crate::model::manifest::Descriptor;
+use crate::model::media;
+use crate::model::reference::{Reference, Repository};
 
 /// A manifest to bring from one repository to another, with all that it is made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub enum CopyStage {
     /// Parts that are lists, one after the other.
     PartLists,
     /// What hangs on something.
-    Hanging,
+    Referrers,
     /// Images, and attestations that a list names.
     Images,
     /// Lists, one after the other.
@@ -52,7 +52,7 @@ pub enum CopyStage {
 
 impl CopyStage {
     /// All, in the order of writing.
-    pub const ALL: [Self; 5] = [Self::Parts, Self::PartLists, Self::Hanging, Self::Images, Self::Lists];
+    pub const ALL: [Self; 5] = [Self::Parts, Self::PartLists, Self::Referrers, Self::Images, Self::Lists];
 }
 
 impl CopyPlan {
@@ -61,7 +61,7 @@ impl CopyPlan {
         match (&self.role, media::is_list(&self.manifest.media_type)) {
             (CopyRole::Part, false) => CopyStage::Parts,
             (CopyRole::Part, true) => CopyStage::PartLists,
-            (CopyRole::Referrer(_) | CopyRole::Tagged(_), _) => CopyStage::Hanging,
+            (CopyRole::Referrer(_) | CopyRole::Tagged(_), _) => CopyStage::Referrers,
             (CopyRole::Content, false) => CopyStage::Images,
             (CopyRole::Content, true) => CopyStage::Lists,
         }
@@ -70,7 +70,7 @@ impl CopyPlan {
 
 /// A manifest that hangs on another one, or is a part of one that does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HangingManifest {
+pub struct ReferrerManifest {
     /// Media type, digest and size.
     pub manifest: Descriptor,
     /// How it is found; never [`CopyRole::Content`].
@@ -79,14 +79,14 @@ pub struct HangingManifest {
 
 /// What hangs on manifests that may have to be copied, as far as it was looked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hanging {
+pub struct Referrers {
     /// By the manifest that it hangs on, over however many others; parts before what they are part of.
-    pub on: BTreeMap<Digest, Vec<HangingManifest>>,
+    pub on: BTreeMap<Digest, Vec<ReferrerManifest>>,
     /// What the tags that would be written serve already.
     pub served: BTreeMap<Reference, Digest>,
 }
 
-impl Hanging {
+impl Referrers {
     /// Adds what was found besides.
     pub fn extend(&mut self, other: Self) {
         self.on.extend(other.on);
@@ -106,14 +106,14 @@ pub struct ObservedCopy {
     /// Those that are there already.
     pub present: BTreeSet<Digest>,
     /// What hangs on the others.
-    pub hanging: Hanging,
+    pub referrers: Referrers,
 }
 
 impl ObservedCopy {
     /// What is to be brought.
     pub fn missing(&self) -> Missing {
         let wanted = self.manifests.iter().map(|manifest| (&self.from, manifest));
-        missing(wanted, &self.present, &self.hanging, &self.to)
+        missing(wanted, &self.present, &self.referrers, &self.to)
     }
 }
 
@@ -131,7 +131,7 @@ pub struct Missing {
 pub fn missing<'a>(
     wanted: impl IntoIterator<Item = (&'a Repository, &'a Descriptor)>,
     present: &BTreeSet<Digest>,
-    hanging: &Hanging,
+    referrers: &Referrers,
     to: &Repository,
 ) -> Missing {
     let mut missing = Missing::default();
@@ -140,11 +140,11 @@ pub fn missing<'a>(
         if present.contains(&manifest.digest) {
             continue;
         }
-        for hanging_one in hanging.on.get(&manifest.digest).into_iter().flatten() {
-            if let CopyRole::Tagged(tag) = &hanging_one.role
-                && let Some(served) = hanging.served.get(&to.tag(tag))
+        for referrer in referrers.on.get(&manifest.digest).into_iter().flatten() {
+            if let CopyRole::Tagged(tag) = &referrer.role
+                && let Some(served) = referrers.served.get(&to.tag(tag))
             {
-                if *served != hanging_one.manifest.digest {
+                if *served != referrer.manifest.digest {
                     missing.notes.push(format!(
                         "{} serves something else than at {from}, and is left as it is",
                         to.tag(tag)
@@ -152,7 +152,7 @@ pub fn missing<'a>(
                 }
                 continue;
             }
-            missing.add(from, &hanging_one.manifest, hanging_one.role.clone(), &mut seen);
+            missing.add(from, &referrer.manifest, referrer.role.clone(), &mut seen);
         }
         missing.add(from, manifest, CopyRole::Content, &mut seen);
     }
@@ -186,12 +186,12 @@ mod tests {
         Descriptor { media_type: media::OCI_INDEX.to_owned(), ..manifest(content) }
     }
 
-    fn hangs(manifest: Descriptor, role: CopyRole) -> HangingManifest {
-        HangingManifest { manifest, role }
+    fn hangs(manifest: Descriptor, role: CopyRole) -> ReferrerManifest {
+        ReferrerManifest { manifest, role }
     }
 
     /// An image with a referrer that is an index, a signature of that, and a tag of cosign's.
-    fn hanging() -> Hanging {
+    fn referrers() -> Referrers {
         let on = vec![
             hangs(manifest("part"), CopyRole::Part),
             hangs(index("inner"), CopyRole::Part),
@@ -199,7 +199,7 @@ mod tests {
             hangs(manifest("cosign"), CopyRole::Tagged("sha256-image.sig".to_owned())),
             hangs(manifest("signature"), CopyRole::Referrer(index("sbom").digest)),
         ];
-        Hanging { on: BTreeMap::from([(manifest("image").digest, on)]), ..Hanging::default() }
+        Referrers { on: BTreeMap::from([(manifest("image").digest, on)]), ..Referrers::default() }
     }
 
     fn digests(missing: &Missing) -> Vec<Digest> {
@@ -215,7 +215,7 @@ mod tests {
         let (from, to) = ("r.test/from".parse().unwrap(), "r.test/to".parse().unwrap());
         let image = manifest("image");
         let present = BTreeSet::from([image.digest.clone()]);
-        assert_eq!(missing([(&from, &image)], &present, &hanging(), &to), Missing::default());
+        assert_eq!(missing([(&from, &image)], &present, &referrers(), &to), Missing::default());
     }
 
     #[test]
@@ -223,7 +223,7 @@ mod tests {
         let (from, to) = ("r.test/from".parse().unwrap(), "r.test/to".parse().unwrap());
         let (image, other, list) = (manifest("image"), manifest("other"), index("list"));
         let wanted = [(&from, &list), (&from, &image), (&from, &other), (&from, &image)];
-        let missing = missing(wanted, &BTreeSet::new(), &hanging(), &to);
+        let missing = missing(wanted, &BTreeSet::new(), &referrers(), &to);
         let expected = ["part", "inner", "sbom", "cosign", "signature", "image", "other", "list"];
         assert_eq!(digests(&missing), of(&expected));
         assert_eq!(missing.notes, Vec::<String>::new());
@@ -235,9 +235,9 @@ mod tests {
             ("r.test/from".parse().unwrap(), "r.test/to".parse().unwrap());
         let image = manifest("image");
         for (served, notes) in [("cosign", 0), ("another signature", 1)] {
-            let mut hanging = hanging();
-            hanging.served.insert(to.tag("sha256-image.sig"), manifest(served).digest);
-            let missing = missing([(&from, &image)], &BTreeSet::new(), &hanging, &to);
+            let mut referrers = referrers();
+            referrers.served.insert(to.tag("sha256-image.sig"), manifest(served).digest);
+            let missing = missing([(&from, &image)], &BTreeSet::new(), &referrers, &to);
             assert_eq!(digests(&missing), of(&["part", "inner", "sbom", "signature", "image"]));
             assert_eq!(missing.notes.len(), notes, "{:?}", missing.notes);
         }

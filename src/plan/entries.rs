@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Undeclared;
-use crate::digest::Digest;
-use crate::manifest::{Descriptor, List, PlatformFields, Role};
-use crate::platform::Platform;
-use crate::reference::Repository;
+use crate::model::digest::Digest;
+use crate::model::manifest::{Descriptor, List, PlatformFields, Role};
+use crate::model::platform::Platform;
+use crate::model::reference::Repository;
 
 /// What happens to one entry of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use super::entries::DeclaredEntry;
 use super::{ObservedImage, ObservedTarget, Problem, absent};
 use crate::config::{Image, Target};
-use crate::manifest::{Descriptor, PlatformFields};
-use crate::platform::Platform;
+use crate::model::manifest::{Descriptor, PlatformFields};
+use crate::model::platform::Platform;
 
 /// Why the images cannot be listed: those that are not there by name, in one problem, then each other one.
 pub(super) fn problems(target: &Target, observed: &ObservedTarget) -> Vec<Problem> {

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use super::entries::{EntryPlan, annotation_changes};
 use super::{ObservedTarget, PlannedList, PublishedList};
 use crate::config::{Attestations, Target};
-use crate::digest::Digest;
-use crate::manifest::{Descriptor, List, ListKind, Role};
+use crate::model::digest::Digest;
+use crate::model::manifest::{Descriptor, List, ListKind, Role};
 
 /// Members of an image index that a Docker manifest list has no place for (image-spec, image-index.md).
 const INDEX_ONLY: [&str; 2] = ["artifactType", "subject"];

@@ -15,7 +15,9 @@ mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use copies::{CopyPlan, CopyRole, CopyStage, Hanging, HangingManifest, Missing, ObservedCopy, missing};
+pub use copies::{
+    CopyPlan, CopyRole, CopyStage, Missing, ObservedCopy, ReferrerManifest, Referrers, missing,
+};
 pub use entries::{EntryChange, EntryPlan};
 pub use images::{disagreement, entry};
 pub use newest::{Release, VERSION};
@@ -32,10 +34,10 @@ pub use unpublish::{
 pub use version::{ComparableVersion, NotComparable};
 
 use crate::config::{Attestations, Format, Tag, TagPolicy, Target, Undeclared};
-use crate::digest::Digest;
-use crate::manifest::{Descriptor, List, ListKind};
-use crate::media;
-use crate::reference::{Reference, Repository};
+use crate::model::digest::Digest;
+use crate::model::manifest::{Descriptor, List, ListKind};
+use crate::model::media;
+use crate::model::reference::{Reference, Repository};
 
 /// What a run was asked for beyond the declaration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -269,7 +271,7 @@ fn plan_place(
         published.map(|published| list::changes(target, kind, published, written)).unwrap_or_default();
     let tags = tags::plan_tags(target, place, list.as_ref(), options, problems);
     let wanted = list.iter().flat_map(|list| children(observed, list));
-    let missing = missing(wanted, &place.present, &observed.hanging, &place.repository);
+    let missing = missing(wanted, &place.present, &observed.referrers, &place.repository);
     notes.extend(missing.notes);
     PlacePlan {
         repository: place.repository.clone(),

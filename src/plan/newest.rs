@@ -3,7 +3,7 @@
 use super::PublishedList;
 use super::version::ComparableVersion;
 use crate::config::{TagPolicy, Target};
-use crate::manifest::Role;
+use crate::model::manifest::Role;
 
 /// Annotation of a list and label of an image: the version of what is in it (image-spec, annotations.md).
 pub const VERSION: &str = "org.opencontainers.image.version";

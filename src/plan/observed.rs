@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::version::ComparableVersion;
-use super::{Hanging, Unserved};
-use crate::digest::Digest;
-use crate::manifest::{Descriptor, ImageConfig, List};
-use crate::reference::Repository;
+use super::{Referrers, Unserved};
+use crate::model::digest::Digest;
+use crate::model::manifest::{Descriptor, ImageConfig, List};
+use crate::model::reference::Repository;
 
 /// Everything the planner needs to know of one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct ObservedTarget {
     /// Images and attestations that were published from here before, as the lock has them.
     pub known: BTreeSet<Digest>,
     /// What hangs on the images that are to be copied; nothing under `attestations = "drop"`.
-    pub hanging: Hanging,
+    pub referrers: Referrers,
     /// Of images that are found by their digest, those whose declared references serve something else, by their
     /// positions.
     pub unserved: BTreeMap<usize, Unserved>,

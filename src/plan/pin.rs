@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::{FoundImage, ObservedTarget, Problem, PublishedList};
 use crate::config::{TagPolicy, Target};
-use crate::digest::Digest;
-use crate::manifest::{ImageConfig, Role};
-use crate::platform::Platform;
-use crate::reference::Repository;
+use crate::model::digest::Digest;
+use crate::model::manifest::{ImageConfig, Role};
+use crate::model::platform::Platform;
+use crate::model::reference::Repository;
 
 /// The label that says which revision an image was built from (image-spec, annotations.md).
 const REVISION: &str = "org.opencontainers.image.revision";

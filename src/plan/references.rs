@@ -2,10 +2,10 @@
 
 use super::{CopyPlan, ObservedCopy, ObservedImage, ObservedTarget, PlacePlan};
 use crate::config::{Attestations, Target};
-use crate::digest::Digest;
-use crate::manifest::{Descriptor, List, ListKind};
-use crate::media;
-use crate::reference::{Reference, Repository};
+use crate::model::digest::Digest;
+use crate::model::manifest::{Descriptor, List, ListKind};
+use crate::model::media;
+use crate::model::reference::{Reference, Repository};
 
 /// What is known of an image whose declared reference does not serve it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

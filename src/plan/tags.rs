@@ -3,9 +3,9 @@
 use super::newest::{Release, Said, version_of};
 use super::{ObservedPlace, ObservedTag, Options, PlacePlan, PlannedList, Problem, Released};
 use crate::config::{Tag, TagPolicy, Target};
-use crate::digest::Digest;
 use crate::invocation::program;
-use crate::reference::Reference;
+use crate::model::digest::Digest;
+use crate::model::reference::Reference;
 
 /// What happens to one tag.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::config::{BinaryCheck, Image};
-use crate::manifest::{ImageConfig, PlatformFields, REFERENCE_DIGEST, REFERENCE_TYPE, Role};
-use crate::platform::Platform;
+use crate::model::manifest::{ImageConfig, PlatformFields, REFERENCE_DIGEST, REFERENCE_TYPE, Role};
+use crate::model::platform::Platform;
 
 /// A target with existing images for `platforms` in the list's own repository.
 pub(super) fn target(platforms: &[&str]) -> Target {
@@ -69,13 +69,14 @@ fn unpublished(target: &Target) -> ObservedTarget {
             .collect(),
         images: images.into_iter().map(ObservedImage::Found).collect(),
         known: BTreeSet::new(),
-        hanging: Hanging::default(),
+        referrers: Referrers::default(),
         unserved: BTreeMap::new(),
     }
 }
 
 fn serve(bytes: &[u8]) -> ObservedTag {
-    let crate::manifest::Manifest::List(list) = crate::manifest::parse(bytes, "").unwrap() else {
+    let crate::model::manifest::Manifest::List(list) = crate::model::manifest::parse(bytes, "").unwrap()
+    else {
         panic!("no list")
     };
     ObservedTag::List(Box::new(PublishedList {
@@ -361,7 +362,7 @@ fn a_declared_reference_that_does_not_serve_its_image_is_written() {
         to: target.images[0].reference.repository.clone(),
         manifests: vec![image.descriptor.clone()],
         present: BTreeSet::new(),
-        hanging: Hanging::default(),
+        referrers: Referrers::default(),
     };
     observed.unserved = BTreeMap::from([(0, Unserved { serves: None, copy: Some(copy) })]);
     let copies = references(&observed)[0].copies.clone();

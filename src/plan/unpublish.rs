@@ -10,10 +10,10 @@ use std::fmt;
 pub use kept::{Kept, Restore};
 
 use crate::config::Target;
-use crate::digest::Digest;
-use crate::manifest::{Descriptor, Role};
-use crate::media;
-use crate::reference::Repository;
+use crate::model::digest::Digest;
+use crate::model::manifest::{Descriptor, Role};
+use crate::model::media;
+use crate::model::reference::Repository;
 
 /// Everything that a repository shows.
 #[derive(Clone, Debug, PartialEq, Eq)]

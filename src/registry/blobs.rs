@@ -12,8 +12,8 @@ use super::auth::{Access, Scopes};
 use super::error::{Kind, RegistryError, Task};
 use super::manifests::confirm_absence;
 use super::transport::{Call, Host, Reply, Wanted};
-use crate::digest::Digest;
-use crate::reference::Repository;
+use crate::model::digest::Digest;
+use crate::model::reference::Repository;
 
 /// What became of a mount.
 #[derive(Debug)]

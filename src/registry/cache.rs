@@ -15,8 +15,8 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
-use crate::digest::Digest;
-use crate::reference::Repository;
+use crate::model::digest::Digest;
+use crate::model::reference::Repository;
 
 /// A folder of content; cheap to clone.
 #[derive(Clone, Debug)]

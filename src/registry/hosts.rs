@@ -8,7 +8,7 @@ use reqwest::Url;
 
 use super::tls::Profile;
 use crate::config::RegistrySettings;
-use crate::reference::host_is_loopback;
+use crate::model::reference::host_is_loopback;
 
 /// How one registry is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,10 +11,10 @@ use super::Registry;
 use super::auth::{Access, Scopes};
 use super::error::{Kind, RegistryError, Task};
 use super::transport::{Call, Host, Repeat, Reply, Wanted};
-use crate::digest::Digest;
-use crate::manifest::Descriptor;
-use crate::media;
-use crate::reference::Repository;
+use crate::model::digest::Digest;
+use crate::model::manifest::Descriptor;
+use crate::model::media;
+use crate::model::reference::Repository;
 
 /// What a HEAD tells of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]

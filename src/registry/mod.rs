@@ -38,9 +38,9 @@ use self::error::Task;
 use self::transport::Host;
 use self::wire::{Setup, Wire};
 use crate::config::RegistrySettings;
-use crate::digest::Digest;
-use crate::keyed::Keyed;
-use crate::reference::Repository;
+use crate::model::digest::Digest;
+use crate::model::reference::Repository;
+use crate::single_flight::SingleFlight;
 
 pub use self::auth::{Access, Credentials};
 pub use self::blobs::{Mount, Session};
@@ -48,7 +48,7 @@ pub use self::error::{Kind, RegistryError, Said};
 pub use self::manifests::{Fetched, Head, LARGEST_MANIFEST};
 pub use self::ping::Ping;
 pub use self::referrers::fallback_tag;
-pub use self::retry::{Patience, Wait, Waits};
+pub use self::retry::{RetryPolicy, Wait, Waits};
 pub use self::secret::Secret;
 pub use self::transfer::Copied;
 
@@ -78,7 +78,7 @@ pub struct Options {
     /// The folder in which content is kept from run to run; `None` keeps nothing.
     pub cache: Option<PathBuf>,
     /// How long registries are waited for.
-    pub patience: Patience,
+    pub retry_policy: RetryPolicy,
     /// Hears of every wait before a request is sent again.
     pub waits: Waits,
 }
@@ -92,7 +92,7 @@ impl Default for Options {
             credentials: Credentials::default(),
             certificate_folders: None,
             cache: None,
-            patience: Patience::default(),
+            retry_policy: RetryPolicy::default(),
             waits: Arc::new(|_| {}),
         }
     }
@@ -113,10 +113,10 @@ impl Registry {
             insecure: options.insecure,
             certificate_folders,
             credentials: Arc::new(options.credentials),
-            patience: options.patience,
+            retry_policy: options.retry_policy,
             waits: options.waits,
             clients: tls::Clients::default(),
-            contacts: Keyed::default(),
+            contacts: SingleFlight::default(),
         };
         for name in setup.registries.keys() {
             let place = setup.place(name);
@@ -184,6 +184,6 @@ impl Registry {
         may_repeat: fn(&RegistryError) -> bool,
         attempt: impl FnMut() -> F,
     ) -> Result<T, RegistryError> {
-        retry::retrying(&self.0.setup.patience, &self.0.setup.waits, may_repeat, attempt).await
+        retry::retrying(&self.0.setup.retry_policy, &self.0.setup.waits, may_repeat, attempt).await
     }
 }

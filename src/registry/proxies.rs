@@ -6,7 +6,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{ClientBuilder, NoProxy, Proxy, Url};
 
 use super::wire::authority;
-use crate::reference::host_is_loopback;
+use crate::model::reference::host_is_loopback;
 
 /// Where a request went in place of the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,13 +8,13 @@ use tokio::sync::Mutex;
 
 use super::Registry;
 use super::error::{Kind, RegistryError};
-use crate::digest::Digest;
-use crate::keyed::Keyed;
-use crate::manifest::{Descriptor, List, ListKind, Manifest, ManifestError, parse};
-use crate::reference::Repository;
+use crate::model::digest::Digest;
+use crate::model::manifest::{Descriptor, List, ListKind, Manifest, ManifestError, parse};
+use crate::model::reference::Repository;
+use crate::single_flight::SingleFlight;
 
 /// Who writes a fallback tag in this process: one at a time, since each writes what it read and something more.
-pub(super) type Turns = Keyed<(Repository, String), Mutex<()>>;
+pub(super) type Turns = SingleFlight<(Repository, String), Mutex<()>>;
 
 impl Registry {
     /// The manifests whose `subject` is `digest`; also those that the fallback tag `sha256-…` lists, where the registry

@@ -13,7 +13,7 @@ use super::error::{Kind, RegistryError};
 
 /// How long registries are waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// The first delay before a request is sent again; it doubles each time, with jitter.
     pub delay: Duration,
     /// How often a request is sent again.
@@ -25,7 +25,7 @@ pub struct Patience {
     pub silence: Duration,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             delay: Duration::from_millis(250),
@@ -56,9 +56,9 @@ impl fmt::Display for Wait {
 /// Hears of every wait.
 pub type Waits = Arc<dyn Fn(&Wait) + Send + Sync>;
 
-/// Runs `attempt` until it succeeds, fails in a way that `may_repeat` does not let pass, or patience ends.
+/// Runs `attempt` until it succeeds, fails in a way that `may_repeat` does not let pass, or the retries are used up.
 pub(crate) async fn retrying<T, F, A>(
-    patience: &Patience,
+    retry_policy: &RetryPolicy,
     waits: &Waits,
     may_repeat: fn(&RegistryError) -> bool,
     attempt: A,
@@ -68,11 +68,11 @@ where
     A: FnMut() -> F,
 {
     let backoff = ExponentialBuilder::default()
-        .with_min_delay(patience.delay)
-        .with_max_delay(patience.longest)
-        .with_max_times(patience.retries)
+        .with_min_delay(retry_policy.delay)
+        .with_max_delay(retry_policy.longest)
+        .with_max_times(retry_policy.retries)
         .with_jitter();
-    let (mut left, mut was_silent) = (patience.longest, false);
+    let (mut left, mut was_silent) = (retry_policy.longest, false);
     attempt
         .retry(backoff)
         .when(may_repeat)

@@ -20,8 +20,8 @@ use super::error::{Kind, RegistryError, Task};
 use super::retry::Wait;
 use super::transport::{Call, Lane, Wanted};
 use super::wire::Wire;
-use crate::digest::{Digest, hex};
-use crate::reference::Repository;
+use crate::model::digest::{Digest, hex};
+use crate::model::reference::Repository;
 
 /// Enough for the disk and for TLS records to be worth their while.
 const CHUNK: usize = 256 << 10;
@@ -58,7 +58,7 @@ impl Source {
     }
 }
 
-/// Bytes in a second. Who sends less over a whole time of patience might as well be silent.
+/// Bytes in a second. Who sends less for as long as [`RetryPolicy::silence`] might as well be silent.
 const SLOWEST: f64 = 1024.0;
 
 /// A blob being read, taken up again where the connection broke.
@@ -84,11 +84,11 @@ struct Pace {
 }
 
 impl Pace {
-    /// Takes in some bytes. False when over the last time of patience hardly any came.
-    fn keeps_up(&mut self, waited: Duration, bytes: usize, patience: Duration) -> bool {
+    /// Takes in some bytes. False when for as long as the silence allowed hardly any came.
+    fn keeps_up(&mut self, waited: Duration, bytes: usize, silence: Duration) -> bool {
         self.waited += waited;
         self.bytes += bytes as u64;
-        if self.waited < patience {
+        if self.waited < silence {
             return true;
         }
         let over = std::mem::take(self);
@@ -96,7 +96,7 @@ impl Pace {
     }
 }
 
-/// So many bytes more than at the last failure are progress, with which patience begins anew. It bounds how often a
+/// So many bytes more than at the last failure are progress, after which retries are counted anew. It bounds how often a
 /// transfer of a known size can break off.
 pub(crate) const PROGRESS: u64 = 1 << 20;
 
@@ -137,11 +137,11 @@ impl Download {
             let asked = Instant::now();
             let chunk = wire.in_time(&self.call.task, response.chunk()).await;
             let chunk = chunk.and_then(|chunk| chunk.map_err(|e| self.call.task.broken(&Method::GET, &e)));
-            let patience = wire.setup.patience.silence;
+            let silence = wire.setup.retry_policy.silence;
             match chunk {
                 // What is sent on more slowly than it comes is not the sender's fault: only waiting for it counts.
-                Ok(Some(chunk)) if !self.pace.keeps_up(asked.elapsed(), chunk.len(), patience) => {
-                    let detail = format!("hardly anything came within {:.0} s", patience.as_secs_f32());
+                Ok(Some(chunk)) if !self.pace.keeps_up(asked.elapsed(), chunk.len(), silence) => {
+                    let detail = format!("hardly anything came within {:.0} s", silence.as_secs_f32());
                     self.pause(self.call.task.error(Kind::Timeout, detail)).await?;
                 }
                 Ok(Some(mut chunk)) => {
@@ -173,11 +173,11 @@ impl Download {
             self.failures = 0;
             self.failed_at = self.offset;
         }
-        if self.failures == setup.patience.retries {
+        if self.failures == setup.retry_policy.retries {
             return Err(error);
         }
         let doubled = 1u32.checked_shl(self.failures.try_into().unwrap_or(u32::MAX)).unwrap_or(u32::MAX);
-        let delay = setup.patience.delay.saturating_mul(doubled).min(setup.patience.longest);
+        let delay = setup.retry_policy.delay.saturating_mul(doubled).min(setup.retry_policy.longest);
         self.failures += 1;
         (setup.waits)(&Wait { host: error.host().to_owned(), reason: error.to_string(), delay });
         tokio::time::sleep(delay).await;

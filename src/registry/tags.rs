@@ -14,8 +14,8 @@ use super::error::{Kind, RegistryError};
 use super::manifests::confirm_absence;
 use super::transport::{Call, Wanted};
 use super::wire::authority;
-use crate::go_json;
-use crate::reference::Repository;
+use crate::model::go_json;
+use crate::model::reference::Repository;
 
 #[derive(Deserialize)]
 struct Page {

@@ -18,9 +18,9 @@ use super::blobs::{Mount, Session};
 use super::error::{Kind, RegistryError, Task};
 use super::transport::{Call, Repeat};
 use super::upload::Origin;
-use crate::digest::Digest;
-use crate::keyed::Keyed;
-use crate::reference::Repository;
+use crate::model::digest::Digest;
+use crate::model::reference::Repository;
+use crate::single_flight::SingleFlight;
 
 /// How a blob came to be where it was wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub enum Copied {
 }
 
 /// The blobs that this run brings, by where to. Images share layers: who wants one that is on its way waits for it.
-pub(super) type Brought = Keyed<(Repository, Digest), OnceCell<()>>;
+pub(super) type Brought = SingleFlight<(Repository, Digest), OnceCell<()>>;
 
 impl Registry {
     /// Brings a blob of `size` bytes from one repository into another: it is there already, or mounted, or sent. Once

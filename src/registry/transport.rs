@@ -188,8 +188,8 @@ impl Host {
             Repeat::WithoutEffect => RegistryError::is_without_effect,
             Repeat::Never => |_: &RegistryError| false,
         };
-        let Setup { patience, waits, .. } = &*self.wire.setup;
-        retrying(patience, waits, may_repeat, || self.attempt(permit, call)).await
+        let Setup { retry_policy, waits, .. } = &*self.wire.setup;
+        retrying(retry_policy, waits, may_repeat, || self.attempt(permit, call)).await
     }
 
     async fn attempt(

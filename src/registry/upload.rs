@@ -15,8 +15,8 @@ use super::blobs::Session;
 use super::error::{Answered, Kind, RegistryError, Task};
 use super::source::{Checked, Download, Feed, PROGRESS, Source, stream};
 use super::transport::{Call, Lane, elsewhere};
-use crate::digest::Digest;
-use crate::reference::Repository;
+use crate::model::digest::Digest;
+use crate::model::reference::Repository;
 
 /// How long a piece is, unless the registry wants longer ones: little enough for the proxies that limit a request, and
 /// so much that the round trip each one takes does not count.
@@ -87,7 +87,7 @@ impl Registry {
             let result = self
                 .retrying(RegistryError::is_temporary, || async { upload.lock().await.attempt().await })
                 .await;
-            // Patience begins anew as long as the upload comes further.
+            // Retries are counted anew as long as the upload gets further.
             let goes_on = upload.lock().await.reached >= before + PROGRESS;
             match result {
                 Err(error) if goes_on && error.is_temporary() => continue,
@@ -322,7 +322,7 @@ impl Transfer<'_> {
         let request = request.body(if end == self.sent { Body::from("") } else { Body::wrap_stream(body) });
         let answer = watch.until_answered(wire, &self.task, request.send()).await.map_err(Outcome::of)?;
         let response = answer.map_err(|error| match watch.failure() {
-            // What stopped the body says more than that it stopped. The source had all the patience there is.
+            // What stopped the body says more than that it stopped. The source used up its retries.
             Some(error) => Outcome::Failed(error),
             None => Outcome::of(self.task.broken(&method, &error)),
         })?;

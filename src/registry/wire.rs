@@ -16,11 +16,11 @@ use super::auth::Credentials;
 use super::contact::Contact;
 use super::error::{Kind, RegistryError, Task, is_refused, is_unresolved, tls_error};
 use super::hosts::Place;
-use super::retry::{Patience, Wait, Waits};
+use super::retry::{RetryPolicy, Wait, Waits};
 use super::tls::{Clients, Profile};
 use crate::config::RegistrySettings;
-use crate::keyed::Keyed;
-use crate::reference::host_is_loopback;
+use crate::model::reference::host_is_loopback;
+use crate::single_flight::SingleFlight;
 
 /// What is common to all registries of a run.
 pub(crate) struct Setup {
@@ -28,11 +28,11 @@ pub(crate) struct Setup {
     pub(crate) insecure: bool,
     pub(crate) certificate_folders: Vec<PathBuf>,
     pub(crate) credentials: Arc<Credentials>,
-    pub(crate) patience: Patience,
+    pub(crate) retry_policy: RetryPolicy,
     pub(crate) waits: Waits,
     pub(crate) clients: Clients,
     /// By origin: registries, their token servers, their storages.
-    pub(crate) contacts: Keyed<String, Contact>,
+    pub(crate) contacts: SingleFlight<String, Contact>,
 }
 
 impl Setup {
@@ -135,12 +135,12 @@ impl Wire {
             }
             let is_final = is_unresolved(&error)
                 || (is_refused(&error) && host_is_loopback(&authority(&request.url)))
-                || tried == BRIEFLY.min(self.setup.patience.retries);
+                || tried == BRIEFLY.min(self.setup.retry_policy.retries);
             if is_final {
                 contact.lose(broken.answer(), broken.hint());
                 return Err(broken.lasting());
             }
-            let delay = self.setup.patience.delay.saturating_mul(1 << tried);
+            let delay = self.setup.retry_policy.delay.saturating_mul(1 << tried);
             tried += 1;
             (self.setup.waits)(&Wait { host: authority(&request.url), reason: broken.to_string(), delay });
             tokio::time::sleep(delay).await;
@@ -204,7 +204,7 @@ impl Wire {
             Ok(())
         };
         // Small bodies do not dribble: each byte in time is not enough.
-        let limited = self.within(task, self.setup.patience.silence * 2, whole);
+        let limited = self.within(task, self.setup.retry_policy.silence * 2, whole);
         limited.await.map_err(RegistryError::lasting)??;
         Ok(body.freeze())
     }
@@ -215,7 +215,7 @@ impl Wire {
         task: &Task,
         future: impl Future<Output = T>,
     ) -> Result<T, RegistryError> {
-        self.within(task, self.setup.patience.silence, future).await
+        self.within(task, self.setup.retry_policy.silence, future).await
     }
 
     pub(crate) async fn within<T>(

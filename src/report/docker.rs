@@ -5,9 +5,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use crate::digest::Digest;
-use crate::manifest::{Descriptor, PlatformFields};
-use crate::media;
+use crate::model::digest::Digest;
+use crate::model::manifest::{Descriptor, PlatformFields};
+use crate::model::media;
 
 /// One image of a list, or an image by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -218,7 +218,8 @@ mod tests {
     #[test]
     fn a_list_shows_what_docker_shows() {
         let mut entry = Descriptor::new(media::OCI_IMAGE, Digest::of(b"x"), 1);
-        let mut fields = PlatformFields::from(&"linux/arm/v7".parse::<crate::platform::Platform>().unwrap());
+        let mut fields =
+            PlatformFields::from(&"linux/arm/v7".parse::<crate::model::platform::Platform>().unwrap());
         fields.os_version = "<1>".to_owned();
         fields.os_features = vec!["a".to_owned()];
         entry.platform = Some(fields);

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::size;
 use super::style::{Ink, Style};
-use crate::manifest::{Descriptor, Role};
+use crate::model::manifest::{Descriptor, Role};
+use crate::model::platform::Platform;
 use crate::observe::{Inspected, InspectedImage};
-use crate::platform::Platform;
 
 /// As text: the list, its entries, and, where they were read, their images.
 pub(crate) fn text(inspected: &Inspected, style: Style) -> String {

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::style::{Ink, Style};
-use crate::digest::Digest;
-use crate::manifest::Descriptor;
+use crate::model::digest::Digest;
+use crate::model::manifest::Descriptor;
 use crate::plan::{
     CopyPlan, CopyRole, EntryChange, EntryPlan, PlacePlan, ReferencePlan, TagAction, TagPlan, TargetPlan,
 };

@@ -125,7 +125,7 @@ pub(crate) fn json(applied: &[Applied]) -> Value {
 mod tests {
     use super::*;
     use crate::apply::AppliedPlace;
-    use crate::digest::Digest;
+    use crate::model::digest::Digest;
 
     fn applied(count: usize, written: impl Fn(usize) -> bool) -> Vec<Applied> {
         let target = |index: usize| Applied {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::style::{Ink, Style};
 use crate::apply::{UnpublishEvent, Unpublished, UnpublishedPlace};
-use crate::digest::Digest;
+use crate::model::digest::Digest;
 use crate::plan::{Holder, ManifestRemoval, UnpublishPlan};
 
 /// The plan as text: `-` goes, `=` stays, and why.

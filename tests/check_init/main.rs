@@ -5,9 +5,9 @@ mod xtask;
 
 use std::path::Path;
 
+use manifests::author::init::{self, Dockerfile, Found};
 use manifests::config::{Package, Strictness};
-use manifests::init::{self, Dockerfile, Found};
-use manifests::load::load;
+use manifests::workspace::load::load;
 use snapbox::{assert_data_eq, str};
 
 fn dockerfile(path: &str, context: &str, text: &str) -> Dockerfile {

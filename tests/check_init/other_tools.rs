@@ -1,6 +1,6 @@
 //! What `init` makes of the files of other tools.
 
-use manifests::init;
+use manifests::author::init;
 use snapbox::{assert_data_eq, str};
 
 use super::{folder, proposed};

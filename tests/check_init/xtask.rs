@@ -1,6 +1,6 @@
 //! What `init --xtask` adds to a Cargo workspace.
 
-use manifests::init;
+use manifests::author::init;
 use snapbox::{assert_data_eq, str};
 
 use super::folder;

@@ -297,7 +297,7 @@ fn entries(list: &Value) -> Vec<String> {
 fn with_digests(sides: &Sides, args: &str) -> String {
     let digest = |name: &str| {
         let bytes = sides.registry.served(&format!("docker/{name}"), "1").unwrap();
-        manifests::digest::Digest::of(&bytes).to_string()
+        manifests::model::digest::Digest::of(&bytes).to_string()
     };
     args.replace("AMD64", &digest("amd64")).replace("ARM64", &digest("arm64"))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Once;
 
-use manifests::digest::Digest;
+use manifests::model::digest::Digest;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
-use manifests::digest::Digest;
+use manifests::model::digest::Digest;
 use serde_json::Value;
 use tempfile::TempDir;
 

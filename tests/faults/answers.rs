@@ -5,7 +5,7 @@ use axum::http::header::{CONTENT_LENGTH, RETRY_AFTER, TRANSFER_ENCODING};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
-use manifests::digest::Digest;
+use manifests::model::digest::Digest;
 
 use crate::door::{CUT, Cut};
 

@@ -6,8 +6,8 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode};
-use manifests::digest::Digest;
-use manifests::manifest::{Manifest, parse};
+use manifests::model::digest::Digest;
+use manifests::model::manifest::{Manifest, parse};
 use tower::ServiceExt as _;
 
 /// The registry itself.

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use manifests::digest::Digest;
 use manifests::error::render;
+use manifests::model::digest::Digest;
 use tokio::task::JoinSet;
 
 use crate::content::{Content, image, list};
 use crate::fault::Fault;
 use crate::scenarios::{Scenario, scenario};
 use crate::support::Workspace;
-use crate::world::{PATIENCE, Template, World, declaration, reconcile, registry, scratch};
+use crate::world::{RETRY_POLICY, Template, World, declaration, reconcile, registry, scratch};
 
 const AMD64: &str = "linux/amd64";
 const ARM64: &str = "linux/arm64";
@@ -71,7 +71,7 @@ async fn run_all(world: &World, texts: Vec<String>) -> Vec<Result<(), String>> {
         let declaration = declaration(&text, world.hosts());
         let (barrier, cache) = (barrier.clone(), cache.path().to_owned());
         running.spawn(async move {
-            let registry = registry(cache, PATIENCE, || {});
+            let registry = registry(cache, RETRY_POLICY, || {});
             barrier.wait().await;
             let result = reconcile(&registry, &declaration).await;
             (number, result.map(drop).map_err(|error| render(&error)))

@@ -1,10 +1,12 @@
 //! Images and lists as bytes, small ones.
 
 use axum::body::Bytes;
-use manifests::digest::Digest;
-use manifests::manifest::{Descriptor, List, ListKind, PlatformFields, REFERENCE_DIGEST, REFERENCE_TYPE};
-use manifests::media::OCI_IMAGE;
-use manifests::platform::Platform;
+use manifests::model::digest::Digest;
+use manifests::model::manifest::{
+    Descriptor, List, ListKind, PlatformFields, REFERENCE_DIGEST, REFERENCE_TYPE,
+};
+use manifests::model::media::OCI_IMAGE;
+use manifests::model::platform::Platform;
 use serde_json::{Value, json};
 
 use crate::backdoor::Backdoor;

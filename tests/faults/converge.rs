@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use manifests::config::Undeclared;
 use manifests::error::render;
-use manifests::manifest::{List, ListKind, Manifest, Role, parse};
-use manifests::platform::Platform;
+use manifests::model::manifest::{List, ListKind, Manifest, Role, parse};
+use manifests::model::platform::Platform;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -15,7 +15,7 @@ use proptest::test_runner::TestRunner;
 use crate::content::{Content, attested, image};
 use crate::fault::Fault;
 use crate::scenarios::{Scenario, scenario};
-use crate::world::{PATIENCE, Template, World};
+use crate::world::{RETRY_POLICY, Template, World};
 
 const PLATFORMS: [&str; 6] = [
     "linux/amd64",
@@ -196,7 +196,7 @@ async fn converges(published: &Published, declared: &Declared, tags: &[Tag]) -> 
     let template = Template::fill(&scenario).await;
     let world = World::start(&scenario, &template, Some(Fault::Status500)).await;
     let before = world.served().await;
-    if let Err(error) = world.run(PATIENCE).await.result {
+    if let Err(error) = world.run(RETRY_POLICY).await.result {
         let text = render(&error);
         let documented =
             text.contains("Docker manifest list") || text.contains("which target app does not declare");

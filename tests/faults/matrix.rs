@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use manifests::digest::Digest;
 use manifests::error::{Exit, exit_of, render};
-use manifests::registry::Patience;
+use manifests::model::digest::Digest;
+use manifests::registry::RetryPolicy;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -14,7 +14,7 @@ use crate::fault::{Allowed, Fault, MAY_NOT_MOVE, Times};
 use crate::request::{Answered, Asked, Class};
 use crate::scenarios::{Scenario, all, theirs};
 use crate::table::Table;
-use crate::world::{PATIENCE, Ran, Served, Tag, Template, World};
+use crate::world::{RETRY_POLICY, Ran, Served, Tag, Template, World};
 
 /// How one case ended, the right way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,7 +87,7 @@ async fn record(scenario: Scenario) -> Clean {
     }
     let before = world.served().await;
     world.injector.arm(None);
-    let ran = world.run(PATIENCE).await;
+    let ran = world.run(RETRY_POLICY).await;
     let (asked, _) = world.injector.disarm();
     ran.result.unwrap_or_else(|error| panic!("{}: {}", scenario.name, render(&error)));
     let after = world.served().await;
@@ -174,7 +174,7 @@ impl Case {
             world.would_change().await.map_err(|error| format!("{error:#}"))?;
         }
         world.injector.arm(Some((self.asked.clone(), self.fault, self.times)));
-        let ran = world.run(self.patience(longer)).await;
+        let ran = world.run(self.retry_policy(longer)).await;
         let (_, hits) = world.injector.disarm();
         world.reopen().await;
         if hits == 0 {
@@ -227,7 +227,7 @@ impl Case {
 
     /// A run after that, without faults, ends what this one began, and leaves nothing to be done.
     async fn finish(&self, world: &World) -> Result<(), String> {
-        if let Err(error) = world.run(PATIENCE).await.result {
+        if let Err(error) = world.run(RETRY_POLICY).await.result {
             let text = render(&error);
             // Nothing is to be done about a tag that may not move and was somebody else's first.
             if self.fault == Fault::Moved && text.contains(MAY_NOT_MOVE) {
@@ -260,16 +260,16 @@ impl Case {
         self.fault == Fault::Moved && *digest == Some(theirs().digest())
     }
 
-    fn patience(&self, longer: u32) -> Patience {
+    fn retry_policy(&self, longer: u32) -> RetryPolicy {
         match self.fault {
             // Long enough to see that connections are refused, and that they are not any more.
             Fault::Refused if self.times == Times::Once => {
-                Patience { delay: Duration::from_millis(10), retries: 6, ..PATIENCE }
+                RetryPolicy { delay: Duration::from_millis(10), retries: 6, ..RETRY_POLICY }
             }
             fault if fault.takes_time() => {
-                Patience { silence: Duration::from_millis(2500) * longer, retries: 2, ..PATIENCE }
+                RetryPolicy { silence: Duration::from_millis(2500) * longer, retries: 2, ..RETRY_POLICY }
             }
-            _ => PATIENCE,
+            _ => RETRY_POLICY,
         }
     }
 }

@@ -11,19 +11,19 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use manifests::apply::Unpublished;
-use manifests::digest::Digest;
 use manifests::embedded::{Options, Server};
 use manifests::error::{Exit, exit_of, render};
 use manifests::lock::LockedTarget;
-use manifests::media::OCI_INDEX;
-use manifests::unpublish::{Journal, carry_out, survey};
+use manifests::model::digest::Digest;
+use manifests::model::media::OCI_INDEX;
+use manifests::release::unpublish::{Journal, carry_out, survey};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::answers::error;
 use crate::backdoor::Backdoor;
 use crate::content::{Content, attested, image, list};
-use crate::world::{PATIENCE, declaration, registry, scratch};
+use crate::world::{RETRY_POLICY, declaration, registry, scratch};
 
 const APP: &str = "team/app";
 const DECLARATION: &str = r#"
@@ -159,7 +159,7 @@ impl Place {
     ) -> Result<Unpublished> {
         *self.state.lock().unwrap() = State { at: strike, ..State::default() };
         let declaration = declaration(DECLARATION, &[self.host()]);
-        let registry = registry(self.folder.path().join("cache"), PATIENCE, || {});
+        let registry = registry(self.folder.path().join("cache"), RETRY_POLICY, || {});
         let target = &declaration.targets[0];
         let journal = Journal::open(journal)?;
         let plan = survey(&registry, target, Some(locked), &journal).await?;

@@ -10,12 +10,12 @@ use anyhow::Result;
 use axum::Router;
 use manifests::apply::Applied;
 use manifests::config::{self, Declaration, Facts, Package, Strictness};
-use manifests::digest::Digest;
 use manifests::embedded::{Options, Server};
 use manifests::lock::Lock;
+use manifests::model::digest::Digest;
 use manifests::plan;
-use manifests::publish::{From, apply_all, prepare, stop_on_problems};
-use manifests::registry::{self, Credentials, Patience, Registry, Secret};
+use manifests::registry::{self, Credentials, Registry, RetryPolicy, Secret};
+use manifests::release::prepare::{From, apply_all, prepare, stop_on_problems};
 use tempfile::TempDir;
 
 use crate::backdoor::Backdoor;
@@ -204,19 +204,19 @@ impl World {
     }
 
     /// One run, as `reconcile` does it.
-    pub(crate) async fn run(&self, patience: Patience) -> Ran {
+    pub(crate) async fn run(&self, retry_policy: RetryPolicy) -> Ran {
         let waits = Arc::new(AtomicUsize::new(0));
         let counter = waits.clone();
         let on_wait = move || {
             counter.fetch_add(1, Ordering::Relaxed);
         };
-        let result = reconcile(&self.registry(patience, on_wait), &self.declaration).await;
+        let result = reconcile(&self.registry(retry_policy, on_wait), &self.declaration).await;
         Ran { result, waits: waits.load(Ordering::Relaxed) }
     }
 
     /// Whether another run would change something.
     pub(crate) async fn would_change(&self) -> Result<bool> {
-        let registry = self.registry(PATIENCE, || {});
+        let registry = self.registry(RETRY_POLICY, || {});
         let planned =
             prepare(&registry, &self.declaration, From::Registry, &Lock::default(), plan::Options::default())
                 .await?;
@@ -224,14 +224,14 @@ impl World {
         Ok(planned.iter().any(|planned| planned.plan.is_change()))
     }
 
-    fn registry(&self, patience: Patience, on_wait: impl Fn() + Send + Sync + 'static) -> Registry {
+    fn registry(&self, retry_policy: RetryPolicy, on_wait: impl Fn() + Send + Sync + 'static) -> Registry {
         let host = &self.hosts[0];
         let login = format!(r#"{{"auths":{{"{host}":{{"username":"me","password":"secret"}}}}}}"#);
         let credentials = Credentials {
             docker_auth_config: Some(Secret::new(login)).filter(|_| self.injector.with_tokens()),
             ..Credentials::default()
         };
-        let options = options(self.folder.path().join("cache"), patience, on_wait);
+        let options = options(self.folder.path().join("cache"), retry_policy, on_wait);
         Registry::new(registry::Options { credentials, ..options }).unwrap()
     }
 }
@@ -248,28 +248,28 @@ pub(crate) async fn reconcile(registry: &Registry, declaration: &Declaration) ->
 /// The registries for a run without credentials.
 pub(crate) fn registry(
     cache: PathBuf,
-    patience: Patience,
+    retry_policy: RetryPolicy,
     on_wait: impl Fn() + Send + Sync + 'static,
 ) -> Registry {
-    Registry::new(options(cache, patience, on_wait)).unwrap()
+    Registry::new(options(cache, retry_policy, on_wait)).unwrap()
 }
 
 fn options(
     cache: PathBuf,
-    patience: Patience,
+    retry_policy: RetryPolicy,
     on_wait: impl Fn() + Send + Sync + 'static,
 ) -> registry::Options {
     registry::Options {
         certificate_folders: Some(Vec::new()),
         cache: Some(cache),
-        patience,
+        retry_policy,
         waits: Arc::new(move |_| on_wait()),
         ..registry::Options::default()
     }
 }
 
 /// No waiting to speak of, and no limit that a busy machine meets.
-pub(crate) const PATIENCE: Patience = Patience {
+pub(crate) const RETRY_POLICY: RetryPolicy = RetryPolicy {
     delay: Duration::from_millis(1),
     retries: 3,
     longest: Duration::from_secs(2),

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use manifests::config::RegistrySettings;
-use manifests::digest::Digest;
+use manifests::model::digest::Digest;
 use manifests::registry::{Copied, Kind, Registry};
 
 use crate::debian::Debian;

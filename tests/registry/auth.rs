@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::future::try_join_all;
-use manifests::digest::Digest;
+use manifests::model::digest::Digest;
 use manifests::registry::{Access, Credentials, Kind, Options, Registry, RegistryError};
 
 use crate::scripted::{LIST, OCI_INDEX, Reply, Seen, Server, entry, options};

@@ -8,8 +8,8 @@ use std::process::{Command, Output};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use manifests::digest::Digest;
-use manifests::reference::Repository;
+use manifests::model::digest::Digest;
+use manifests::model::reference::Repository;
 use manifests::registry::{Options, Registry};
 use serde_json::{Value, json};
 

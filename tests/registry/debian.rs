@@ -9,8 +9,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use manifests::config::RegistrySettings;
-use manifests::digest::Digest;
-use manifests::reference::Repository;
+use manifests::model::digest::Digest;
+use manifests::model::reference::Repository;
 use manifests::registry::{Copied, Credentials, Kind, Options, Registry};
 use tempfile::TempDir;
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use manifests::digest::Digest;
+use manifests::model::digest::Digest;
 use manifests::registry::{Registry, RegistryError};
 
 use crate::auth::{BASIC, PASSWORD, with};

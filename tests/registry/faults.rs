@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use manifests::config::RegistrySettings;
-use manifests::digest::Digest;
-use manifests::reference::Repository;
-use manifests::registry::{Kind, Options, Patience, Registry};
+use manifests::model::digest::Digest;
+use manifests::model::reference::Repository;
+use manifests::registry::{Kind, Options, Registry, RetryPolicy};
 use tokio::net::TcpListener;
 
 use crate::scripted::{Fault, LIST, OCI_INDEX, Reply, Server, listening, options, registry};
@@ -43,7 +43,7 @@ async fn passing_troubles_are_waited_out() {
 }
 
 #[tokio::test]
-async fn patience_ends() {
+async fn retries_end() {
     for (trouble, kind, writes) in [
         (Reply::error(503, "UNAVAILABLE"), Kind::Unavailable { retry_after: None }, 1),
         (Reply::error(429, "TOOMANYREQUESTS"), Kind::RateLimited { retry_after: None }, 4),
@@ -55,7 +55,7 @@ async fn patience_ends() {
         assert_eq!(error.kind(), kind);
         assert_eq!(server.log().len(), 4, "once and three times more: {trouble:?}");
         assert!(error.hint().is_some());
-        // A write that may have been carried out is looked for first, and the look has all the patience there is.
+        // A write that may have been carried out is looked for first, and the look retries as any read does.
         let error =
             registry().put_manifest(&server.repository("o/app"), "1", OCI_INDEX, LIST).await.unwrap_err();
         assert_eq!(error.kind(), kind);
@@ -147,8 +147,9 @@ async fn what_was_written_may_take_a_moment_to_be_served() {
 async fn a_silent_registry_is_a_timeout() {
     let server =
         Server::start(|_, _| Some(Reply::status(200).fault(Fault::Slow(Duration::from_secs(600))))).await;
-    let patience = Patience { silence: Duration::from_millis(50), retries: 1, ..options().patience };
-    let registry = Registry::new(Options { patience, ..options() }).unwrap();
+    let retry_policy =
+        RetryPolicy { silence: Duration::from_millis(50), retries: 1, ..options().retry_policy };
+    let registry = Registry::new(Options { retry_policy, ..options() }).unwrap();
     let error = registry.head_manifest(&server.repository("o/app"), "1").await.unwrap_err();
     assert_eq!(error.kind(), Kind::Timeout);
     assert_eq!(server.log().len(), 2);
@@ -183,11 +184,11 @@ async fn where_nobody_was_ever_reached_one_request_finds_out_for_all() {
     ] {
         let waits = Arc::new(AtomicUsize::new(0));
         let heard = waits.clone();
-        let patience = Patience { delay, longest: hour, retries: 5, ..options().patience };
+        let retry_policy = RetryPolicy { delay, longest: hour, retries: 5, ..options().retry_policy };
         let on_wait = move |_: &manifests::registry::Wait| {
             heard.fetch_add(1, Ordering::SeqCst);
         };
-        let mut options = Options { patience, waits: Arc::new(on_wait), ..options() };
+        let mut options = Options { retry_policy, waits: Arc::new(on_wait), ..options() };
         let settings = RegistrySettings { plain_http: Some(true), ..RegistrySettings::default() };
         options.registries.insert(host.clone(), settings);
         let registry = Registry::new(options).unwrap();

@@ -1,7 +1,7 @@
 //! Manifests and discovery, answered well and badly.
 
-use manifests::digest::Digest;
-use manifests::manifest::Descriptor;
+use manifests::model::digest::Digest;
+use manifests::model::manifest::Descriptor;
 use manifests::registry::{Kind, LARGEST_MANIFEST};
 
 use crate::scripted::{Fault, LIST, OCI_INDEX, Reply, Server, registry};

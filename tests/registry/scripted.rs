@@ -12,9 +12,9 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 use axum::{Router, serve};
 use futures_util::stream;
-use manifests::digest::Digest;
-use manifests::reference::Repository;
-use manifests::registry::{Credentials, Options, Patience, Registry, Secret, Wait};
+use manifests::model::digest::Digest;
+use manifests::model::reference::Repository;
+use manifests::registry::{Credentials, Options, Registry, RetryPolicy, Secret, Wait};
 use tokio::net::TcpListener;
 
 /// A request as it arrived.
@@ -337,7 +337,7 @@ async fn answer(hook: &Hook, store: &Store, log: &Mutex<Vec<Seen>>, request: Req
 pub(crate) fn options() -> Options {
     Options {
         certificate_folders: Some(Vec::new()),
-        patience: Patience {
+        retry_policy: RetryPolicy {
             delay: Duration::from_millis(1),
             retries: 3,
             longest: Duration::from_secs(2),

@@ -286,6 +286,6 @@ async fn the_failure_of_a_token_server_is_not_repeated_by_the_request_that_needs
         let server = guarded(move |_| Some(Reply::status(status))).await;
         let error = password(&server).head_manifest(&server.repository("o/app"), "1").await.unwrap_err();
         assert_eq!(error.status(), Some(status), "{error}");
-        assert_eq!(server.count("GET", "/token"), options().patience.retries + 1);
+        assert_eq!(server.count("GET", "/token"), options().retry_policy.retries + 1);
     }
 }

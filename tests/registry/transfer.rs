@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use manifests::config::RegistrySettings;
-use manifests::digest::Digest;
+use manifests::model::digest::Digest;
 use manifests::registry::{Copied, Kind, Mount, Registry};
 
 use crate::scripted::{Fault, Reply, Server, entry, options, registry};
@@ -252,7 +252,7 @@ async fn a_source_that_stays_broken_is_asked_as_often_as_patience_says() {
     let error = registry().copy_blob(&from, &to, &digest, large().len() as u64).await.unwrap_err();
     assert_eq!(error.status(), Some(503), "{error}");
     assert!(error.subject().starts_with(&source.address.to_string()), "the source is to blame: {error}");
-    assert_eq!(source.log().len(), 1 + options().patience.retries);
+    assert_eq!(source.log().len(), 1 + options().retry_policy.retries);
     assert_eq!(target.store.sessions(), 0, "the upload is given up");
 }
 

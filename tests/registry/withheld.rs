@@ -1,8 +1,8 @@
 //! Where credentials may not go: to realms in the clear, over a fall-back to plain HTTP, along with a redirect.
 
 use manifests::config::RegistrySettings;
-use manifests::digest::Digest;
-use manifests::reference::Repository;
+use manifests::model::digest::Digest;
+use manifests::model::reference::Repository;
 use manifests::registry::{Credentials, Kind, Options, Registry};
 
 use crate::auth::{BASIC, PASSWORD, password, token, with};

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use manifests::cargo::{Job, build, staged};
+use manifests::build::cargo::{Job, build, staged};
 use manifests::config::{CargoBuild, CargoTool, Libc};
 use manifests::error::render;
-use manifests::platform::Platform;
+use manifests::model::platform::Platform;
 
 /// A workspace whose program says where its source lies, and panics, for which rustc notes that place too.
 fn workspace(root: &Path) {

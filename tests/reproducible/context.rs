@@ -6,8 +6,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use manifests::build::fingerprint::{Input, gather};
 use manifests::config::Build;
-use manifests::fingerprint::{Input, gather};
 
 use crate::support::docker;
 
@@ -90,7 +90,7 @@ fn arrived(root: &Path) -> BTreeMap<String, String> {
             _ => {
                 let mut content = Vec::new();
                 std::io::Read::read_to_end(&mut entry, &mut content).unwrap();
-                format!("file {mode:o} {}", manifests::digest::Digest::of(&content).hex())
+                format!("file {mode:o} {}", manifests::model::digest::Digest::of(&content).hex())
             }
         };
         arrived.insert(path, state);

@@ -6,11 +6,11 @@ use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use manifests::build::fingerprint::{Gathered, Inputs, gather, summary};
 use manifests::config::Build;
-use manifests::digest::Digest;
-use manifests::fingerprint::{Gathered, Inputs, gather, summary};
-use manifests::platform::Platform;
-use manifests::reference::Reference;
+use manifests::model::digest::Digest;
+use manifests::model::platform::Platform;
+use manifests::model::reference::Reference;
 use tempfile::TempDir;
 
 const DOCKERFILE: &str = "\
@@ -346,7 +346,8 @@ fn what_comes_from_around_a_build_counts_as_far_as_it_is_passed_on() {
         let others = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         let around = own.into_iter().chain(others).collect();
         let gathered =
-            manifests::fingerprint::gather_in(&around, &[(&project.build, &project.platform)]).remove(0);
+            manifests::build::fingerprint::gather_in(&around, &[(&project.build, &project.platform)])
+                .remove(0);
         assert_eq!(gathered.undecided(), [] as [&str; 0]);
         gathered.with_bases(&project.bases)
     };

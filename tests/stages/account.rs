@@ -6,7 +6,7 @@ use std::path::Path;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use manifests::digest::Digest;
+use manifests::model::digest::Digest;
 use serde_json::{Value, json};
 
 use crate::fixture::{Client, OCI_INDEX, Ruled, Say, run, writes_tag};

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use manifests::digest::Digest;
+use manifests::model::digest::Digest;
 use serde_json::json;
 
 use crate::account::declaration;

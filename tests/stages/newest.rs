@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::body::Body;
 use axum::response::Response;
-use manifests::digest::Digest;
+use manifests::model::digest::Digest;
 use serde_json::{Value, json};
 
 use crate::fixture::{Client, OCI_IMAGE, OCI_INDEX, Ruled, Say, run};

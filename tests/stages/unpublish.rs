@@ -43,7 +43,7 @@ impl Published {
         let size = client.get(app, &self.list).len();
         image["subject"] = json!({ "mediaType": OCI_INDEX, "digest": self.list, "size": size });
         let bytes = image.to_string();
-        let digest = manifests::digest::Digest::of(bytes.as_bytes());
+        let digest = manifests::model::digest::Digest::of(bytes.as_bytes());
         client.put(app, digest.as_str(), OCI_IMAGE, bytes.as_bytes());
         if !client.finds_referrers(app, &self.list) {
             let referrers = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests":
@@ -200,7 +200,7 @@ impl Published {
         let alone = |served: &'static str, value: Value| vec![("2.0".to_owned(), served, value.to_string())];
         let nested = |entry_type: Value| {
             let inner = list(OCI_INDEX).to_string();
-            let digest = manifests::digest::Digest::of(inner.as_bytes()).to_string();
+            let digest = manifests::model::digest::Digest::of(inner.as_bytes()).to_string();
             let entry = json!({ "mediaType": entry_type, "digest": digest, "size": inner.len() });
             let outer = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry] });
             vec![("2.0".to_owned(), OCI_INDEX, outer.to_string()), (digest, OCI_INDEX, inner)]
@@ -232,7 +232,10 @@ fn serve(registry: &Ruled, served: Served, mut absent: usize) {
             let response = axum::response::Response::builder()
                 .header("content-type", media_type)
                 .header("content-length", text.len())
-                .header("docker-content-digest", manifests::digest::Digest::of(text.as_bytes()).as_str());
+                .header(
+                    "docker-content-digest",
+                    manifests::model::digest::Digest::of(text.as_bytes()).as_str(),
+                );
             Some(Say::Answer(response.body(axum::body::Body::from(text.to_owned())).unwrap()))
         };
         if path.ends_with("/app/tags/list") {
@@ -307,7 +310,7 @@ fn a_tag_that_moves_in_between_is_left_alone() {
     other["annotations"] = json!({ "by": "somebody else" });
     let theirs = other.to_string();
     // The tag is read once for the plan; by the second time it is somebody else's.
-    let (mut asked, theirs_digest) = (0, manifests::digest::Digest::of(theirs.as_bytes()));
+    let (mut asked, theirs_digest) = (0, manifests::model::digest::Digest::of(theirs.as_bytes()));
     let answer = (theirs.len(), theirs_digest.to_string());
     registry.rule(move |request| {
         if !request.uri().path().ends_with("/manifests/1.0") || request.method() == "DELETE" {

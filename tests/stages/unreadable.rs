@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use manifests::digest::Digest;
+use manifests::model::digest::Digest;
 use serde_json::{Value, json};
 
 use crate::fixture::{Client, OCI_IMAGE, OCI_INDEX, Ruled, Say, run};

@@ -3,8 +3,8 @@
 
 use std::process::Output;
 
-use manifests::digest::Digest;
 use manifests::embedded::{Options, Request, Server};
+use manifests::model::digest::Digest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -4,8 +4,8 @@ use anyhow::Result;
 use futures_util::future::join_all;
 
 use super::{OnEvent, UnpublishEvent, UnpublishedPlace};
-use crate::digest::Digest;
 use crate::error::Failure;
+use crate::model::digest::Digest;
 use crate::plan::Restore;
 use crate::registry::{Kind, Registry, RegistryError};
 

@@ -4,9 +4,9 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::args::Annotate;
+use crate::author::declared_file::DeclarationFile;
+use crate::author::edit::list;
 use crate::cli::context::Context;
-use crate::declared_file::DeclarationFile;
-use crate::edit::list;
 use crate::error::Exit;
 
 pub(super) fn run(context: &Context, arguments: &Annotate) -> Result<Exit> {

@@ -5,10 +5,10 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory as _, Subcommand};
 
+use crate::author::edit::list::Annotations;
 use crate::cli::args::Arguments;
-use crate::edit::list::Annotations;
 use crate::error::Exit;
-use crate::reference::Reference;
+use crate::model::reference::Reference;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum ManifestCommand {

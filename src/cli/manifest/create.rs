@@ -5,12 +5,12 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use super::args::Create;
+use crate::author::declared_file::DeclarationFile;
+use crate::author::edit::list::{self, Found};
 use crate::cli::context::Context;
-use crate::declared_file::DeclarationFile;
-use crate::edit::list::{self, Found};
 use crate::error::{Exit, Failure};
+use crate::model::reference::Reference;
 use crate::observe;
-use crate::reference::Reference;
 use crate::registry::Registry;
 
 pub(super) async fn run(context: &Context, arguments: &Create) -> Result<Exit> {

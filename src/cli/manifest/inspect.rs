@@ -4,15 +4,15 @@ use anyhow::Result;
 use futures_util::future::try_join_all;
 
 use super::args::Inspect;
+use crate::author::declared_file::DeclarationFile;
+use crate::author::edit::list;
 use crate::cli::context::Context;
 use crate::config::{Declaration, Image, Target};
-use crate::declared_file::DeclarationFile;
-use crate::edit::list;
 use crate::error::{Exit, Failure};
-use crate::manifest::Descriptor;
+use crate::model::manifest::Descriptor;
+use crate::model::reference::Reference;
 use crate::observe::{self, Inspected};
 use crate::plan::{FoundImage, ObservedImage, entry};
-use crate::reference::Reference;
 use crate::registry::Registry;
 use crate::report::docker::{self, Shown};
 

@@ -6,19 +6,20 @@ use anyhow::Result;
 
 use super::args::Push;
 use crate::apply::Applied;
+use crate::author::declared_file::DeclarationFile;
+use crate::author::edit::list;
 use crate::cli::args::Targets;
 use crate::cli::context::Context;
-use crate::cli::keeper::{Keeper, after_publishing, forget_undeclared};
 use crate::config::Strictness;
-use crate::declared_file::DeclarationFile;
-use crate::edit::list;
 use crate::error::Exit;
 use crate::lock;
+use crate::model::reference::Reference;
 use crate::plan::{EntryChange, Options};
-use crate::publish::{From, Planned, announce, apply_all, prepare, stop_on_problems};
-use crate::reference::Reference;
 use crate::registry::Access;
+use crate::release::keeper::{Keeper, after_publishing, forget_undeclared};
+use crate::release::prepare::{From, Planned, announce, apply_all, prepare, stop_on_problems};
 use crate::report;
+use crate::workspace::lock_file;
 
 pub(super) async fn run(context: &Context, arguments: &Push) -> Result<Exit> {
     let list = &arguments.list;
@@ -32,7 +33,7 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> Result<Exit> {
     announce(&registry, &declaration, Access::Push)?;
 
     let lock_file = declaration.root.join(lock::FILE_NAME);
-    let lock = lock::read(&lock_file)?;
+    let lock = lock_file::read(&lock_file)?;
     let planned = prepare(&registry, &declaration, From::Registry, &lock, Options::default()).await?;
     stop_on_problems(&planned)?;
     let carried = apply_all(&registry, &planned, &|event| context.keep_event(&event)).await;

@@ -4,11 +4,11 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::args::Rm;
+use crate::author::declared_file::DeclarationFile;
+use crate::author::edit::list;
 use crate::cli::context::Context;
-use crate::cli::keeper::{forget_undeclared, read_lock};
-use crate::declared_file::DeclarationFile;
-use crate::edit::list;
 use crate::error::{Exit, Failure, exit_of};
+use crate::release::keeper::{forget_undeclared, read_lock};
 
 pub(super) fn run(context: &Context, arguments: &Rm) -> Result<Exit> {
     let file = DeclarationFile::find(context.global.config.as_deref())?;

@@ -36,7 +36,7 @@ use anyhow::{Context, Result, anyhow};
 
 use super::digest::{Algorithm, Digest};
 use super::names::Name;
-use crate::own_folder::{self, Marker};
+use crate::workspace::own_folder::{self, Marker};
 pub(super) use repository::{Index, ManifestEntry, Repository};
 use uploads::Sessions;
 pub(super) use uploads::{Finish, Session};

@@ -6,7 +6,7 @@ use super::{Check, Fix, State, words};
 use crate::config::{Declaration, Image, WithoutEmulator};
 use crate::engine::Runnable;
 use crate::engine::runnable::native;
-use crate::platform::Platform;
+use crate::model::platform::Platform;
 
 /// What decides how an emulator is registered.
 #[derive(Clone, Copy, Debug)]

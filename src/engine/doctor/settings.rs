@@ -6,7 +6,7 @@ use super::{Check, Fix, State};
 use crate::config::{Declaration, RegistrySettings};
 use crate::engine::DaemonInfo;
 use crate::error::Failure;
-use crate::reference::host_is_loopback;
+use crate::model::reference::host_is_loopback;
 
 /// Where a daemon that runs as root looks for certificates, by host. It reads them anew for each connection.
 const CERTIFICATES: &str = "/etc/docker/certs.d";
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use crate::config::{Attestations, BinaryCheck, Build, Format, Image, Target, Undeclared};
     use crate::error::render;
-    use crate::reference::Repository;
+    use crate::model::reference::Repository;
 
     fn local(insecure: &[&str]) -> DaemonInfo {
         DaemonInfo {

@@ -10,8 +10,8 @@ use flate2::{Compression, GzBuilder};
 use sha2::{Digest as _, Sha256};
 
 use super::ExportedBlob;
-use crate::binary::uncompressed;
-use crate::digest::{Digest, hex};
+use crate::model::compression::uncompressed;
+use crate::model::digest::{Digest, hex};
 
 /// What a manifest, an index or the table of contents may measure: a registry's limit (distribution-spec, "Pushing
 /// manifests").

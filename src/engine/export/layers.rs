@@ -8,10 +8,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::archive::Archive;
 use super::parts::{Config, Saved};
-use crate::binary::uncompressed;
-use crate::digest::Digest;
 use crate::engine::Engine;
-use crate::go_json;
+use crate::model::compression::uncompressed;
+use crate::model::digest::Digest;
+use crate::model::go_json;
 
 /// A layer within an archive.
 #[derive(Debug)]

@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use super::archive::Archive;
 use super::{Exported, ExportedBlob, ExportedManifest};
-use crate::digest::Digest;
-use crate::go_json;
-use crate::media;
-use crate::platform::Platform;
+use crate::model::digest::Digest;
+use crate::model::go_json;
+use crate::model::media;
+use crate::model::platform::Platform;
 
 /// An index or an image manifest, as far as it names others.
 #[derive(Deserialize)]

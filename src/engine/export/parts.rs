@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use super::archive::Archive;
 use super::{Exported, ExportedBlob, ExportedManifest};
-use crate::digest::Digest;
-use crate::go_json;
-use crate::manifest::Descriptor;
-use crate::media;
+use crate::model::digest::Digest;
+use crate::model::go_json;
+use crate::model::manifest::Descriptor;
+use crate::model::media;
 
 const CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";

@@ -1,8 +1,8 @@
 //! Archives as the engines write them.
 
 use super::*;
-use crate::manifest::{Manifest, parse};
-use crate::media;
+use crate::model::manifest::{Manifest, parse};
+use crate::model::media;
 
 struct Tar(tar::Builder<Vec<u8>>);
 

@@ -8,8 +8,8 @@ use snapbox::{assert_data_eq, str};
 use super::super::checks::{Check, Checks};
 use super::super::model::{LockedImage, LockedList, LockedTarget};
 use super::*;
-use crate::digest::Digest;
-use crate::fingerprint::Fingerprint;
+use crate::model::digest::Digest;
+use crate::model::fingerprint::Fingerprint;
 
 fn lock() -> Lock {
     let digest = |text: &str| Digest::of(text.as_bytes());
@@ -29,7 +29,7 @@ fn lock() -> Lock {
         )]),
         lists: BTreeMap::from([(
             digest("list"),
-            LockedList { media_type: crate::media::OCI_INDEX.to_owned(), size: 512 },
+            LockedList { media_type: crate::model::media::OCI_INDEX.to_owned(), size: 512 },
         )]),
         images: BTreeMap::from([
             ("linux/amd64".to_owned(), image("amd64")),

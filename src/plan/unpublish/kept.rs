@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{Contents, Holder, subject_of};
-use crate::content::Leads;
-use crate::digest::Digest;
-use crate::manifest::Descriptor;
+use crate::model::content::Leads;
+use crate::model::digest::Digest;
+use crate::model::manifest::Descriptor;
 
 /// A manifest as it was before it was deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::manifest::{PlatformFields, REFERENCE_DIGEST, REFERENCE_TYPE};
+use crate::model::manifest::{PlatformFields, REFERENCE_DIGEST, REFERENCE_TYPE};
 use crate::plan::tests::target;
 
 fn digest(name: &str) -> Digest {
@@ -10,7 +10,7 @@ fn digest(name: &str) -> Digest {
 fn entry(name: &str) -> Descriptor {
     let media_type = if name.contains('/') { media::OCI_IMAGE } else { media::OCI_INDEX };
     let mut entry = Descriptor::new(media_type, digest(name), 1);
-    if let Ok(platform) = name.parse::<crate::platform::Platform>() {
+    if let Ok(platform) = name.parse::<crate::model::platform::Platform>() {
         entry.platform = Some(PlatformFields::from(&platform));
     }
     if let Some(subject) = name.strip_prefix("a-") {
@@ -195,7 +195,7 @@ fn what_an_earlier_run_left_goes() {
 
 mod restores {
     use super::*;
-    use crate::manifest::{List, ListKind};
+    use crate::model::manifest::{List, ListKind};
 
     fn image(name: &str, subject: Option<&Kept>) -> Kept {
         let subject = subject.map(|subject| {

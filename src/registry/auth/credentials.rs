@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use super::super::secret::Secret;
 use super::{helper, sensitive};
-use crate::go_json::Json;
+use crate::model::go_json::Json;
 
 /// Where credentials are looked for: the environment of one run.
 #[derive(Clone, Debug)]

@@ -15,7 +15,7 @@ use super::challenge::Bearer;
 use super::credentials::{Credential, Found};
 use super::scopes::Scopes;
 use super::secrets;
-use crate::go_json;
+use crate::model::go_json;
 
 /// A token and how long to use it.
 pub(crate) struct Fetched {
@@ -86,7 +86,7 @@ async fn ask(
     source: Option<&str>,
     request: &Request,
 ) -> Result<Fetched, RegistryError> {
-    retrying(&wire.setup.patience, &wire.setup.waits, RegistryError::is_temporary, || async {
+    retrying(&wire.setup.retry_policy, &wire.setup.waits, RegistryError::is_temporary, || async {
         let sent = Instant::now();
         let response = wire.send(task, request, None).await?;
         let (status, headers) = (response.status(), response.headers().clone());

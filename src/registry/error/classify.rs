@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 
 use super::{Kind, Said};
-use crate::go_json::Json;
+use crate::model::go_json::Json;
 use crate::registry::contact::Unresolved;
 
 /// The one place where statuses and codes get their meaning.

@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use manifests::digest::Digest;
+use manifests::model::digest::Digest;
 
 use super::world::World;
 use crate::support::docker;

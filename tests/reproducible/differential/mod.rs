@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chance::Chance;
 use engine::{Arrived, Built, Client};
-use manifests::fingerprint::{Inputs, gather_in, summary};
+use manifests::build::fingerprint::{Inputs, gather_in, summary};
 use world::World;
 
 /// Stages of one Dockerfile, each of them a case.

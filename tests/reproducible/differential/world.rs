@@ -8,8 +8,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use manifests::build::fingerprint::Surroundings;
 use manifests::config::Build;
-use manifests::fingerprint::Surroundings;
 use tempfile::TempDir;
 
 use super::chance::Chance;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::host;
 
 /// How long Chromium may say nothing: it starts in a second, and a page is there in a tenth of one.
-const PATIENCE: Duration = Duration::from_secs(60);
+const RETRY_POLICY: Duration = Duration::from_secs(60);
 
 /// Opens each page; one that logs an error, loads something in vain, or asks another machine fails the task.
 pub(super) fn open_each(pages: &[PathBuf]) -> Result<()> {
@@ -129,8 +129,8 @@ impl Browser {
 
     fn next(&self) -> Result<Value> {
         self.messages
-            .recv_timeout(PATIENCE)
-            .with_context(|| format!("Chromium said nothing for {PATIENCE:?}"))
+            .recv_timeout(RETRY_POLICY)
+            .with_context(|| format!("Chromium said nothing for {RETRY_POLICY:?}"))
     }
 }
 

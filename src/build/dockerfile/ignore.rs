@@ -1,0 +1,274 @@
+//! `.dockerignore` (moby/patternmatcher and its `ignorefile`, tonistiigi/fsutil).
+//!
+//! The client that sends a context decides what it leaves out, and its versions differ: those before fsutil of 2022 (in
+//! Docker 20.10 and buildx up to 0.8) compare a path with one folder above it only, look into an ignored folder only for
+//! exceptions that name it in plain words, and read `+(){}|` as regular expressions do. A path counts as ignored when the
+//! older and the newer rules both ignore it, and when all patterns that decide this are understood.
+
+use super::pattern::{Leading, Pattern, WILD};
+use crate::model::inner_path::clean;
+
+/// What a context leaves out. The last pattern that matches a path, or a folder that it is in, decides.
+#[derive(Clone, Debug, Default)]
+pub struct Ignore {
+    rules: Vec<Rule>,
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    text: String,
+    /// How many parts its text has.
+    parts: usize,
+    /// Behind a `!`: what it matches is taken after all.
+    exception: bool,
+    /// As newer clients read it; `None` if that is not understood.
+    newer: Option<Pattern>,
+    /// As older clients read it, where that differs.
+    older: Older,
+}
+
+#[derive(Clone, Debug)]
+enum Older {
+    Same,
+    Other(Option<Pattern>),
+}
+
+/// What the rules say of a path.
+#[derive(Clone, Debug, Default)]
+pub struct Verdict {
+    /// Whether newer clients leave it out.
+    newer: bool,
+    /// Whether older ones do.
+    older: bool,
+    /// For a folder: whether each client looks into it.
+    newer_enters: bool,
+    older_enters: bool,
+    /// The rules that matched it, or a folder that it is in, for newer clients.
+    matched: Vec<bool>,
+}
+
+impl Verdict {
+    /// Whether all clients leave the path out.
+    pub fn ignored(&self) -> bool {
+        self.newer && self.older
+    }
+
+    /// Whether some client sends the folder itself: older ones do where they look into one that is ignored.
+    pub fn sends_folder(&self) -> bool {
+        !self.ignored() || self.older_enters
+    }
+
+    /// Whether some client may take something in this folder.
+    pub fn entered(&self) -> bool {
+        self.newer_enters || self.older_enters
+    }
+}
+
+impl Ignore {
+    /// Reads the file's text.
+    pub fn parse(text: &str) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let lines = text.lines().filter(|line| !line.starts_with('#')).map(str::trim);
+        Self { rules: lines.filter_map(rule).collect() }
+    }
+
+    /// Adds rules that leave `paths` out, whatever the other rules say.
+    pub fn without(mut self, paths: &[String]) -> Self {
+        self.rules.extend(Self::patterns(paths).iter().filter_map(|pattern| rule(pattern)));
+        self
+    }
+
+    /// Lines that leave `paths` out, whatever stands before them.
+    pub fn patterns(paths: &[String]) -> Vec<String> {
+        paths.iter().map(|path| escaped(path)).collect()
+    }
+
+    /// What holds at the top of a context.
+    pub fn top(&self) -> Verdict {
+        Verdict { newer_enters: true, older_enters: true, ..Verdict::default() }
+    }
+
+    /// What the rules say of `path`, which lies in the folder that `above` is about.
+    pub fn look(&self, path: &str, above: &Verdict) -> Verdict {
+        let parents: Vec<&str> = path.match_indices('/').map(|(at, _)| &path[..at]).collect();
+        let mut verdict = Verdict { matched: vec![false; self.rules.len()], ..Verdict::default() };
+        for (index, rule) in self.rules.iter().enumerate() {
+            let inherited = above.matched.get(index).copied().unwrap_or_default();
+            let matched = inherited || (rule.exception == verdict.newer && rule.newer_matches(path));
+            verdict.matched[index] = matched;
+            if matched {
+                verdict.newer = !rule.exception;
+            }
+            if rule.exception == verdict.older
+                && (rule.older_matches(path)
+                    || parents.get(rule.parts - 1).is_some_and(|parent| rule.older_matches(parent)))
+            {
+                verdict.older = !rule.exception;
+            }
+        }
+        // What a client does not look into, it leaves out.
+        verdict.newer |= !above.newer_enters;
+        verdict.older |= !above.older_enters;
+        let exceptions = || self.rules.iter().filter(|rule| rule.exception);
+        let within = |rule: &Rule| rule.text == path || below(&rule.text, path);
+        let wild = |rule: &Rule| without_last_star(&rule.text).contains(WILD) || rule.newer.is_none();
+        verdict.newer_enters =
+            above.newer_enters && (!verdict.newer || exceptions().any(|rule| wild(rule) || within(rule)));
+        verdict.older_enters = above.older_enters && (!verdict.older || exceptions().any(within));
+        verdict
+    }
+
+    /// What the rules say of `path`, however deep it lies.
+    pub fn look_at(&self, path: &str) -> Verdict {
+        let mut verdict = self.top();
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        for end in ends.filter(|end| *end > 0) {
+            verdict = self.look(&path[..end], &verdict);
+        }
+        verdict
+    }
+}
+
+impl Rule {
+    fn newer_matches(&self, path: &str) -> bool {
+        self.matches(self.newer.as_ref(), path)
+    }
+
+    fn older_matches(&self, path: &str) -> bool {
+        match &self.older {
+            Older::Same => self.newer_matches(path),
+            Older::Other(pattern) => self.matches(pattern.as_ref(), path),
+        }
+    }
+
+    /// A pattern that is not understood leaves nothing out, and takes everything. Line breaks in a name are not told
+    /// alike by all.
+    fn matches(&self, pattern: Option<&Pattern>, path: &str) -> bool {
+        match pattern {
+            Some(pattern) if !path.contains('\n') => pattern.matches(path),
+            _ => self.exception,
+        }
+    }
+}
+
+fn rule(line: &str) -> Option<Rule> {
+    let (text, exception) = match line.strip_prefix('!') {
+        Some(rest) => (rest.trim(), true),
+        None => (line, false),
+    };
+    let text = cleaned(text)?;
+    let newer = Pattern::of_ignore(&text, Leading::Anything);
+    let older = if text.contains(['+', '(', ')', '{', '}', '|']) {
+        Older::Other(None)
+    } else if text.starts_with("**") {
+        Older::Other(Pattern::of_ignore(&text, Leading::Folders))
+    } else {
+        Older::Same
+    };
+    Some(Rule { parts: text.split('/').count(), newer, older, exception, text })
+}
+
+/// A pattern's text as Go's `filepath.Clean` makes it; `None` if it can match nothing in a context.
+fn cleaned(text: &str) -> Option<String> {
+    let mut depth = 0_i64;
+    for part in text.split('/') {
+        depth += match part {
+            "" | "." => 0,
+            ".." => -1,
+            _ => 1,
+        };
+        if depth < 0 && !text.starts_with('/') {
+            return None;
+        }
+    }
+    Some(clean(text)).filter(|text| !text.is_empty())
+}
+
+/// `path` as a pattern that means it alone.
+fn escaped(path: &str) -> String {
+    let mut text = String::from("/");
+    for c in path.chars() {
+        if WILD.contains(&c) {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+    text
+}
+
+fn below(text: &str, path: &str) -> bool {
+    text.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
+}
+
+fn without_last_star(text: &str) -> &str {
+    let text = text.strip_suffix("/**").unwrap_or(text);
+    text.strip_suffix("/*").unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_rule_that_meets_a_path_or_its_folder_decides() {
+        for (text, ignored, taken) in [
+            ("", &[][..], &["a", "a/b"][..]),
+            ("# a\n\n  \n", &[], &["a"]),
+            ("a", &["a", "a/b", "a/b/c"], &["ab", "b/a"]),
+            ("/a/ ", &["a", "a/b"], &["b/a"]),
+            ("./a/../b", &["b"], &["a"]),
+            ("*", &["a", "a/b"], &[]),
+            ("*.md\n!README.md", &["a.md"], &["README.md", "b/a.md"]),
+            ("!README.md\n*.md", &["README.md"], &[]),
+            ("*\n!src", &["a", "target/x"], &["src", "src/a/b"]),
+            ("*\n!src\nsrc/*.log", &["src/a.log"], &["src/a", "src/b/a.log"]),
+            ("**/*.o", &["a.o", "b/c/a.o"], &["a.c"]),
+            ("a\n!a/b", &["a", "a/c"], &["a/b", "a/b/d"]),
+            ("a/**", &["a/b", "a/b/c"], &["a"]),
+            ("! a\n", &[], &["a"]),
+            (".", &[], &["a"]),
+            ("../a", &[], &["a"]),
+            ("/../a", &["a"], &[]),
+            ("a**b", &["ab", "ax/b"], &["axb"]),
+            ("**/gone/", &["gone", "a/gone", "a/gone/b/c"], &["agone"]),
+            // What older and newer clients tell differently is taken.
+            ("**.log", &[".log", "a/.log"], &["a.log", "a/b.log"]),
+            ("a+b\n(x)\n[a\na^b", &[], &["a+b", "aab", "(x)", "[a", "a^b"]),
+            ("**/gone\n!a/b/gone/k", &["c/gone/x"], &["a/b/gone/k", "a/b/gone/x"]),
+            ("*\n![[:alpha:]]", &[], &["a", "b/c"]),
+            ("a\n!**/c", &["a", "a/b"], &["a/c"]),
+        ] {
+            let ignore = Ignore::parse(text);
+            for path in ignored {
+                assert!(ignore.look_at(path).ignored(), "{text:?} leaves {path} out");
+            }
+            for path in taken {
+                assert!(!ignore.look_at(path).ignored(), "{text:?} takes {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_folder_is_entered_only_for_what_may_be_taken() {
+        let enters = |text: &str, path: &str| Ignore::parse(text).look_at(path).entered();
+        assert!(enters("", "a"));
+        assert!(!enters("a", "a"));
+        assert!(!enters("*\n!src", "target"));
+        assert!(enters("*\n!src/a", "src"));
+        assert!(enters("*\n!**/a", "target"));
+    }
+
+    #[test]
+    fn added_paths_are_left_out_whatever_was_read() {
+        let ignore = Ignore::parse("!a/[x]\n!**").without(&["a/[x]".to_owned()]);
+        assert!(ignore.look_at("a/[x]").ignored() && ignore.look_at("a/[x]/b").ignored());
+        assert!(!ignore.look_at("a/x").ignored());
+    }
+
+    #[test]
+    fn thousands_of_long_rules_take_no_time_out_of_proportion() {
+        let text = format!("{}b\n", "*a".repeat(200)).repeat(3000);
+        let ignore = Ignore::parse(&text);
+        assert!(!ignore.look_at(&"a".repeat(100)).ignored());
+    }
+}

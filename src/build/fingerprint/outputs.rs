@@ -1,0 +1,120 @@
+//! What we write ourselves is kept out of contexts: a lock, or the images of rehearsals, would make each image the input of
+//! the next, and be part of it. I/O.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use tempfile::TempDir;
+
+use super::gather::{Survey, ignore_file};
+use super::surroundings::Surroundings;
+use crate::build::dockerfile::Ignore;
+use crate::config::Build;
+use crate::model::platform::Platform;
+
+/// The paths of `build.outputs` in its context that one of `sources` takes in with others. What a source names stays: who
+/// copies the lock wants it.
+pub(super) fn kept_out(build: &Build, sources: &BTreeSet<String>) -> Vec<String> {
+    let context = resolved(&build.context);
+    let paths = build.outputs.iter().filter_map(|output| {
+        let path = resolved(output).strip_prefix(&context).ok()?.to_str()?.replace('\\', "/");
+        (!path.is_empty()).then_some(path)
+    });
+    let within = |path: &str, folder: &str| {
+        folder.is_empty()
+            || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let named = |path: &str| sources.iter().any(|source| !source.is_empty() && within(source, path));
+    let plain = |source: &String| {
+        let parts = source.split('/').take_while(|part| !part.contains(['*', '?', '[', '\\']));
+        parts.collect::<Vec<_>>().join("/")
+    };
+    let taken = |path: &str| sources.iter().any(|source| within(path, &plain(source)));
+    paths.filter(|path| taken(path) && !named(path)).collect()
+}
+
+/// A copy of a Dockerfile with an ignore file of its own beside it, which keeps our outputs out as well; it goes when this
+/// is dropped.
+#[derive(Debug)]
+pub(crate) struct WithoutOutputs {
+    _folder: TempDir,
+    /// The copy.
+    pub dockerfile: PathBuf,
+}
+
+impl WithoutOutputs {
+    /// Makes it, where `build` would send an output of ours to the engine. Builders take `DOCKERFILE.dockerignore` before
+    /// the context's `.dockerignore` (BuildKit since 19.03).
+    ///
+    /// # Errors
+    ///
+    /// The files cannot be read or written.
+    pub(crate) fn of(build: &Build, platform: &Platform) -> Result<Option<Self>> {
+        // What cannot be read is told by the build itself, and has no fingerprint.
+        let Ok(survey) = Survey::of(build, platform, &Surroundings::here()) else { return Ok(None) };
+        if survey.named_elsewhere || survey.kept_out.is_empty() {
+            return Ok(None);
+        }
+        let text = match ignore_file(&survey.dockerfile, &build.context)? {
+            Some(file) => std::fs::read_to_string(&file)
+                .with_context(|| format!("could not read {}", file.display()))?,
+            None => String::new(),
+        };
+        let rules = Ignore::parse(&text);
+        if survey.kept_out.iter().all(|path| rules.look_at(path).ignored()) {
+            return Ok(None);
+        }
+        let folder = tempfile::tempdir().context("could not make a temporary folder")?;
+        let name = survey.dockerfile.file_name().unwrap_or_default();
+        let dockerfile = folder.path().join(name);
+        let mut own = dockerfile.clone().into_os_string();
+        own.push(".dockerignore");
+        let kept_out = Ignore::patterns(&survey.kept_out).join("\n");
+        std::fs::copy(&survey.dockerfile, &dockerfile)
+            .and_then(|_| std::fs::write(own, format!("{text}\n{kept_out}\n")))
+            .with_context(|| format!("could not copy {}", survey.dockerfile.display()))?;
+        Ok(Some(Self { _folder: folder, dockerfile }))
+    }
+}
+
+/// `path` without links, as far as it is there.
+fn resolved(path: &Path) -> PathBuf {
+    let mut ancestors = path.ancestors();
+    let found = ancestors.find_map(|ancestor| Some((ancestor, ancestor.canonicalize().ok()?)));
+    match found {
+        Some((ancestor, real)) => path.strip_prefix(ancestor).map_or(real.clone(), |rest| real.join(rest)),
+        None => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_that_come_along_are_kept_out_and_those_named_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        let outputs = vec![at("manifests.lock"), at("target/manifests")];
+        let both = ["manifests.lock", "target/manifests"];
+        for (context, sources, expected) in [
+            ("", &[][..], &[][..]),
+            ("", &["src"], &[]),
+            ("", &[""], &both),
+            ("", &["*"], &both),
+            ("", &["*.lock"], &both),
+            ("", &["target"], &["target/manifests"]),
+            ("", &["target/*/app"], &["target/manifests"]),
+            ("", &["targets", "src/*"], &[]),
+            ("", &["", "manifests.lock"], &["target/manifests"]),
+            ("", &["", "target/manifests/cargo/app"], &["manifests.lock"]),
+            ("target/manifests/cargo/app", &[""], &[]),
+            ("other", &[""], &[]),
+        ] {
+            let build = Build { context: at(context), outputs: outputs.clone(), ..Build::default() };
+            let sources = sources.iter().map(|source| (*source).to_owned()).collect();
+            assert_eq!(kept_out(&build, &sources), expected, "{context} {sources:?}");
+        }
+    }
+}

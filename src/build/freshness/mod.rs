@@ -1,0 +1,156 @@
+//! Whether an image has to be built again: the decision, which is pure, and around it what was built last time
+//! ([`records`]) and the digests of images that builds use ([`bases`]).
+//!
+//! An image is fresh when the lock has its fingerprint, every image that it was built from still is what it was, and the
+//! locked digest is still in the registry. What is not known counts as changed.
+
+pub(crate) mod bases;
+pub(crate) mod records;
+
+mod survey;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::build::fingerprint::{Difference, Gathered, Inputs, SCHEME, summary};
+use crate::lock::LockedImage;
+use crate::model::digest::Digest;
+use crate::model::fingerprint::Fingerprint;
+use crate::model::reference::Reference;
+
+pub(crate) use survey::{Place, Survey, Trust};
+
+/// What registries say of the images that builds use: a digest, or why there is none.
+pub(crate) type Heads = BTreeMap<Reference, Result<Digest, String>>;
+
+/// Why an image has to be built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Stale {
+    /// `--rebuild`.
+    Asked,
+    /// The lock does not have it.
+    NotLocked,
+    /// The lock does not say what it was built from.
+    NotRecorded,
+    /// Another version of this program hashed its inputs, by the scheme of this number.
+    HashedOtherwise(u32),
+    /// These inputs are not what they were.
+    Changed(Vec<Difference>),
+    /// Some are, and what they were is not known on this machine.
+    ChangedSomehow,
+    /// The inputs do not decide what comes out.
+    Undecided(Vec<String>),
+    /// An image that it uses is another now.
+    BaseMoved(Reference),
+    /// An image that it uses cannot be looked up.
+    BaseUnknown(Reference, String),
+    /// The registry does not have it any more.
+    Gone(Reference),
+    /// Its inputs are made by what runs before the build.
+    MadeBefore,
+}
+
+impl fmt::Display for Stale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asked => f.write_str("a rebuild is asked for"),
+            Self::NotLocked => f.write_str("the lock does not have it"),
+            Self::NotRecorded => f.write_str("the lock does not say what it was built from"),
+            Self::HashedOtherwise(scheme) => {
+                let age = if *scheme < SCHEME { "an older" } else { "a newer" };
+                write!(f, "its inputs were hashed by {age} version of manifests")
+            }
+            Self::Changed(differences) => f.write_str(&summary(differences)),
+            Self::ChangedSomehow => f.write_str("inputs have changed since the locked release"),
+            Self::Undecided(reasons) => f.write_str(&reasons.join(", ")),
+            Self::BaseMoved(base) => write!(f, "base {base} has moved"),
+            Self::BaseUnknown(base, why) => write!(f, "base {base} cannot be looked up: {why}"),
+            Self::Gone(reference) => write!(f, "{reference} is not in the registry any more"),
+            Self::MadeBefore => f.write_str("what runs before the build makes its inputs"),
+        }
+    }
+}
+
+/// Whether what can be seen on this machine is as the lock has it. `before` is what the inputs were when the image was
+/// built, if that is known here.
+///
+/// # Errors
+///
+/// Why it is not.
+pub(crate) fn unchanged(
+    gathered: &Gathered,
+    locked: Option<&LockedImage>,
+    before: impl FnOnce() -> Option<Inputs>,
+) -> Result<(), Stale> {
+    if !gathered.undecided().is_empty() {
+        return Err(Stale::Undecided(gathered.undecided().to_vec()));
+    }
+    let locked = locked.ok_or(Stale::NotLocked)?;
+    let fingerprint = locked.fingerprint.as_ref().ok_or(Stale::NotRecorded)?;
+    if fingerprint.scheme != SCHEME {
+        return Err(Stale::HashedOtherwise(fingerprint.scheme));
+    }
+    let bases = gathered.images().filter_map(|image| {
+        locked.bases.get(&image.to_string()).map(|digest| (image.clone(), digest.clone()))
+    });
+    let inputs = gathered.with_bases(&bases.collect());
+    if inputs.fingerprint() == *fingerprint {
+        return Ok(());
+    }
+    let before = before().filter(|before| before.fingerprint() == *fingerprint);
+    match before.map(|before| inputs.since(&before)) {
+        Some(differences) => Err(Stale::Changed(differences)),
+        None => Err(Stale::ChangedSomehow),
+    }
+}
+
+/// Whether the images that a build uses are what the lock has.
+///
+/// # Errors
+///
+/// The first that is not, or is not known to be.
+pub(crate) fn bases_unmoved(gathered: &Gathered, locked: &LockedImage, heads: &Heads) -> Result<(), Stale> {
+    for image in gathered.images().filter(|image| image.digest.is_none()) {
+        let head = heads.get(image).cloned().unwrap_or_else(|| Err("nobody asked".to_owned()));
+        match head {
+            Err(why) => return Err(Stale::BaseUnknown(image.clone(), why)),
+            Ok(digest) if locked.bases.get(&image.to_string()) != Some(&digest) => {
+                return Err(Stale::BaseMoved(image.clone()));
+            }
+            Ok(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The fingerprint of what is built now, with the images that it uses; `None` where they are not all known, or do not
+/// decide what comes out.
+pub(crate) fn made_of(gathered: &Gathered, heads: &Heads) -> Option<MadeOf> {
+    if !gathered.undecided().is_empty() {
+        return None;
+    }
+    let mut bases = BTreeMap::new();
+    for image in gathered.images() {
+        let digest = match &image.digest {
+            Some(digest) => digest.clone(),
+            None => heads.get(image)?.clone().ok()?,
+        };
+        bases.insert(image.clone(), digest);
+    }
+    let inputs = gathered.with_bases(&bases);
+    Some(MadeOf { fingerprint: inputs.fingerprint(), bases, inputs })
+}
+
+/// What an image was made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MadeOf {
+    /// The one digest of all inputs.
+    pub fingerprint: Fingerprint,
+    /// The images that it uses, with their digests at that time.
+    pub bases: BTreeMap<Reference, Digest>,
+    /// All inputs.
+    pub inputs: Inputs,
+}
+
+#[cfg(test)]
+mod tests;
