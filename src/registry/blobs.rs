@@ -24,6 +24,13 @@ pub enum Mount {
     NotMounted(Session),
 }
 
+/// What a HEAD tells of a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlobHead {
+    /// In bytes; none where the registry does not say.
+    pub size: Option<u64>,
+}
+
 /// An upload under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -43,13 +50,30 @@ impl Registry {
     ///
     /// Anything but an answer that says one or the other.
     pub async fn has_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool, RegistryError> {
+        Ok(self.head_blob(repository, digest).await?.is_some())
+    }
+
+    /// What a HEAD tells of a blob; `None` is a confirmed not-found.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::has_blob`].
+    pub async fn head_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<BlobHead>, RegistryError> {
         let task = self.task("read", repository, digest.as_str());
         let host = self.host(&task)?;
         let call = Call::new(task, Method::HEAD, address(repository, digest), pull(repository));
         let reply = host.call(&call).await?;
         match reply.status {
-            status if status.is_success() => Ok(true),
-            StatusCode::NOT_FOUND => confirm_absence(&host, &call, &reply).await.map(|()| false),
+            status if status.is_success() => {
+                let length = reply.header("content-length").and_then(|length| length.trim().parse().ok());
+                // Servers that know no length for the answer to a HEAD say 0.
+                Ok(Some(BlobHead { size: length.filter(|length| *length > 0) }))
+            }
+            StatusCode::NOT_FOUND => confirm_absence(&host, &call, &reply).await.map(|()| None),
             _ => Err(reply.error(&call)),
         }
     }

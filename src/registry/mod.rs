@@ -43,7 +43,7 @@ use crate::model::reference::Repository;
 use crate::single_flight::SingleFlight;
 
 pub use self::auth::{Access, Credentials};
-pub use self::blobs::{Mount, Session};
+pub use self::blobs::{BlobHead, Mount, Session};
 pub use self::error::{Kind, RegistryError, Said};
 pub use self::manifests::{Fetched, Head, LARGEST_MANIFEST};
 pub use self::ping::Ping;

@@ -1,6 +1,6 @@
 //! An embedded registry that answers as a test tells it, and images to list.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
@@ -34,7 +34,7 @@ pub(crate) struct Ruled {
     server: Server,
     rule: Arc<Mutex<Option<Box<Rule>>>>,
     _runtime: Runtime,
-    _root: TempDir,
+    root: TempDir,
 }
 
 impl Ruled {
@@ -61,7 +61,7 @@ impl Ruled {
             ..embedded::Options::new(root.path())
         };
         let server = runtime.block_on(Server::start_with(options, |router| router.layer(layer))).unwrap();
-        Self { server, rule, _runtime: runtime, _root: root }
+        Self { server, rule, _runtime: runtime, root }
     }
 
     pub(crate) fn host(&self) -> String {
@@ -74,6 +74,11 @@ impl Ruled {
 
     pub(crate) fn heal(&self) {
         *self.rule.lock().unwrap() = None;
+    }
+
+    /// The file in which the registry keeps the bytes of a manifest or blob.
+    pub(crate) fn stored(&self, digest: &Digest) -> PathBuf {
+        self.root.path().join("blobs").join(digest.algorithm()).join(digest.hex())
     }
 
     /// `METHOD PATH STATUS` of all requests so far.

@@ -17,3 +17,4 @@ mod several;
 mod streams;
 mod unpublish;
 mod unreadable;
+mod verify;
