@@ -4,19 +4,24 @@
 //!
 //! `duct` alone ends the child, not what the child started, and then waits for whoever still holds the pipe.
 
+mod collect;
 mod group;
 mod supervise;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
+use self::collect::Keep;
 use crate::error::Failure;
+
+pub(crate) use self::collect::is_left_out;
 
 /// Takes each line that a child writes, as it comes.
 pub type Lines = Arc<dyn Fn(&str) + Send + Sync>;
@@ -27,6 +32,11 @@ const GRACE: Duration = Duration::from_secs(5);
 const CLEANUP: Duration = Duration::from_secs(20);
 /// How often a clean-up is run, and how long after the last time.
 const CLEANUPS: (u32, Duration) = (10, Duration::from_millis(300));
+
+/// What is read of a program that answers something, unless it is said otherwise.
+const LONGEST_ANSWER: usize = 64 << 20;
+/// What is kept of the head and of the tail of what is shown to people.
+const ENDS: usize = 512 << 10;
 
 /// A program to run, with everything around it. Nothing is inherited but the environment; stdin is empty unless given.
 #[derive(Clone)]
@@ -39,6 +49,8 @@ pub struct Program {
     timeout: Option<Duration>,
     lines: Option<Lines>,
     cleanup: Option<Box<Cleanup>>,
+    keep: Keep,
+    sought: Option<String>,
 }
 
 /// What is run after a program that was ended, until it says that it worked.
@@ -61,6 +73,35 @@ pub struct Ended {
     pub stderr: String,
     /// Whether it was ended because its time was up.
     pub timed_out: bool,
+    /// Whether what was [sought](Program::seek) is in stdout, also where that is left out here.
+    pub found: bool,
+}
+
+/// The same, as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Raw {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
+    timed_out: bool,
+    found: bool,
+}
+
+impl From<Raw> for Ended {
+    fn from(raw: Raw) -> Self {
+        let text = |bytes: Vec<u8>| {
+            String::from_utf8(bytes)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+        };
+        Self {
+            success: raw.status.success(),
+            status: raw.status.to_string(),
+            stdout: text(raw.stdout),
+            stderr: text(raw.stderr),
+            timed_out: raw.timed_out,
+            found: raw.found,
+        }
+    }
 }
 
 impl Program {
@@ -76,6 +117,8 @@ impl Program {
             timeout: None,
             lines: None,
             cleanup: None,
+            keep: Keep::AtMost(LONGEST_ANSWER),
+            sought: None,
         }
     }
 
@@ -121,6 +164,28 @@ impl Program {
         self
     }
 
+    /// Ends it when it writes more than `bytes` to either stream, which is an error then.
+    #[must_use]
+    pub fn at_most(mut self, bytes: usize) -> Self {
+        self.keep = Keep::AtMost(bytes);
+        self
+    }
+
+    /// Lets it write as much as it wants, and keeps head and tail, with a line between them that says how much is left
+    /// out: for what is shown to people.
+    #[must_use]
+    pub fn abridged(mut self) -> Self {
+        self.keep = Keep::Ends(ENDS);
+        self
+    }
+
+    /// Looks for `text` in all that it writes to stdout.
+    #[must_use]
+    pub fn seek(mut self, text: impl Into<String>) -> Self {
+        self.sought = Some(text.into());
+        self
+    }
+
     /// Runs `cleanup` whenever the program is ended before it ended itself: for what does not live in its group, as a
     /// container does not. What the program asked for last may come into being only after it ended, so the clean-up is
     /// run again, for a while, until it `worked`.
@@ -134,7 +199,7 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// It cannot be started, or [`end_all`] ended it. An exit status other than 0 is no error here.
+    /// It cannot be started, it wrote [too much](Program::at_most), or [`end_all`] ended it. An exit status other than 0 is no error here.
     pub async fn merged(self) -> Result<Ended> {
         self.run(true).await
     }
@@ -154,6 +219,11 @@ impl Program {
     ///
     /// As [`Program::merged`].
     pub fn apart_here(self) -> Result<Ended> {
+        self.raw_here().map(Ended::from)
+    }
+
+    /// As [`Program::apart_here`], for output that may be no text.
+    pub(crate) fn raw_here(self) -> Result<Raw> {
         let (outbox, inbox) = channel();
         let _registered = Registered::new(outbox.clone())?;
         supervise::supervise(&self, false, outbox, &inbox)
@@ -174,7 +244,7 @@ impl Program {
             let _registered = registered;
             supervise::supervise(&self, merged, outbox, &inbox)
         });
-        task.await.context("the thread that follows a child process failed")?
+        task.await.context("the thread that follows a child process failed")?.map(Ended::from)
     }
 }
 
@@ -200,6 +270,8 @@ enum Event {
     Exited,
     /// It shall end; killed when it has not within the time.
     End(Duration),
+    /// It wrote more than is of use.
+    TooMuch,
 }
 
 /// Those who follow a child now, and whether new ones may.

@@ -1,24 +1,29 @@
 //! The thread that follows one child from its start to its end.
 
-use std::io::{BufRead as _, BufReader, PipeReader};
+use std::io::{ErrorKind, PipeReader, Read as _};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use duct::{Expression, Handle};
 
+use super::collect::{Collector, Keep, LineSplitter};
 use super::group::{self, Message};
-use super::{CLEANUP, CLEANUPS, Cleanup, Ended, Event, GRACE, Lines, Program, cannot_start, interrupted};
+use super::{CLEANUP, CLEANUPS, Cleanup, Event, GRACE, Lines, Program, Raw, cannot_start, interrupted};
+use crate::error::Failure;
 
 /// How long what was started by a child that has ended may go on writing.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// What is read from a pipe at once.
+const CHUNK: usize = 64 << 10;
 
 /// Why a child did not end by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
     TimeIsUp,
+    TooMuch,
     Told,
 }
 
@@ -28,11 +33,12 @@ pub(super) fn supervise(
     merged: bool,
     outbox: Sender<Event>,
     inbox: &Receiver<Event>,
-) -> Result<Ended> {
+) -> Result<Raw> {
     if let Ok(Event::End(_)) = inbox.try_recv() {
         return Err(interrupted());
     }
-    let (child, stdout, stderr) = start(program, merged).map_err(|error| cannot_start(program, error))?;
+    let (child, stdout, stderr) =
+        start(program, merged, &outbox).map_err(|error| cannot_start(program, error))?;
     let deadline = program.timeout.map(|timeout| Instant::now() + timeout);
     let cause = std::thread::scope(|scope| {
         let child = &child;
@@ -50,22 +56,40 @@ pub(super) fn supervise(
         cause
     });
 
-    let (stdout, stderr) = (stdout.text(&child), stderr.map(|stderr| stderr.text(&child)));
+    let stdout = stdout.drained(&child);
+    let found = stdout.found();
+    let stdout = bytes(program, stdout, "stdout");
+    let stderr = stderr.map(|stderr| bytes(program, stderr.drained(&child), "stderr"));
     let output = child.wait().map_err(|error| cannot_start(program, error))?;
     if cause == Some(Cause::Told) {
         return Err(interrupted());
     }
-    Ok(Ended {
-        success: output.status.success(),
-        status: output.status.to_string(),
-        stdout,
-        stderr: stderr.unwrap_or_default(),
+    Ok(Raw {
+        status: output.status,
+        stdout: stdout?,
+        stderr: stderr.transpose()?.unwrap_or_default(),
         timed_out: cause == Some(Cause::TimeIsUp),
+        found,
     })
 }
 
+/// What a stream left. One that was too long for its reader is of no use, however the child ended.
+fn bytes(program: &Program, mut stream: MutexGuard<'_, Collector>, name: &str) -> Result<Vec<u8>> {
+    let Keep::AtMost(limit) = program.keep else { return Ok(stream.finish()) };
+    if !stream.overflowed() {
+        return Ok(stream.finish());
+    }
+    let (child, limit) = (Path::new(&program.name).display(), limit >> 20);
+    let what = format!("{child} was ended: it wrote more than {limit} MiB to {name}");
+    Err(Failure::new(what).into())
+}
+
 /// The child, and who reads what it writes.
-fn start(program: &Program, merged: bool) -> std::io::Result<(Handle, Reader, Option<Reader>)> {
+fn start(
+    program: &Program,
+    merged: bool,
+    outbox: &Sender<Event>,
+) -> std::io::Result<(Handle, Reader, Option<Reader>)> {
     let expression = expression(program);
     let (stdout, stdout_of_child) = std::io::pipe()?;
     let (expression, stderr) = if merged {
@@ -77,8 +101,11 @@ fn start(program: &Program, merged: bool) -> std::io::Result<(Handle, Reader, Op
     let child = expression.start()?;
     // The expression holds the child's ends of the pipes: while one is open here, reading never ends.
     drop(expression);
-    let lines = || program.lines.clone();
-    Ok((child, Reader::of(stdout, lines()), stderr.map(|stderr| Reader::of(stderr, lines()))))
+    let read = |pipe, sought| {
+        let collector = Collector::new(program.keep, sought);
+        Reader::of(pipe, collector, program.lines.clone(), outbox.clone())
+    };
+    Ok((child, read(stdout, program.sought.as_deref()), stderr.map(|stderr| read(stderr, None))))
 }
 
 fn expression(program: &Program) -> Expression {
@@ -108,6 +135,7 @@ fn until_exit(child: &Handle, inbox: &Receiver<Event>, deadline: Option<Instant>
     let (cause, grace) = match next(inbox, deadline) {
         Some(Event::Exited) => return None,
         Some(Event::End(grace)) => (Cause::Told, grace),
+        Some(Event::TooMuch) => (Cause::TooMuch, GRACE),
         None => (Cause::TimeIsUp, GRACE),
     };
     group::tell(child, Message::Term);
@@ -134,43 +162,58 @@ fn clean_up(cleanup: &Cleanup) {
     let (times, pause) = CLEANUPS;
     for _ in 0..times {
         let (outbox, inbox) = channel();
-        if supervise(&program, false, outbox, &inbox).is_ok_and(|ended| (cleanup.worked)(&ended)) {
+        if supervise(&program, false, outbox, &inbox).is_ok_and(|ended| (cleanup.worked)(&ended.into())) {
             return;
         }
         std::thread::sleep(pause);
     }
 }
 
-/// Reads one pipe on a thread of its own.
+/// Reads one pipe on a thread of its own, to its end: a child that nobody reads from would wait forever.
 struct Reader {
-    text: Arc<Mutex<String>>,
+    collector: Arc<Mutex<Collector>>,
     done: Receiver<()>,
 }
 
 impl Reader {
-    fn of(pipe: PipeReader, lines: Option<Lines>) -> Self {
-        let text = Arc::new(Mutex::new(String::new()));
+    fn of(mut pipe: PipeReader, collector: Collector, lines: Option<Lines>, outbox: Sender<Event>) -> Self {
+        let collector = Arc::new(Mutex::new(collector));
         let (tell, done) = channel::<()>();
-        let sink = Arc::clone(&text);
+        let sink = Arc::clone(&collector);
         std::thread::spawn(move || {
             // Dropped at the end, which is the message.
             let _tell = tell;
-            let mut pipe = BufReader::new(pipe);
-            let mut line = Vec::new();
-            while pipe.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-                let text = String::from_utf8_lossy(&line);
-                sink.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text);
-                if let Some(lines) = &lines {
-                    lines(last_state(&text));
+            let (mut chunk, mut splitter) = (vec![0; CHUNK], LineSplitter::default());
+            let mut told = false;
+            loop {
+                let read = match pipe.read(&mut chunk) {
+                    Ok(0) => break,
+                    Ok(read) => &chunk[..read],
+                    Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                    Err(_) => break,
+                };
+                let overflowed = {
+                    let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+                    sink.take(read);
+                    sink.overflowed()
+                };
+                if overflowed && !std::mem::replace(&mut told, true) {
+                    // After the child's end nobody listens; what it wrote is judged then all the same.
+                    let _ = outbox.send(Event::TooMuch);
                 }
-                line.clear();
+                if let Some(lines) = &lines {
+                    splitter.take(read, &**lines);
+                }
+            }
+            if let Some(lines) = &lines {
+                splitter.finish(&**lines);
             }
         });
-        Self { text, done }
+        Self { collector, done }
     }
 
     /// All that was written until the pipe was closed. What the child left behind and holds it open is ended.
-    fn text(self, child: &Handle) -> String {
+    fn drained(&self, child: &Handle) -> MutexGuard<'_, Collector> {
         for message in [Message::Term, Message::Kill] {
             if self.done.recv_timeout(LAST_WORDS) == Err(RecvTimeoutError::Disconnected) {
                 break;
@@ -179,12 +222,6 @@ impl Reader {
         }
         // A process that left the group cannot be ended; its words are not the child's.
         let _ = self.done.recv_timeout(LAST_WORDS);
-        std::mem::take(&mut *self.text.lock().unwrap_or_else(PoisonError::into_inner))
+        self.collector.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A line without its end; of one that was overwritten in place, as progress bars do, what it was in the end.
-fn last_state(line: &str) -> &str {
-    let line = line.trim_end_matches(['\n', '\r']);
-    line.rsplit('\r').next().unwrap_or(line)
 }

@@ -112,3 +112,44 @@ fn a_command_is_shown_as_one_would_type_it() {
     let program = Program::new("docker").args(["run", "a b", "", "it's", "--x=y"]);
     assert_eq!(program.shown(), r"docker run 'a b' '' 'it'\''s' --x=y");
 }
+
+/// 300 MB and a last line.
+const MUCH: &str = "head -c 300000000 /dev/zero | tr '\\0' x; echo; echo end";
+
+#[tokio::test]
+async fn of_what_is_shown_head_and_tail_are_kept() {
+    let ended = sh(MUCH).abridged().merged().await.unwrap();
+    assert!(ended.success, "{}", ended.status);
+    assert!(ended.stdout.len() <= 2 * ENDS + 100, "{}", ended.stdout.len());
+    let shown: Vec<&str> = ended.stdout.lines().collect();
+    let left_out = 300_000_005 - 2 * ENDS;
+    assert_eq!(shown[1..], [&format!("[… {left_out} bytes left out …]"), &"x".repeat(ENDS - 5), "end"]);
+
+    // Found where it is left out; each line is passed on.
+    let (lines, seen) = recorder();
+    let script = "head -c 1000000 /dev/zero; echo; echo here; head -c 1000000 /dev/zero; echo; echo end";
+    let ended = sh(script).lines(lines).seek("here").abridged().apart().await.unwrap();
+    assert!(ended.found && !ended.stdout.contains("here"));
+    let short = seen.lock().unwrap().iter().filter(|line| line.len() < 10).cloned().collect::<Vec<_>>();
+    assert_eq!(short, ["here", "end"]);
+}
+
+#[tokio::test]
+async fn what_writes_more_than_is_read_is_ended() {
+    // It would go on forever.
+    let folder = tempfile::tempdir().unwrap();
+    let pid = folder.path().join("pid");
+    let script = format!("echo $$ > {}; while :; do echo secret secret secret; done", pid.display());
+    for to in ["", ">&2"] {
+        let error = sh(&format!("({script}) {to}")).at_most(1 << 20).apart().await.unwrap_err();
+        let stream = if to.is_empty() { "stdout" } else { "stderr" };
+        let expected = format!("/bin/sh was ended: it wrote more than 1 MiB to {stream}");
+        assert_eq!(crate::error::render(&error), format!("error: {expected}\n"));
+        gone(number_in(&pid).await).await;
+    }
+    // Also where it ends by itself.
+    let error = sh("head -c 2000000 /dev/zero").at_most(1 << 20).apart().await.unwrap_err();
+    assert!(error.to_string().contains("more than 1 MiB to stdout"), "{error}");
+    let ended = sh("head -c 1048576 /dev/zero").at_most(1 << 20).apart().await.unwrap();
+    assert_eq!(ended.stdout.len(), 1 << 20);
+}

@@ -40,10 +40,10 @@ impl BuildJob {
     ///
     /// # Errors
     ///
-    /// It ends with a status other than 0: the error shows all that it wrote.
+    /// It ends with a status other than 0: the error shows what it wrote.
     pub async fn run_before(&self, lines: Lines) -> Result<()> {
         let Some(before) = before(self) else { return Ok(()) };
-        let ended = before.clone().lines(lines).merged().await?;
+        let ended = before.clone().lines(lines).abridged().merged().await?;
         if ended.success {
             return Ok(());
         }
@@ -68,7 +68,7 @@ impl Engine {
         }
         let folder = tempfile::tempdir().context("could not make a temporary folder")?;
         let id_file = folder.path().join("image-id");
-        let build = self.command(arguments(job, self.builder, &id_file)).lines(lines);
+        let build = self.command(arguments(job, self.builder, &id_file)).lines(lines).abridged();
         let ended = build.merged().await?;
         if !ended.success {
             let failure = Failure::new(format!(

@@ -1,5 +1,7 @@
 //! What a build that failed wrote: of BuildKit's plain progress, the steps that failed. Pure.
 
+use crate::children::is_left_out;
+
 /// The lines of the steps that failed and what follows them; everything, where no step says that it failed.
 pub(super) fn failed(output: &str) -> String {
     let errors = output.lines().enumerate().filter_map(|(index, line)| {
@@ -10,7 +12,7 @@ pub(super) fn failed(output: &str) -> String {
     let kept = output.lines().enumerate().filter(|(index, line)| match step(line) {
         // A step's own digest says nothing to a person.
         Some((number, rest)) => failed.contains(&number) && !rest.starts_with("sha256:"),
-        None => index > first && !line.is_empty(),
+        None => is_left_out(line) || (index > first && !line.is_empty()),
     });
     kept.map(|(_, line)| format!("{line}\n")).collect()
 }
@@ -36,6 +38,10 @@ mod tests {
             "#5 [2/3] RUN make\n#5 0.5 cc: no such file\n#5 ERROR: exit code: 3\n------\n > [2/3] RUN make:\n\
              #5 0.5 cc: no such file\n------\nexecutor failed running [make]: exit code: 3\n"
         );
+        // Where the middle of a long output is left out, a person sees that.
+        let gap = "[… 12 bytes left out …]";
+        let output = format!("#5 RUN make\n#6 RUN test\n{gap}\n#5 0.5 cc\n#5 ERROR: exit code: 3\n");
+        assert_eq!(failed(&output), format!("#5 RUN make\n{gap}\n#5 0.5 cc\n#5 ERROR: exit code: 3\n"));
         for all in
             ["Step 1/2 : FROM scratch\nno such image\n", "#1 DONE 0.1s\nunknown flag: --nonsense\n", ""]
         {

@@ -116,7 +116,8 @@ pub async fn run(fix: &Fix, lines: Lines) -> Result<bool> {
         }
         let program = program(&command).context("a fix is an empty command")?;
         let shown = program.shown();
-        let ended = program.env("DEBIAN_FRONTEND", "noninteractive").lines(lines.clone()).merged().await?;
+        let ended =
+            program.env("DEBIAN_FRONTEND", "noninteractive").lines(lines.clone()).abridged().merged().await?;
         if !ended.success {
             return Err(Failure::new(format!(
                 "`{shown}` ended with {}:\n{}",

@@ -78,7 +78,7 @@ impl Engine {
     async fn save(&self, image: &str, folder: &Path) -> Result<PathBuf> {
         let file = folder.join("image.tar");
         let save = self.command(["image", "save", "--output"]).args([file.as_os_str()]).args([image]);
-        let ended = save.merged().await?;
+        let ended = save.abridged().merged().await?;
         if ended.success {
             return Ok(file);
         }

@@ -24,7 +24,7 @@ impl Engine {
         let listener =
             TcpListener::bind(("127.0.0.1", 0)).await.context("could not open a port on 127.0.0.1")?;
         let reference = format!("127.0.0.1:{}/manifests/probe:latest", listener.local_addr()?.port());
-        let pull = self.command(["pull", &reference]).timeout(RETRY_POLICY).merged();
+        let pull = self.command(["pull", &reference]).timeout(RETRY_POLICY).abridged().merged();
         tokio::select! {
             // A visitor that comes as the pull ends has come.
             biased;

@@ -24,7 +24,7 @@ impl Engine {
     ///
     /// The engine cannot fetch it: it has credentials and TLS settings of its own.
     pub async fn pull(&self, reference: &Reference, lines: Lines) -> Result<String> {
-        let ended = self.command(["pull", &reference.to_string()]).lines(lines).merged().await?;
+        let ended = self.command(["pull", &reference.to_string()]).lines(lines).abridged().merged().await?;
         if !ended.success {
             let output = indent(&ended.stdout);
             return Err(Failure::new(format!("could not pull {reference} with the engine:\n{output}"))
@@ -42,14 +42,14 @@ impl Engine {
 
     /// Takes a name away that [`Engine::pull`] gave. An image that stays takes room, nothing else.
     pub async fn forget(&self, reference: &Reference) {
-        let _ = self.command(["image", "rm", &reference.to_string()]).merged().await;
+        let _ = self.command(["image", "rm", &reference.to_string()]).abridged().merged().await;
     }
 
     /// `docker push REF`.
     ///
     /// # Errors
     ///
-    /// The push fails: the error shows all that it wrote. Or nothing says under which digest it was.
+    /// The push fails: the error shows what it wrote. Or nothing says under which digest it was.
     pub async fn push(&self, reference: &Reference, lines: Lines) -> Result<Pushed> {
         let text = reference.to_string();
         if reference.digest.is_some() {
@@ -57,7 +57,7 @@ impl Engine {
                 .hint("leave the digest out of `image`")
                 .into());
         }
-        let ended = self.command(["push", &text]).lines(lines).merged().await?;
+        let ended = self.command(["push", &text]).lines(lines).abridged().merged().await?;
         if !ended.success {
             let output = indent(&ended.stdout);
             let failure = Failure::new(format!("the push of {text} ended with {}:\n{output}", ended.status));

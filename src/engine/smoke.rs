@@ -32,8 +32,13 @@ impl Engine {
         let name = container_name();
         let for_engine = platform.for_engine();
         let options = ["run", "--rm", "--name", &name, "--platform", &for_engine, image];
-        let ended = self
-            .command(options.into_iter().chain(smoke.command.iter().map(String::as_str)))
+        let run = self.command(options.into_iter().chain(smoke.command.iter().map(String::as_str)));
+        let run = match &smoke.expect {
+            Some(expected) => run.seek(expected),
+            None => run,
+        };
+        let ended = run
+            .abridged()
             .lines(lines)
             .timeout(smoke.timeout)
             // It names what it removed; that there was nothing to remove is no failure to newer versions.
@@ -66,9 +71,9 @@ fn verdict(image: &Reference, platform: &Platform, smoke: &Smoke, ended: &Ended)
         });
     }
     match &smoke.expect {
-        Some(expected) if !ended.stdout.contains(expected.as_str()) => Err(Failure::new(format!(
+        Some(expected) if !ended.found => Err(Failure::new(format!(
             "{what} did not print what is expected\n  expected: {expected:?}\n  found: {:?}{}",
-            ended.stdout.trim_end(),
+            last_lines(&ended.stdout),
             section("stderr", &ended.stderr)
         ))
         .hint("is it the image of another platform? `smoke.expect` is looked for in stdout")),
@@ -97,7 +102,18 @@ fn output(ended: &Ended) -> String {
 }
 
 fn section(name: &str, text: &str) -> String {
-    if text.trim().is_empty() { String::new() } else { format!("\n  {name}:\n{}", indent(text)) }
+    if text.trim().is_empty() { String::new() } else { format!("\n  {name}:\n{}", indent(last_lines(text))) }
+}
+
+/// The end of an output: what went wrong is said there.
+fn last_lines(text: &str) -> &str {
+    const LINES: usize = 50;
+    const BYTES: usize = 16 << 10;
+    let text = text.trim_end();
+    let by_bytes = text.len().saturating_sub(BYTES);
+    let by_bytes = (by_bytes..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    let by_lines = text.rmatch_indices('\n').nth(LINES - 1).map_or(0, |(at, _)| at + 1);
+    &text[by_bytes.max(by_lines)..]
 }
 
 #[cfg(test)]
@@ -119,6 +135,7 @@ mod tests {
             stdout: stdout.to_owned(),
             stderr: stderr.to_owned(),
             timed_out,
+            found: stdout.contains("aarch64"),
         };
         let platform = "linux/arm64".parse().unwrap();
         verdict(&"r.corp/app:1".parse().unwrap(), &platform, &smoke, &ended)
@@ -147,6 +164,15 @@ mod tests {
                  hint: raise `smoke.timeout`, or let the command end by itself\n"
             )
         );
+        // Of a long output the end is shown.
+        let lines: String = (0..70).map(|line| format!("line {line}\n")).collect();
+        let long = message(&lines, "", "exit status: 2", false);
+        assert!(
+            !long.contains("line 19\n") && long.contains("    line 20\n") && long.ends_with("line 69\n"),
+            "{long}"
+        );
+        let wide = message(&"ü".repeat(20_000), "", "exit status: 2", false);
+        assert_eq!(wide.matches('ü').count(), 8_192);
         let refused = message("", "exec /bin/cat: exec format error", "exit status: 255", false);
         assert!(refused.contains("hint: the image holds a program for another platform"), "{refused}");
     }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use cargo_metadata::MetadataCommand;
 
+use crate::children::Program;
 use crate::config::{Fact, Facts, Needs, Package};
 use crate::model::digest::Digest;
 use crate::workspace::hash::hash;
@@ -271,17 +272,10 @@ fn git(root: &Path, arguments: &[&str]) -> Result<String, Refused> {
 
 /// What git prints, in no language but its own.
 fn git_bytes(root: &Path, arguments: &[&str]) -> Result<Vec<u8>, Refused> {
-    let output = duct::cmd("git", arguments)
-        .dir(root)
-        .env("LC_ALL", "C")
-        // Looking must not lock the index that somebody else works with.
-        .env("GIT_OPTIONAL_LOCKS", "0")
-        .stdin_null()
-        .stdout_capture()
-        .stderr_capture()
-        .unchecked()
-        .run()
-        .map_err(|error| Refused { code: None, why: format!("could not run git: {error}") })?;
+    let git = Program::new("git").args(arguments.iter().copied()).folder(root).env("LC_ALL", "C");
+    // Looking must not lock the index that somebody else works with.
+    let git = git.env("GIT_OPTIONAL_LOCKS", "0");
+    let output = git.raw_here().map_err(|error| Refused { code: None, why: format!("{error:#}") })?;
     if output.status.success() {
         return Ok(output.stdout);
     }

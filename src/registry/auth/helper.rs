@@ -23,6 +23,9 @@ const NOTHING: [&str; 6] = [
 /// The same, followed by the address (docker/docker-credential-helpers#177).
 const NOTHING_FOR: &str = "no stored credential for ";
 
+/// Credentials are small; a helper that writes more is none.
+const LONGEST_ANSWER: usize = 1 << 20;
+
 /// `null` and a missing member are as good as an empty one.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -46,7 +49,8 @@ pub(crate) fn ask(
     let found =
         which::which_in(&program, Some(search), "/").map_err(|_| format!("{program} is not on PATH"))?;
     // The run ends with all that it started, a helper that hangs as well.
-    let asked = Program::new(found).args(["get"]).stdin(format!("{address}\n")).timeout(limit).apart_here();
+    let asked = Program::new(found).args(["get"]).stdin(format!("{address}\n")).timeout(limit);
+    let asked = asked.at_most(LONGEST_ANSWER).apart_here();
     let output = asked.map_err(|error| format!("{program}: {error:#}"))?;
     if output.timed_out {
         return Err(format!("{program} gave no answer within {} s", limit.as_secs()));
