@@ -26,6 +26,7 @@ pub mod config;
 pub mod embedded;
 pub mod engine;
 pub mod error;
+pub mod events;
 mod invocation;
 pub mod lock;
 pub mod model;

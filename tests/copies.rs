@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::stream;
 use manifests::apply::bring;
 use manifests::config::Attestations;
+use manifests::events::Events;
 use manifests::model::digest::Digest;
 use manifests::model::reference::Repository;
 use manifests::observe::observe_copy;
@@ -250,7 +251,7 @@ async fn a_list_is_copied_as_it_is_with_what_hangs_on_it_and_on_its_images() {
     assert_eq!(dropped, [CopyRole::Content, CopyRole::Content]);
 
     let missing = look(Attestations::Keep).await;
-    bring(&client, &missing.copies, &destination, &|_| {}).await.unwrap();
+    bring(&client, &missing.copies, &destination, &Events::ignored()).await.unwrap();
     assert!(signed.hangs_in(&to, "o/list").await);
     let on_list = client.referrers(&destination, &digest(&list)).await.unwrap();
     let mut on_list: Vec<Digest> = on_list.into_iter().map(|one| one.digest).collect();

@@ -7,9 +7,9 @@ use anyhow::Result;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 
-use super::Event;
 use crate::concurrency;
 use crate::error::Failure;
+use crate::events::{Event, Events};
 use crate::model::content::{Content, is_manifest};
 use crate::model::digest::Digest;
 use crate::model::manifest::Descriptor;
@@ -30,12 +30,7 @@ struct Fetched<'a> {
 /// # Errors
 ///
 /// Something is no longer where it was when this was planned, or the registry refuses it.
-pub async fn bring(
-    registry: &Registry,
-    copies: &[CopyPlan],
-    to: &Repository,
-    on_event: &(dyn Fn(Event) + Sync),
-) -> Result<()> {
+pub async fn bring(registry: &Registry, copies: &[CopyPlan], to: &Repository, events: &Events) -> Result<()> {
     if copies.is_empty() {
         return Ok(());
     }
@@ -44,9 +39,9 @@ pub async fn bring(
     let mut waiting: Vec<&Fetched<'_>> = Vec::new();
     for stage in CopyStage::ALL {
         let now: Vec<_> = fetched.iter().filter(|one| one.copy.stage() == stage).collect();
-        let written = now.iter().map(|one| write(registry, one, to, on_event));
+        let written = now.iter().map(|one| write(registry, one, to, events));
         match stage {
-            CopyStage::Referrers => waiting = hang(registry, &now, &fetched, to, on_event).await?,
+            CopyStage::Referrers => waiting = hang(registry, &now, &fetched, to, events).await?,
             // A list in a list: the planned order has the inner one first.
             CopyStage::PartLists | CopyStage::Lists => {
                 for one in written {
@@ -58,7 +53,7 @@ pub async fn bring(
     }
     // What they refer to is there by now, under its digest only: tags are written after all of this.
     while !waiting.is_empty() {
-        waiting = hang(registry, &waiting, waiting.iter().copied(), to, on_event).await?;
+        waiting = hang(registry, &waiting, waiting.iter().copied(), to, events).await?;
     }
     Ok(())
 }
@@ -70,12 +65,12 @@ async fn hang<'a, 'c: 'a>(
     now: &[&'a Fetched<'c>],
     coming: impl IntoIterator<Item = &'a Fetched<'c>>,
     to: &Repository,
-    on_event: &(dyn Fn(Event) + Sync),
+    events: &Events,
 ) -> Result<Vec<&'a Fetched<'c>>> {
     let coming: BTreeSet<&Digest> = coming.into_iter().map(|one| &one.copy.manifest.digest).collect();
     let coming = &coming;
     let written = now.iter().map(|one| async move {
-        match (try_to_write(registry, one, to, on_event).await?, &one.copy.role) {
+        match (try_to_write(registry, one, to, events).await?, &one.copy.role) {
             (Ok(()), _) => anyhow::Ok(true),
             (Err(error), CopyRole::Referrer(subject))
                 if error.lacks_content() && coming.contains(subject) =>
@@ -118,13 +113,8 @@ async fn bring_blobs(registry: &Registry, all: &[Fetched<'_>], to: &Repository) 
     Ok(())
 }
 
-async fn write(
-    registry: &Registry,
-    one: &Fetched<'_>,
-    to: &Repository,
-    on_event: &(dyn Fn(Event) + Sync),
-) -> Result<()> {
-    Ok(try_to_write(registry, one, to, on_event).await??)
+async fn write(registry: &Registry, one: &Fetched<'_>, to: &Repository, events: &Events) -> Result<()> {
+    Ok(try_to_write(registry, one, to, events).await??)
 }
 
 /// The inner error is the registry's answer to the manifest.
@@ -132,7 +122,7 @@ async fn try_to_write(
     registry: &Registry,
     one: &Fetched<'_>,
     to: &Repository,
-    on_event: &(dyn Fn(Event) + Sync),
+    events: &Events,
 ) -> Result<Result<(), RegistryError>> {
     let Descriptor { digest, media_type, .. } = &one.copy.manifest;
     let reference = match &one.copy.role {
@@ -156,7 +146,7 @@ async fn try_to_write(
     };
     let put = registry.put_manifest(to, reference.lookup(), media_type, &one.bytes).await;
     if put.is_ok() {
-        on_event(Event::Copied(to.digest(digest)));
+        events.tell(Event::Copied(&to.digest(digest)));
     }
     Ok(put.map(drop))
 }

@@ -10,14 +10,13 @@ mod references;
 mod tags;
 mod unpublish;
 
-use std::fmt;
-
 use anyhow::Result;
 use futures_util::future::{join, join_all, try_join, try_join_all};
 
 use crate::error::Failure;
+use crate::events::{Event, Events};
 use crate::model::digest::Digest;
-use crate::model::reference::{Reference, Repository};
+use crate::model::reference::Repository;
 use crate::plan::{PlacePlan, PlannedList, ReferencePlan, TargetPlan};
 use crate::registry::Registry;
 
@@ -114,47 +113,13 @@ pub struct Unfinished {
     pub error: anyhow::Error,
 }
 
-/// What happens while a plan is carried out, for progress and for the account that an interrupted run gives.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A manifest and all its blobs came into a repository.
-    Copied(Reference),
-    /// A list is in a repository, under its digest only.
-    Staged(Reference),
-    /// The request that writes a tag begins: until [`Self::Tagged`] the tag may serve the list or not.
-    Tagging(Reference),
-    /// A tag serves the list.
-    Tagged(Reference, Digest),
-    /// A tag stays as it is after all; the text says why.
-    Skipped(Reference, String),
-    /// Everything of a target was looked at once more, and is as planned.
-    Confirmed(String),
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Copied(reference) => write!(f, "brought {}", reference.short()),
-            Self::Staged(reference) => write!(f, "staged {}", reference.short()),
-            Self::Tagging(reference) => write!(f, "tagging {reference}"),
-            Self::Tagged(reference, digest) => write!(f, "tagged {reference} → {}", digest.short()),
-            Self::Skipped(reference, why) => write!(f, "skipped {reference}: {why}"),
-            Self::Confirmed(target) => write!(f, "confirmed {target}"),
-        }
-    }
-}
-
-/// Carries `plan` out; `on_event` hears of each step once it is done.
+/// Carries `plan` out; `events` hear of each step once it is done.
 ///
 /// # Errors
 ///
 /// Exit code 1 when nothing was tagged, 4 when some tag was; in both cases the same command run again finishes. The
 /// message says for each repository what is done and what is pending, and so does [`Unfinished::applied`].
-pub async fn apply(
-    registry: &Registry,
-    plan: &TargetPlan,
-    on_event: &(dyn Fn(Event) + Sync),
-) -> Result<Applied, Unfinished> {
+pub async fn apply(registry: &Registry, plan: &TargetPlan, events: &Events) -> Result<Applied, Unfinished> {
     let not_begun = |failure: Failure| Unfinished { applied: None, error: failure.into() };
     if let Some(problem) = plan.problems.first() {
         let failure = Failure::new(problem.message.clone());
@@ -166,9 +131,9 @@ pub async fn apply(
     let mut account = Account::new(plan).ok_or_else(|| {
         not_begun(Failure::new(format!("target {} still has images to build", plan.target)))
     })?;
-    match carry_out(registry, &mut account, &plan.references, on_event).await {
+    match carry_out(registry, &mut account, &plan.references, events).await {
         Ok(()) => {
-            on_event(Event::Confirmed(plan.target.clone()));
+            events.tell(Event::Confirmed(&plan.target));
             Ok(Applied { complete: true, ..account.applied() })
         }
         Err(error) => {
@@ -182,21 +147,21 @@ async fn carry_out(
     registry: &Registry,
     account: &mut Account<'_>,
     references: &[ReferencePlan],
-    on_event: &(dyn Fn(Event) + Sync),
+    events: &Events,
 ) -> Result<()> {
     let changed: Vec<_> = account.places().filter(|(place, _)| place.is_change()).collect();
-    let children = bring_children(registry, &changed, on_event);
-    try_join(children, write_references(registry, references, on_event)).await?;
+    let children = bring_children(registry, &changed, events);
+    try_join(children, write_references(registry, references, events)).await?;
     // With one repository the list arrives with its first tag, which saves round trips and shows nobody a half-made
     // list. With several it is first in all of them.
     if changed.len() > 1 {
-        stage(registry, &changed, on_event).await?;
+        stage(registry, &changed, events).await?;
         account.staged();
         let staged = changed.iter().map(|(place, list)| confirm_staged(registry, &place.repository, list));
         let confirmed = async { try_join_all(staged).await.map(drop) };
-        write_tags(registry, account, confirmed, on_event).await?;
+        write_tags(registry, account, confirmed, events).await?;
     } else {
-        write_tags(registry, account, std::future::ready(Ok(())), on_event).await?;
+        write_tags(registry, account, std::future::ready(Ok(())), events).await?;
     }
     let children = changed.iter().filter(|_| changed.len() == 1);
     let children =
@@ -223,23 +188,19 @@ async fn carry_out(
 async fn bring_children(
     registry: &Registry,
     places: &[(&PlacePlan, &PlannedList)],
-    on_event: &(dyn Fn(Event) + Sync),
+    events: &Events,
 ) -> Result<()> {
-    let copies = places.iter().map(|(place, _)| bring(registry, &place.copies, &place.repository, on_event));
+    let copies = places.iter().map(|(place, _)| bring(registry, &place.copies, &place.repository, events));
     try_join_all(copies).await?;
     Ok(())
 }
 
 /// Puts the list into every repository, under its digest: nobody sees it yet.
-async fn stage(
-    registry: &Registry,
-    places: &[(&PlacePlan, &PlannedList)],
-    on_event: &(dyn Fn(Event) + Sync),
-) -> Result<()> {
+async fn stage(registry: &Registry, places: &[(&PlacePlan, &PlannedList)], events: &Events) -> Result<()> {
     try_join_all(places.iter().map(|(place, list)| async move {
         let digest = list.digest.as_str();
         registry.put_manifest(&place.repository, digest, list.kind.media_type(), &list.bytes).await?;
-        on_event(Event::Staged(place.repository.digest(&list.digest)));
+        events.tell(Event::Staged(&place.repository.digest(&list.digest)));
         anyhow::Ok(())
     }))
     .await?;

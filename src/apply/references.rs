@@ -3,8 +3,9 @@
 use anyhow::Result;
 use futures_util::future::try_join_all;
 
-use super::{Event, bring};
+use super::bring;
 use crate::error::Failure;
+use crate::events::{Event, Events};
 use crate::plan::ReferencePlan;
 use crate::registry::Registry;
 
@@ -16,15 +17,15 @@ use crate::registry::Registry;
 pub(super) async fn write_references(
     registry: &Registry,
     plans: &[ReferencePlan],
-    on_event: &(dyn Fn(Event) + Sync),
+    events: &Events,
 ) -> Result<()> {
-    try_join_all(plans.iter().map(|plan| write(registry, plan, on_event))).await?;
+    try_join_all(plans.iter().map(|plan| write(registry, plan, events))).await?;
     Ok(())
 }
 
-async fn write(registry: &Registry, plan: &ReferencePlan, on_event: &(dyn Fn(Event) + Sync)) -> Result<()> {
+async fn write(registry: &Registry, plan: &ReferencePlan, events: &Events) -> Result<()> {
     let repository = &plan.reference.repository;
-    bring(registry, &plan.copies, repository, on_event).await?;
+    bring(registry, &plan.copies, repository, events).await?;
     let tag = plan.reference.lookup();
     match &plan.index {
         Some(bytes) => registry.put_manifest(repository, tag, plan.media_type(), bytes).await?,
@@ -36,6 +37,6 @@ async fn write(registry: &Registry, plan: &ReferencePlan, on_event: &(dyn Fn(Eve
             registry.put_manifest(repository, tag, plan.media_type(), &fetched.bytes).await?
         }
     };
-    on_event(Event::Copied(plan.reference.clone()));
+    events.tell(Event::Copied(&plan.reference));
     Ok(())
 }

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use futures_util::future::{join, join_all, try_join, try_join_all};
 
+use super::Outcome;
 use super::account::{Account, At};
-use super::{Event, Outcome};
 use crate::config::TagPolicy;
 use crate::error::Failure;
+use crate::events::{Event, Events};
 use crate::model::digest::Digest;
 use crate::observe::released_now;
 use crate::plan::{PlacePlan, PlannedList, TagAction, TagPlan};
@@ -41,16 +42,16 @@ pub(super) async fn write_tags(
     registry: &Registry,
     account: &mut Account<'_>,
     before: impl Future<Output = Result<()>>,
-    on_event: &(dyn Fn(Event) + Sync),
+    events: &Events,
 ) -> Result<()> {
     let (first, second) = (jobs(account, false), jobs(account, true));
     // With nothing in the first class its turn would only make the looks at the second older.
     let (first, second) = if first.is_empty() { (second, first) } else { (first, second) };
     let ((), looks) = try_join(before, look_at(registry, &first)).await?;
-    let writes = write_class(registry, first.into_iter().zip(looks).collect(), on_event);
+    let writes = write_class(registry, first.into_iter().zip(looks).collect(), events);
     let (written, looks) = join(writes, look_at(registry, &second)).await;
     note(account, written)?;
-    let writes = write_class(registry, second.into_iter().zip(looks?).collect(), on_event);
+    let writes = write_class(registry, second.into_iter().zip(looks?).collect(), events);
     note(account, writes.await)
 }
 
@@ -93,20 +94,16 @@ async fn look(registry: &Registry, job: Job<'_>) -> Result<Look> {
 type Written = (At, Outcome, Option<anyhow::Error>);
 
 /// Writes the tags of one class side by side; when one fails the others go on to their end.
-async fn write_class(
-    registry: &Registry,
-    class: Vec<(Job<'_>, Look)>,
-    on_event: &(dyn Fn(Event) + Sync),
-) -> Vec<Written> {
+async fn write_class(registry: &Registry, class: Vec<(Job<'_>, Look)>, events: &Events) -> Vec<Written> {
     join_all(class.into_iter().map(|(job, look)| async move {
-        let (outcome, error) = match write_tag(registry, job, look, on_event).await {
+        let (outcome, error) = match write_tag(registry, job, look, events).await {
             Ok(result) => result,
             Err(error) => (Outcome::Pending, Some(error)),
         };
         let reference = job.place.repository.tag(&job.tag.name);
         match &outcome {
-            Outcome::Written => on_event(Event::Tagged(reference, job.list.digest.clone())),
-            Outcome::Skipped(why) => on_event(Event::Skipped(reference, why.clone())),
+            Outcome::Written => events.tell(Event::Tagged(&reference, &job.list.digest)),
+            Outcome::Skipped(why) => events.tell(Event::Skipped(&reference, why)),
             _ => {}
         }
         (job.at, outcome, error)
@@ -128,7 +125,7 @@ async fn write_tag(
     registry: &Registry,
     job: Job<'_>,
     seen: Look,
-    on_event: &(dyn Fn(Event) + Sync),
+    events: &Events,
 ) -> Result<(Outcome, Option<anyhow::Error>)> {
     let Job { place, list, tag, .. } = job;
     let seen = if seen.taken.elapsed() > FRESH { look(registry, job).await? } else { seen };
@@ -150,7 +147,7 @@ async fn write_tag(
         .into());
     }
     let media_type = list.kind.media_type();
-    on_event(Event::Tagging(place.repository.tag(&tag.name)));
+    events.tell(Event::Tagging(&place.repository.tag(&tag.name)));
     match registry.put_manifest(&place.repository, &tag.name, media_type, &list.bytes).await {
         Ok(_) => Ok((Outcome::Written, None)),
         Err(error) if error.is_open() => Ok((Outcome::Open, Some(error.into()))),

@@ -11,19 +11,14 @@ use crate::build::cargo;
 use crate::build::pipeline::{all_failures, lines};
 use crate::config::Target;
 use crate::engine::BuildJob;
-use crate::report::progress::{Progress, Subject};
+use crate::events::Events;
 
 /// Runs what the images in `work`, given with their target and their position in it, declare; `jobs` at once.
 ///
 /// # Errors
 ///
 /// After all have ended, one error that names every platform that failed and why.
-pub(crate) async fn lay(
-    root: &Path,
-    work: &[(&Target, usize)],
-    jobs: usize,
-    progress: &Progress,
-) -> Result<()> {
+pub(crate) async fn lay(root: &Path, work: &[(&Target, usize)], jobs: usize, events: &Events) -> Result<()> {
     let work: Vec<_> = work
         .iter()
         .filter_map(|(target, index)| {
@@ -50,8 +45,7 @@ pub(crate) async fn lay(
                 root: root.to_owned(),
                 build: (*build).clone(),
             };
-            let subject = Subject { target: target.name.clone(), platform: image.platform.to_string() };
-            let task = progress.task(&name, subject);
+            let task = events.task(name.clone(), &target.name, image.platform.to_string());
             let result = async {
                 let _permit = permits.acquire().await?;
                 if !build.before.is_empty() {
@@ -73,7 +67,7 @@ pub(crate) async fn lay(
                     Ok(())
                 }
                 Err(error) => {
-                    task.failed("");
+                    task.failed();
                     Err((name, error))
                 }
             }

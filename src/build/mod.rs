@@ -8,3 +8,4 @@ pub(crate) mod freshness;
 pub(crate) mod groundwork;
 pub(crate) mod pipeline;
 pub(crate) mod programs;
+pub(crate) mod readiness;

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use futures_util::future::join_all;
-use serde_json::json;
 use tokio::sync::Semaphore;
 
 use crate::build::fingerprint::{self, WithoutOutputs};
@@ -19,13 +18,13 @@ use crate::children::Lines;
 use crate::config::{BinaryCheck, Build, Image, Target, WithoutEmulator};
 use crate::engine::{BuildJob, Engine, Runnable};
 use crate::error::{Exit, Failure, exit_of, render};
+use crate::events::{Event, Events, ImageEvent, Task};
 use crate::invocation::program;
 use crate::lock::{Check, Checks};
 use crate::model::digest::Digest;
 use crate::model::platform::Platform;
 use crate::model::reference::Reference;
 use crate::registry::Registry;
-use crate::report::progress::{Progress, Subject, Task};
 use crate::workspace::facts;
 
 pub(crate) use check::Unchecked;
@@ -62,8 +61,8 @@ pub struct Pipeline<'a> {
     pub skip_smoke: bool,
     /// How much engine work at once.
     pub jobs: usize,
-    /// Where progress goes.
-    pub progress: &'a Progress,
+    /// Where what happens is told.
+    pub events: &'a Events,
 }
 
 /// One platform's image after its pipeline.
@@ -88,15 +87,15 @@ pub struct Produced {
 }
 
 impl Produced {
-    /// As events and the output of `build`, `smoke` and `push` have it.
-    pub fn to_json(&self) -> serde_json::Value {
-        json!({
-            "target": self.target,
-            "platform": self.platform.to_string(),
-            "reference": self.reference.to_string(),
-            "digest": self.digest,
-            "pushed": self.pushed,
-        })
+    /// As events have it.
+    pub fn event(&self) -> ImageEvent<'_> {
+        ImageEvent {
+            target: &self.target,
+            platform: &self.platform,
+            reference: &self.reference,
+            digest: self.digest.as_ref(),
+            pushed: self.pushed,
+        }
     }
 }
 
@@ -112,7 +111,7 @@ impl Pipeline<'_> {
             let (target, index) = work[position];
             let produced = self.run_one(target, index, task).await?;
             task.done(&self.outcome(&produced));
-            self.progress.event("image", produced.to_json());
+            self.events.tell(Event::Produced(produced.event()));
             Ok(produced)
         })
         .await
@@ -126,16 +125,13 @@ impl Pipeline<'_> {
     ) -> Result<Vec<T>> {
         let permits = Semaphore::new(self.jobs.max(1));
         let several = work.iter().any(|(target, _)| target.name != work[0].0.name);
-        let overall = self.progress.overall(work.len(), "images");
-        let counted = &overall;
         let runs = join_all(work.iter().enumerate().map(|(position, (target, index))| {
             let image = &target.images[*index];
             let name = match several {
                 true => format!("{} {}", target.name, image.platform),
                 false => image.platform.to_string(),
             };
-            let subject = Subject { target: target.name.clone(), platform: image.platform.to_string() };
-            let task = self.progress.task(&name, subject);
+            let task = self.events.task(name.clone(), &target.name, image.platform.to_string());
             let (permits, run) = (&permits, &run);
             async move {
                 let result = async {
@@ -144,14 +140,12 @@ impl Pipeline<'_> {
                 };
                 let result = result.await;
                 if result.is_err() {
-                    task.failed("");
+                    task.failed();
                 }
-                counted.one_more();
                 result.map_err(|error| (name, error))
             }
         }))
         .await;
-        drop(overall);
 
         let mut produced = Vec::new();
         let mut failures = Vec::new();
@@ -236,7 +230,7 @@ impl Pipeline<'_> {
             produced.unknown = self.unknown(survey, target, index, build).await?;
         }
         if let Some(why) = &produced.unknown {
-            self.progress.warn(&format!(
+            self.events.warn(&format!(
                 "{} for {}: {why}; what it is made of is not recorded, and the next release builds it again",
                 image.reference, image.platform
             ));
@@ -319,7 +313,7 @@ impl Pipeline<'_> {
         let Looked { findings, unread } = programs.findings(image, image_id).await?;
         let whole = unread.is_empty();
         for why in unread {
-            self.progress.warn(&format!("{}: {why}", image.reference));
+            self.events.warn(&format!("{}: {why}", image.reference));
         }
         if findings.is_empty() {
             return Ok(Some(if whole { Check::programs() } else { Check::programs_in_part() }));
@@ -328,7 +322,7 @@ impl Pipeline<'_> {
         let listed: String = findings.iter().map(|finding| format!("\n  {finding}")).collect();
         let message = format!("{reference} cannot be for {}:{listed}", image.platform);
         if target.binary_check == BinaryCheck::Warn {
-            self.progress.warn(&message);
+            self.events.warn(&message);
             return Ok(Some(Check::programs_with_warnings()));
         }
         Err(Failure::new(message)
@@ -343,7 +337,7 @@ impl Pipeline<'_> {
             return Ok(None);
         }
         if !self.runnable.can_run(&image.platform) {
-            self.progress.warn(&format!(
+            self.events.warn(&format!(
                 "{}: no smoke run, as this machine has no emulator for it (`doctor` says how to get one)",
                 image.platform
             ));

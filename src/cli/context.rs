@@ -9,21 +9,24 @@ use std::time::Duration;
 
 use anyhow::Result;
 use etcetera::BaseStrategy as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::args::{Format, Global, Targets};
 use super::ci;
-use super::turn::{self, Kind, Turn};
-use crate::apply::Event;
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
+use crate::events::{Event, Events};
 use crate::model::reference::Reference;
 use crate::model::suggest::near_miss;
+use crate::plan::Options as PlanOptions;
 use crate::registry::{Credentials, Options, Registry, RetryPolicy};
+use crate::release::run::Settings;
+use crate::release::turn::{self, Kind, Turn};
 use crate::report::failure;
 use crate::report::output::Output;
-use crate::report::progress::{Progress, Volume};
+use crate::report::progress::{Progress, Volume, tagged};
+use crate::report::stream::Stream;
 use crate::report::style::Style;
 use crate::workspace::load::load;
 
@@ -42,14 +45,14 @@ pub(super) struct Account {
 }
 
 impl Account {
-    fn note(&mut self, event: &Event) {
+    fn note(&mut self, event: Event<'_>) {
         match event {
             Event::Tagging(reference) => {
                 self.open.insert(reference.clone());
             }
-            Event::Tagged(reference, _) => {
+            Event::Tagged(reference, digest) => {
                 self.open.remove(reference);
-                self.published.push(event.to_string());
+                self.published.push(tagged(reference, digest));
             }
             _ => {}
         }
@@ -83,7 +86,11 @@ impl fmt::Display for Account {
 pub(super) struct Context {
     pub(super) global: Global,
     pub(super) progress: Progress,
+    /// Where work tells what happens; the terminal, the stream and the ledger listen.
+    pub(super) events: Events,
     stdout: Output,
+    /// Where what happens goes as data, when that was asked for.
+    stream: Option<Stream>,
     ledger: Ledger,
     /// Whether JSON came out already: a program reads one value.
     printed: AtomicBool,
@@ -99,11 +106,20 @@ impl Context {
         };
         let stdout = Output::stdout();
         let progress = Progress::new(volume, global.stderr_style(), stderr);
-        let progress = match global.format {
-            Format::Json if streams => progress.with_events(stdout.clone()),
-            _ => progress,
-        };
-        Self { progress, global, stdout, ledger: Ledger::default(), printed: AtomicBool::new(false) }
+        let is_stream = global.format == Format::Json && streams;
+        let stream = is_stream.then(|| Stream::new(stdout.clone()));
+        let ledger = Ledger::default();
+        let (terminal, data, account) = (progress.clone(), stream.clone(), ledger.clone());
+        let events = Events::new(move |event| {
+            terminal.hear(event);
+            if let Some(data) = &data {
+                data.hear(event);
+            }
+            if let Ok(mut account) = account.lock() {
+                account.note(event);
+            }
+        });
+        Self { progress, events, global, stdout, stream, ledger, printed: AtomicBool::new(false) }
     }
 
     pub(super) fn ledger(&self) -> Ledger {
@@ -126,19 +142,14 @@ impl Context {
         declaration: Option<&Declaration>,
         retry_policy: RetryPolicy,
     ) -> Result<Registry> {
-        let progress = self.progress.clone();
+        let events = self.events.clone();
         let options = Options {
             registries: declaration.map(|declaration| declaration.registries.clone()).unwrap_or_default(),
             insecure: self.global.insecure,
             credentials: Credentials::from_env(),
             cache: cache_folder(),
             retry_policy,
-            waits: Arc::new(move |wait| {
-                progress.line(&wait.to_string());
-                let fields =
-                    json!({ "host": wait.host, "reason": wait.reason, "seconds": wait.delay.as_secs_f64() });
-                progress.event("retried", fields);
-            }),
+            waits: Arc::new(move |wait| events.tell(Event::Retried(wait))),
             ..Options::default()
         };
         Ok(Registry::new(options)?)
@@ -146,7 +157,7 @@ impl Context {
 
     /// Waits until no other run of this workspace publishes. The turn ends when what is given back is dropped.
     pub(super) async fn take_turn(&self, root: &Path) -> Result<Turn> {
-        turn::take(self, root, Kind::Release).await
+        turn::take(&self.events, root, Kind::Release).await
     }
 
     /// How much engine work at once: `--jobs`, else enough to keep an engine busy that waits for the network a lot.
@@ -165,37 +176,26 @@ impl Context {
         ended.notified().await;
     }
 
-    /// A step of applying: shown, and kept for an interrupted run's account.
-    pub(super) fn on_event(&self, event: &Event) {
-        // What was confirmed is what the summary shows.
-        if !matches!(event, Event::Confirmed(_) | Event::Tagging(_)) {
-            self.progress.line(&event.to_string());
-        }
-        match event {
-            Event::Copied(reference) => {
-                self.progress.event("copied", json!({ "reference": reference.to_string() }));
+    /// Events that only go into the account of an interrupted run: for commands whose output is Docker's.
+    pub(super) fn unshown(&self) -> Events {
+        let account = self.ledger.clone();
+        Events::new(move |event| {
+            if let Ok(mut account) = account.lock() {
+                account.note(event);
             }
-            Event::Staged(reference) => {
-                self.progress.event("staged", json!({ "reference": reference.to_string() }));
-            }
-            Event::Tagged(reference, digest) => {
-                let fields = json!({ "reference": reference.to_string(), "digest": digest });
-                self.progress.event("published", fields);
-            }
-            Event::Skipped(reference, why) => {
-                let fields = json!({ "reference": reference.to_string(), "reason": why });
-                self.progress.event("skipped", fields);
-            }
-            Event::Tagging(_) => {}
-            Event::Confirmed(target) => self.progress.event("confirmed", json!({ "target": target })),
-        }
-        self.keep_event(event);
+        })
     }
 
-    /// A step of applying, kept for an interrupted run's account.
-    pub(super) fn keep_event(&self, event: &Event) {
-        if let Ok(mut ledger) = self.ledger.lock() {
-            ledger.note(event);
+    /// What is asked for where no argument says otherwise.
+    pub(super) fn settings(&self, targets: &Targets) -> Settings {
+        Settings {
+            options: PlanOptions::default(),
+            smoke: true,
+            rebuild: false,
+            locked: false,
+            all: targets.targets.is_empty(),
+            jobs: self.jobs(),
+            engine: self.global.engine.clone(),
         }
     }
 
@@ -208,11 +208,13 @@ impl Context {
         match self.global.format {
             // Of Markdown there is a plan only, which is written there.
             Format::Text | Format::Markdown => self.print_raw(&text(self.stdout_style())),
-            Format::Json if self.progress.has_events() => self.progress.event("result", json()),
-            Format::Json => {
-                self.printed.store(true, Ordering::Relaxed);
-                self.print_raw(&format!("{:#}\n", json()))
-            }
+            Format::Json => match &self.stream {
+                Some(stream) => stream.write("result", json()),
+                None => {
+                    self.printed.store(true, Ordering::Relaxed);
+                    self.print_raw(&format!("{:#}\n", json()))
+                }
+            },
         }
     }
 
@@ -221,11 +223,9 @@ impl Context {
         if let Some(annotations) = ci::annotations(error) {
             self.progress.raw(&annotations);
         }
-        match self.global.format {
-            Format::Json if self.progress.has_events() => {
-                self.progress.event("failed", failure::json(error));
-            }
-            Format::Json if !self.printed.load(Ordering::Relaxed) => {
+        match (&self.stream, self.global.format) {
+            (Some(stream), _) => stream.write("failed", failure::json(error)),
+            (None, Format::Json) if !self.printed.load(Ordering::Relaxed) => {
                 self.print_raw(&format!("{:#}\n", failure::json(error)))
             }
             _ => {}
@@ -299,12 +299,12 @@ mod tests {
         let (first, second) = (tag("1.0"), tag("latest"));
         let mut account = Account::default();
         assert_eq!(account.to_string(), "nothing was published");
-        account.note(&Event::Staged(first.clone()));
+        account.note(Event::Staged(&first));
         assert!(account.is_empty());
-        account.note(&Event::Tagging(first.clone()));
+        account.note(Event::Tagging(&first));
         assert_eq!(account.to_string(), "being written, perhaps published:\n  registry.test/app:1.0");
-        account.note(&Event::Tagged(first, Digest::of(b"")));
-        account.note(&Event::Tagging(second));
+        account.note(Event::Tagged(&first, &Digest::of(b"")));
+        account.note(Event::Tagging(&second));
         assert_eq!(
             account.to_string(),
             "published so far:\n  tagged registry.test/app:1.0 → sha256:e3b0c44298fc\n\

@@ -27,7 +27,6 @@ mod release;
 mod schema;
 mod signals;
 mod stages;
-mod turn;
 mod unpublish;
 mod verify;
 

@@ -1,6 +1,5 @@
 //! `plan`: what a release would change. Writes nothing.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
@@ -10,15 +9,11 @@ use super::ci;
 use super::context::Context;
 #[cfg(feature = "embedded-registry")]
 use super::rehearse;
-use crate::build::freshness::{Survey, Trust};
 use crate::config::{Declaration, Strictness, working_folder_of};
 use crate::error::{Exit, Failure};
 use crate::lock;
-use crate::registry::Access;
-use crate::release::journal::{Inputs, Journal};
-use crate::release::prepare::{announce, prepare_release};
+use crate::release::run::{Run, Settings};
 use crate::report;
-use crate::workspace::lock_file;
 
 pub(super) async fn run(context: &Context, arguments: &Plan) -> Result<Exit> {
     let declaration = context.declaration(&arguments.targets, Strictness::Release)?;
@@ -44,20 +39,16 @@ async fn show(
     lock: &Path,
 ) -> Result<Exit> {
     let registry = context.registry(Some(&declaration))?;
-    announce(&registry, &declaration, Access::Pull)?;
     let options = arguments.first.options();
-    let lock = lock_file::read(lock)?;
-    let journal = Journal::open(folder)?;
-    // What differs from the commit is read to its last byte: only for a run that could be finished.
-    let inputs = match journal.is_empty() {
-        true => BTreeMap::new(),
-        false => Inputs::of_run(&declaration, true)?,
+    let run = Run {
+        declaration: &declaration,
+        registry: &registry,
+        events: &context.events,
+        folder,
+        lock_file: lock,
+        settings: &Settings { options, ..context.settings(&arguments.targets) },
     };
-    let unfinished = journal.sort(&declaration.targets, |target| inputs.get(&target.name).cloned());
-    let mut survey = Survey::of(&declaration, &lock, folder, Trust::LockAlone).await?;
-    let planned =
-        prepare_release(&registry, &declaration, &unfinished.usable, &mut survey, &lock, options, true)
-            .await?;
+    let planned = run.plan().await?;
     ci::summarise(context, &report::plan::markdown(&planned));
     match context.global.format {
         Format::Markdown => context.print_raw(&report::plan::markdown(&planned)),

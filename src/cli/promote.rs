@@ -32,7 +32,7 @@ pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<Exit> 
     };
     context.progress.line(report::plan::text(&plans, context.progress.style()).trim_end());
     stop_on_problems(&plans)?;
-    let carried = apply_all(&registry, &plans, &|event| context.on_event(&event)).await;
+    let carried = apply_all(&registry, &plans, &context.events).await;
     let applied = carried.complete()?;
     context.print(|style| report::summary::text(&applied, style), || report::summary::json(&applied));
     Ok(Exit::Done)

@@ -8,11 +8,11 @@ use anyhow::Result;
 use super::args::Release;
 use super::context::Context;
 use super::release::publish;
-use super::turn::{self, Kind, Turn};
 use crate::config::Declaration;
 use crate::error::Exit;
 use crate::lock;
 use crate::release::rehearsal::Rehearsal;
+use crate::release::turn::{self, Kind, Turn};
 
 /// The whole of a release against the embedded registry.
 pub(super) async fn release(
@@ -20,9 +20,9 @@ pub(super) async fn release(
     arguments: &Release,
     declaration: Declaration,
 ) -> Result<Exit> {
-    let mut rehearses = turn::take(context, &declaration.root, Kind::Rehearsal).await?;
+    let mut rehearses = turn::take(&context.events, &declaration.root, Kind::Rehearsal).await?;
     // What it builds, and what runs before, is that of a real release.
-    let releases = turn::take(context, &declaration.root, Kind::Release).await?;
+    let releases = turn::take(&context.events, &declaration.root, Kind::Release).await?;
     let rehearsal = Rehearsal::start(&declaration.root).await?;
     context.progress.stage("Rehearsing", &format!("on the embedded registry at {}", rehearsal.host()));
     let mapped = rehearsal.map(declaration);

@@ -9,16 +9,14 @@ use serde_json::json;
 use super::args::{Push, Stage};
 use super::context::Context;
 use super::metadata_file::MetadataFile;
-use crate::build::freshness::{Survey, Trust};
-use crate::build::groundwork;
-use crate::build::pipeline::{Pipeline, Produced, Until};
+use crate::build::pipeline::{Produced, Until};
 use crate::config::{Declaration, Strictness, Target, working_folder_of};
-use crate::engine::doctor::{loopback_is_declared, require};
-use crate::engine::{Engine, Request, Runnable};
 use crate::error::{Exit, Failure};
-use crate::lock::Lock;
-use crate::registry::Registry;
-use crate::release::metadata::{Metadata, PushedImage};
+use crate::lock;
+use crate::release::metadata::Metadata;
+use crate::release::pushed::for_other_machines;
+use crate::release::run::{Run, Settings};
+use crate::report;
 use crate::workspace::load;
 use crate::workspace::working_folder;
 
@@ -51,61 +49,26 @@ async fn run(
     };
     let work = work(&declaration, arguments)?;
     let registry = context.registry(Some(&declaration))?;
-    let ready = ready(context, &declaration).await?;
-    groundwork::lay(&declaration.root, &work, context.jobs(), &context.progress).await?;
-    let survey = match &metadata {
-        Some(_) => {
-            let folder = working_folder_of(&declaration.root);
-            let mut survey = Survey::of(&declaration, &Lock::default(), &folder, Trust::Nothing).await?;
-            survey.confirm(survey.heads(&registry).await);
-            Some(survey)
-        }
-        None => None,
-    };
-    let pipeline = Pipeline {
-        engine: &ready.engine,
+    let settings = Settings { smoke: !skip_smoke, ..context.settings(&arguments.targets) };
+    let run = Run {
+        declaration: &declaration,
         registry: &registry,
-        root: &declaration.root,
-        runnable: &ready.runnable,
-        engine_reaches_loopback: ready.engine_reaches_loopback,
-        survey: survey.as_ref(),
-        until,
-        skip_smoke,
-        jobs: context.jobs(),
-        progress: &context.progress,
+        events: &context.events,
+        folder: &working_folder_of(&declaration.root),
+        lock_file: &declaration.root.join(lock::FILE_NAME),
+        settings: &settings,
     };
-    let produced = pipeline.run(&work).await?;
+    let (produced, survey) = run.produce(&work, until, metadata.is_some()).await?;
     if let (Some((file, text)), Some(survey)) = (metadata, &survey) {
-        let pushed = pushed(&registry, survey, &produced).await;
+        let pushed = for_other_machines(&registry, survey, &produced).await;
         let metadata = Metadata::new(declaration.revision.clone(), &text, pushed);
         file.write(&metadata.to_text(), "everything is pushed")?;
     }
     context.print(
         |_| produced.iter().map(line).collect(),
-        || json!({ "version": 1, "images": produced.iter().map(Produced::to_json).collect::<Vec<_>>() }),
+        || json!({ "version": 1, "images": produced.iter().map(|one| report::image(one.event())).collect::<Vec<_>>() }),
     );
     Ok(Exit::Done)
-}
-
-/// What was pushed, for another machine.
-async fn pushed(registry: &Registry, survey: &Survey, produced: &[Produced]) -> Vec<PushedImage> {
-    let known = produced.iter().filter(|one| one.unknown.is_none());
-    let places = known.map(|one| (one.target.clone(), one.index)).collect();
-    let mut origins = survey.origins(registry, &places).await;
-    let images = produced.iter().filter_map(|one| {
-        let origin = origins.remove(&(one.target.clone(), one.index));
-        let (fingerprint, bases) = origin.map(|origin| (origin.fingerprint, origin.bases)).unzip();
-        Some(PushedImage {
-            target: one.target.clone(),
-            platform: one.platform.to_string(),
-            reference: one.reference.to_string(),
-            digest: one.digest.clone()?,
-            fingerprint,
-            checked: one.checked.clone(),
-            bases: bases.unwrap_or_default(),
-        })
-    });
-    images.collect()
 }
 
 /// `TAG: digest: …` as the engine prints it after a push, with the whole reference; the reference alone before one.
@@ -151,25 +114,4 @@ fn work<'a>(declaration: &'a Declaration, arguments: &Stage) -> Result<Vec<(&'a 
             .into());
     }
     Ok(work)
-}
-
-/// An engine that was found able, and what it and this machine can do.
-#[derive(Debug)]
-pub(super) struct Readiness {
-    pub(super) engine: Engine,
-    pub(super) runnable: Runnable,
-    pub(super) engine_reaches_loopback: bool,
-}
-
-/// Finds the engine, and compares its settings with the declared registries before anything is built.
-pub(super) async fn ready(context: &Context, declaration: &Declaration) -> Result<Readiness> {
-    let request = Request { explicit: context.global.engine.as_deref() };
-    let engine = Engine::find(&request).await?;
-    context.progress.stage("Engine", &engine.describe());
-    let info = engine.info().await?;
-    let runnable = engine.runnable(&info).await;
-    // Where it does not matter nobody is made to come by.
-    let engine_reaches_loopback = !loopback_is_declared(declaration) || engine.reaches_loopback().await?;
-    require(&info, engine_reaches_loopback, declaration)?;
-    Ok(Readiness { engine, runnable, engine_reaches_loopback })
 }

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use futures_util::future::try_join;
 
-use crate::apply::{Applied, Event, apply};
+use crate::apply::{Applied, apply};
 use crate::build::freshness::{Place, Survey};
 use crate::build::pipeline::{Pipeline, Produced};
 use crate::concurrency;
 use crate::config::{Declaration, Image, Target};
 use crate::error::{Exit, Failure, exit_of};
+use crate::events::Events;
 use crate::lock::{Checks, Lock, LockedTarget};
 use crate::model::digest::Digest;
 use crate::model::reference::Reference;
@@ -426,13 +427,9 @@ impl Carried {
 }
 
 /// Stage 5: carry the plans out, target by target side by side. When one fails the others go on to their end.
-pub async fn apply_all(
-    registry: &Registry,
-    plans: &[impl AsRef<TargetPlan>],
-    on_event: &(dyn Fn(Event) + Sync),
-) -> Carried {
+pub async fn apply_all(registry: &Registry, plans: &[impl AsRef<TargetPlan>], events: &Events) -> Carried {
     let plans: Vec<&TargetPlan> = plans.iter().map(AsRef::as_ref).collect();
-    let results = concurrency::each(plans.iter().map(|plan| apply(registry, plan, on_event))).await;
+    let results = concurrency::each(plans.iter().map(|plan| apply(registry, plan, events))).await;
     let (mut applied, mut failures) = (Vec::new(), Vec::new());
     for result in results {
         match result {

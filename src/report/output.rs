@@ -12,7 +12,7 @@ use indicatif::{ProgressDrawTarget, TermLike};
 
 /// A standard stream. Cheap to clone; all clones know of the same failure.
 #[derive(Clone, Debug)]
-pub struct Output {
+pub(crate) struct Output {
     stream: Stream,
     lost: Arc<OnceLock<io::Error>>,
 }
@@ -25,17 +25,17 @@ enum Stream {
 
 impl Output {
     /// Where data goes. After a failure nothing more is written: data with a hole in it would pass for whole.
-    pub fn stdout() -> Self {
+    pub(crate) fn stdout() -> Self {
         Self { stream: Stream::Stdout, lost: Arc::default() }
     }
 
     /// Where everything else goes. After a failure the rest is tried all the same.
-    pub fn stderr() -> Self {
+    pub(crate) fn stderr() -> Self {
         Self { stream: Stream::Stderr, lost: Arc::default() }
     }
 
     /// Writes `text`, as it is and at once: what two threads write does not mix.
-    pub fn write(&self, text: &str) {
+    pub(crate) fn write(&self, text: &str) {
         if self.stream == Stream::Stdout && self.lost.get().is_some() {
             return;
         }
@@ -50,12 +50,12 @@ impl Output {
     }
 
     /// Why not everything was written. A reader that had enough, as `head` has, is none of these reasons.
-    pub fn lost(&self) -> Option<&io::Error> {
+    pub(crate) fn lost(&self) -> Option<&io::Error> {
         self.lost.get().filter(|error| error.kind() != ErrorKind::BrokenPipe)
     }
 
     /// What `indicatif` draws on, `hz` times a second at most.
-    pub fn draw_target(&self, hz: u8) -> ProgressDrawTarget {
+    pub(crate) fn draw_target(&self, hz: u8) -> ProgressDrawTarget {
         let terminal = Terminal { output: self.clone(), drawn: Mutex::default() };
         ProgressDrawTarget::term_like_with_hz(Box::new(terminal), hz)
     }

@@ -4,14 +4,14 @@ use super::fold::fold;
 
 /// Writes text with or without colour, for a terminal or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Style {
+pub(crate) struct Style {
     colour: bool,
     screen: Option<Screen>,
 }
 
 /// How much a terminal shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Screen {
+pub(crate) struct Screen {
     /// Characters in a line.
     pub columns: usize,
     /// Lines.
@@ -20,7 +20,7 @@ pub struct Screen {
 
 /// What a piece of text means; the colours are of the terminal's own palette, readable on light and dark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ink {
+pub(crate) enum Ink {
     /// Something comes.
     Add,
     /// Something goes, or fails.
@@ -35,28 +35,28 @@ pub enum Ink {
 
 impl Style {
     /// With colour or without.
-    pub fn new(colour: bool) -> Self {
+    pub(crate) fn new(colour: bool) -> Self {
         Self { colour, screen: None }
     }
 
     /// For a terminal of this size; without one, text has no end.
     #[must_use]
-    pub fn on(self, screen: Option<Screen>) -> Self {
+    pub(crate) fn on(self, screen: Option<Screen>) -> Self {
         Self { screen, ..self }
     }
 
     /// The terminal that is written to.
-    pub fn screen(self) -> Option<Screen> {
+    pub(crate) fn screen(self) -> Option<Screen> {
         self.screen
     }
 
     /// Whether it colours.
-    pub fn is_coloured(self) -> bool {
+    pub(crate) fn is_coloured(self) -> bool {
         self.colour
     }
 
     /// `text` with its lines broken between words where the screen has no more room for them.
-    pub fn fold(self, text: &str) -> String {
+    pub(crate) fn fold(self, text: &str) -> String {
         match self.screen {
             Some(screen) => fold(text, screen.columns),
             None => text.to_owned(),
@@ -64,7 +64,7 @@ impl Style {
     }
 
     /// `text` in `ink`.
-    pub fn paint(self, ink: Ink, text: &str) -> String {
+    pub(crate) fn paint(self, ink: Ink, text: &str) -> String {
         if !self.colour || text.is_empty() {
             return text.to_owned();
         }

@@ -15,6 +15,7 @@ use manifests::lock::Lock;
 use manifests::model::digest::Digest;
 use manifests::plan;
 use manifests::registry::{self, Credentials, Registry, RetryPolicy, Secret};
+use manifests::events::Events;
 use manifests::release::prepare::{From, apply_all, prepare, stop_on_problems};
 use tempfile::TempDir;
 
@@ -242,7 +243,7 @@ pub(crate) async fn reconcile(registry: &Registry, declaration: &Declaration) ->
         prepare(registry, declaration, From::Registry, &Lock::default(), plan::Options::default()).await?;
     stop_on_problems(&planned)?;
     let plans: Vec<_> = planned.into_iter().map(|planned| planned.plan).collect();
-    apply_all(registry, &plans, &|_| {}).await.complete()
+    apply_all(registry, &plans, &Events::ignored()).await.complete()
 }
 
 /// The registries for a run without credentials.

@@ -6,9 +6,9 @@ use anyhow::Result;
 use super::{Pipeline, lines};
 use crate::config::Target;
 use crate::error::Failure;
+use crate::events::Task;
 use crate::lock::{Checks, Outstanding};
 use crate::model::reference::Reference;
-use crate::report::progress::Task;
 
 /// An image that is in a registry, and that the declaration asks to check.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -36,7 +36,7 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> Result<Exit> {
     let lock = lock_file::read(&lock_file)?;
     let planned = prepare(&registry, &declaration, From::Registry, &lock, Options::default()).await?;
     stop_on_problems(&planned)?;
-    let carried = apply_all(&registry, &planned, &|event| context.keep_event(&event)).await;
+    let carried = apply_all(&registry, &planned, &context.unshown()).await;
     let keeper = Keeper { file: &lock_file, lock: &lock, declaration: &declaration, all: false };
     let applied = keeper.settle(&planned, carried, &BTreeMap::new()).0.complete()?;
     if arguments.purge {

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::context::Context;
 use crate::error::Failure;
+use crate::events::Events;
 use crate::invocation::program;
 use crate::workspace::working_folder;
 
 /// What takes turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Whatever publishes: two of them would build and push the same references.
     Release,
     /// What uses the workspace's embedded registry.
@@ -28,14 +28,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// A turn, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn(File);
+pub(crate) struct Turn(File);
 
 /// Who has a turn, as far as the file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Holder {
+pub(crate) struct Holder {
     pid: Option<u32>,
     /// Where it serves a rehearsal until somebody ends it.
-    pub(super) serving: Option<String>,
+    pub(crate) serving: Option<String>,
 }
 
 /// Waits for a turn.
@@ -43,7 +43,7 @@ pub(super) struct Holder {
 /// # Errors
 ///
 /// The file cannot be opened or locked; a rehearsal is served, which ends only when somebody ends it.
-pub(super) async fn take(context: &Context, root: &Path, kind: Kind) -> Result<Turn> {
+pub(crate) async fn take(events: &Events, root: &Path, kind: Kind) -> Result<Turn> {
     let mut before: Option<Holder> = None;
     loop {
         let holder = match try_take(root, kind)? {
@@ -51,7 +51,7 @@ pub(super) async fn take(context: &Context, root: &Path, kind: Kind) -> Result<T
             Err(holder) => holder,
         };
         match &before {
-            None => context.progress.stage("Waiting", &format!("for {} to end", holder.shown(kind))),
+            None => events.stage("Waiting", &format!("for {} to end", holder.shown(kind))),
             // Said twice, it is not what an earlier holder has left in the file.
             Some(before) if *before == holder && holder.serving.is_some() => {
                 return Err(Failure::new(holder.shown(kind))
@@ -73,7 +73,7 @@ pub(super) async fn take(context: &Context, root: &Path, kind: Kind) -> Result<T
 /// # Errors
 ///
 /// As [`take`], but that it does not wait.
-pub(super) fn try_take(root: &Path, kind: Kind) -> Result<Result<Turn, Holder>> {
+pub(crate) fn try_take(root: &Path, kind: Kind) -> Result<Result<Turn, Holder>> {
     let name = match kind {
         Kind::Release => "release.turn",
         #[cfg(feature = "embedded-registry")]
@@ -103,7 +103,7 @@ pub(super) fn try_take(root: &Path, kind: Kind) -> Result<Result<Turn, Holder>> 
 impl Turn {
     /// Tells those who wait that a rehearsal is served at `host` until somebody ends it.
     #[cfg(feature = "embedded-registry")]
-    pub(super) fn serves(&mut self, host: &str) {
+    pub(crate) fn serves(&mut self, host: &str) {
         self.note(Some(host));
     }
 
