@@ -11,11 +11,11 @@ use axum::Router;
 use manifests::apply::Applied;
 use manifests::config::{self, Declaration, Facts, Package, Strictness};
 use manifests::embedded::{Options, Server};
+use manifests::events::Events;
 use manifests::lock::Lock;
 use manifests::model::digest::Digest;
 use manifests::plan;
 use manifests::registry::{self, Credentials, Registry, RetryPolicy, Secret};
-use manifests::events::Events;
 use manifests::release::prepare::{From, apply_all, prepare, stop_on_problems};
 use tempfile::TempDir;
 
