@@ -11,12 +11,12 @@ use super::args::command;
 
 /// The commands that show a flag by itself, by the file that says it; all commands, for what is taken everywhere.
 const FLAGS: [(&str, &str, &[&str]); 10] = [
-    ("edit/list.rs", "--amend", &["manifest create"]),
+    ("author/edit/list.rs", "--amend", &["manifest create"]),
     ("plan/tags.rs", "--first-publish", &["plan", "release", "reconcile"]),
-    ("promote.rs", "--to", &["promote"]),
-    ("pipeline.rs", "--skip-smoke", &["release", "push"]),
+    ("release/promote.rs", "--to", &["promote"]),
+    ("build/pipeline.rs", "--skip-smoke", &["release", "push"]),
     ("cli/rehearse.rs", "--keep-serving", &["release"]),
-    ("cli/release.rs", "--allow-dirty", &["release"]),
+    ("release/clean.rs", "--allow-dirty", &["release"]),
     ("cli/registry.rs", "--htpasswd", &["registry serve"]),
     ("cli/registry.rs", "--read-only", &["registry serve"]),
     ("cli/registry.rs", "--tls-cert", &["registry serve"]),
