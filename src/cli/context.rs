@@ -142,7 +142,7 @@ impl Context {
         declaration: Option<&Declaration>,
         retry_policy: RetryPolicy,
     ) -> Result<Registry> {
-        let events = self.events.clone();
+        let (events, warns) = (self.events.clone(), self.events.clone());
         let options = Options {
             registries: declaration.map(|declaration| declaration.registries.clone()).unwrap_or_default(),
             insecure: self.global.insecure,
@@ -150,6 +150,7 @@ impl Context {
             cache: cache_folder(),
             retry_policy,
             waits: Arc::new(move |wait| events.tell(Event::Retried(wait))),
+            warnings: Arc::new(move |warning| warns.warn(warning)),
             ..Options::default()
         };
         Ok(Registry::new(options)?)

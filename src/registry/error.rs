@@ -76,7 +76,8 @@ pub enum Kind {
     Rejected,
     /// The answer is none that the specification knows.
     Protocol,
-    /// Credentials could not be read: a broken file, a missing or failing helper.
+    /// Credentials could not be read: a broken file; or a missing or failing helper, and the registry refuses what it is
+    /// asked without.
     Credentials,
     /// Something on this machine: a file that cannot be read.
     Local,
@@ -281,8 +282,7 @@ impl RegistryError {
                 "something between here and the registry alters content; nothing of it was used".to_owned()
             }
             Kind::Credentials => format!(
-                "credentials for {host} may be there, so the run does not go on without; mend what is named, or take \
-                 it out of that file"
+                "there may be credentials for {host}: mend what is named, or take it out of that file"
             ),
             Kind::NotFound
             | Kind::TooLarge
@@ -349,6 +349,20 @@ impl RegistryError {
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
         self
+    }
+
+    /// Whether the registry refused it to who asked.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self.0.kind, Kind::Unauthorized | Kind::Denied | Kind::Unreadable)
+            && self.0.credential.is_none()
+    }
+
+    /// The answer to a request that went without credentials because of `doubt`: there may be some.
+    pub(crate) fn without_credentials(mut self, doubt: &str) -> Self {
+        let before = self.0.detail.take().map_or_else(String::new, |detail| format!("{detail}; "));
+        self.0.detail = Some(format!("{before}it was asked without credentials, because {doubt}"));
+        self.0.hint = None;
+        self.with_kind(Kind::Credentials)
     }
 
     pub(crate) fn with_credential(mut self, source: Option<&str>) -> Self {

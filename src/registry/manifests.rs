@@ -399,7 +399,12 @@ fn check_lookup(task: &Task, lookup: &str, found: &Digest) -> Result<(), Registr
 
 /// A 404 is taken for "not there" only from something that is a registry: a web server that was named by mistake
 /// answers 404 to everything.
+///
+/// Nor is it from one that may hide things, where a helper did not say whether there are credentials for it.
 pub(super) async fn confirm_absence(host: &Host, call: &Call, reply: &Reply) -> Result<(), RegistryError> {
+    if let Some(doubt) = host.doubts_absence(call, reply).await {
+        return Err(reply.error(call).without_credentials(&doubt));
+    }
     if reply.media_type() != Some("text/html")
         || reply.headers.contains_key("docker-distribution-api-version")
     {

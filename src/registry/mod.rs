@@ -81,7 +81,12 @@ pub struct Options {
     pub retry_policy: RetryPolicy,
     /// Hears of every wait before a request is sent again.
     pub waits: Waits,
+    /// Hears of each credential helper that fails, once.
+    pub warnings: Warnings,
 }
+
+/// Hears of something that went on nevertheless.
+pub type Warnings = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl Default for Options {
     /// Nothing declared, no credentials, no cache, nobody listening.
@@ -94,6 +99,7 @@ impl Default for Options {
             cache: None,
             retry_policy: RetryPolicy::default(),
             waits: Arc::new(|_| {}),
+            warnings: Arc::new(|_| {}),
         }
     }
 }
@@ -115,6 +121,8 @@ impl Registry {
             credentials: Arc::new(options.credentials),
             retry_policy: options.retry_policy,
             waits: options.waits,
+            warnings: options.warnings,
+            warned: Mutex::default(),
             clients: tls::Clients::default(),
             contacts: SingleFlight::default(),
         };

@@ -27,6 +27,8 @@ pub(crate) struct Host {
     permits: Arc<Semaphore>,
     /// Where a HEAD was answered with what is there.
     heads: Mutex<HashSet<Lookups>>,
+    /// The repositories of which something was shown to a request without credentials.
+    anyone: Mutex<HashSet<String>>,
 }
 
 /// A repository's path, and whether manifests in it are looked up by digest or by tag.
@@ -108,6 +110,13 @@ impl Call {
     }
 }
 
+impl Call {
+    /// The repository that it is about.
+    fn subject(&self) -> String {
+        self.scopes.subject().to_owned()
+    }
+}
+
 impl Reply {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -148,7 +157,7 @@ impl Reply {
 impl Host {
     pub(crate) fn new(wire: Wire) -> Self {
         let permits = Arc::new(Semaphore::new(wire.place.max_connections.min(Semaphore::MAX_PERMITS)));
-        Self { wire, auth: Authenticator::new(), permits, heads: Mutex::default() }
+        Self { wire, auth: Authenticator::new(), permits, heads: Mutex::default(), anyone: Mutex::default() }
     }
 
     /// Whether a HEAD of manifests was answered there in this run with what is there, so that its 404 can be believed.
@@ -189,7 +198,28 @@ impl Host {
             Repeat::Never => |_: &RegistryError| false,
         };
         let Setup { retry_policy, waits, .. } = &*self.wire.setup;
-        retrying(retry_policy, waits, may_repeat, || self.attempt(permit, call)).await
+        let sent = retrying(retry_policy, waits, may_repeat, || self.attempt(permit, call)).await;
+        match sent {
+            Ok(reply) => {
+                if reply.status.is_success() && reply.credential.is_none() {
+                    self.anyone.lock().unwrap_or_else(PoisonError::into_inner).insert(call.subject());
+                }
+                Ok(reply)
+            }
+            Err(error) if error.is_refusal() => match self.auth.doubt(&self.wire, &call.scopes).await {
+                Some(doubt) => Err(error.without_credentials(&doubt)),
+                None => Err(error),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Why a 404 does not show that something is absent: a helper did not say whether there are credentials, and some
+    /// registries hide what one may not see. Where anything else of the same repository was shown, nothing is hidden.
+    pub(crate) async fn doubts_absence(&self, call: &Call, reply: &Reply) -> Option<String> {
+        let doubt = self.auth.doubt(&self.wire, &call.scopes).await.filter(|_| reply.credential.is_none())?;
+        let shown = self.anyone.lock().unwrap_or_else(PoisonError::into_inner).contains(&call.subject());
+        (!shown).then_some(doubt)
     }
 
     async fn attempt(

@@ -1,18 +1,19 @@
 //! One HTTP exchange: the right client for an address, where credentials may travel, and how long silence lasts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, Response, Url};
 
+use super::Warnings;
 use super::address;
-use super::auth::Credentials;
+use super::auth::{Credentials, FailedHelper};
 use super::contact::Contact;
 use super::error::{Kind, RegistryError, Task, is_refused, is_unresolved, tls_error};
 use super::hosts::Place;
@@ -30,12 +31,23 @@ pub(crate) struct Setup {
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) retry_policy: RetryPolicy,
     pub(crate) waits: Waits,
+    pub(crate) warnings: Warnings,
+    /// The helpers that failed and were warned of.
+    pub(crate) warned: Mutex<BTreeSet<String>>,
     pub(crate) clients: Clients,
     /// By origin: registries, their token servers, their storages.
     pub(crate) contacts: SingleFlight<String, Contact>,
 }
 
 impl Setup {
+    /// Warns of a helper, once.
+    pub(crate) fn warn_of(&self, failed: &FailedHelper) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.insert(failed.program.clone()) {
+            (self.warnings)(&format!("{}; going on without credentials", failed.why));
+        }
+    }
+
     /// How the registry `name` is reached.
     pub(crate) fn place(&self, name: &str) -> Result<Place, String> {
         let usual = RegistrySettings::default();

@@ -314,13 +314,44 @@ async fn identity_and_registry_tokens() {
 }
 
 #[tokio::test]
-async fn a_broken_helper_is_named_and_nothing_goes_on_anonymously() {
-    let server = guarded(|_| None).await;
-    let mut credentials = entry(&server.address.to_string(), PASSWORD);
-    let config = format!(r#"{{"credHelpers":{{"{}":"nowhere"}}}}"#, server.address);
-    credentials.docker_auth_config = Some(manifests::registry::Secret::new(config));
-    let error = with(credentials).head_manifest(&server.repository("o/app"), "1").await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Credentials);
-    assert!(error.to_string().contains("docker-credential-nowhere is not on PATH"), "{error}");
-    assert_eq!(server.count("GET", "/token"), 0);
+async fn a_helper_that_fails_stops_only_what_is_not_public() {
+    // Tokens are for anybody but for this one.
+    let private = |seen: &Seen| seen.target.contains("private").then(|| Reply::error(401, "UNAUTHORIZED"));
+    let (server, other) = (guarded(private).await, guarded(private).await);
+    for server in [&server, &other] {
+        server.store.put_manifest("o/public", "1", OCI_INDEX, LIST);
+        server.store.put_manifest("o/private", "1", OCI_INDEX, LIST);
+    }
+    let helpers = format!(r#"{{"{}":"nowhere","{}":"nowhere"}}"#, server.address, other.address);
+    let mut credentials = entry("unused", PASSWORD);
+    credentials.docker_auth_config =
+        Some(manifests::registry::Secret::new(format!(r#"{{"credHelpers":{helpers}}}"#)));
+    let warned = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let sink = warned.clone();
+    let warnings = Arc::new(move |warning: &str| sink.lock().unwrap().push(warning.to_owned()));
+    let registry = Registry::new(Options { credentials, warnings, ..options() }).unwrap();
+    let why = "docker-credential-nowhere is not on PATH (named in DOCKER_AUTH_CONFIG)";
+    for server in [&server, &other] {
+        for (path, tag, expected) in [
+            ("o/public", "1", Ok(true)),
+            // The repository is shown to everybody, and the tag is not there.
+            ("o/public", "2", Ok(false)),
+            // Nothing of it is shown: it may be hidden.
+            ("o/hidden", "1", Err("404 Not Found")),
+            ("o/private", "1", Err("401 Unauthorized")),
+        ] {
+            let found = registry.head_manifest(&server.repository(path), tag).await;
+            match (found, expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found.is_some(), expected, "{path}:{tag}"),
+                (Err(error), Err(status)) => {
+                    let text = error.to_string();
+                    assert_eq!(error.kind(), Kind::Credentials, "{text}");
+                    assert!(text.contains(status) && text.contains(why), "{text}");
+                    assert!(error.hint().unwrap().contains("mend what is named"), "{text}");
+                }
+                (found, expected) => panic!("{path}:{tag}: {found:?}, not {expected:?}"),
+            }
+        }
+    }
+    assert_eq!(*warned.lock().unwrap(), [format!("{why}; going on without credentials")]);
 }

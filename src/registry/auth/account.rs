@@ -13,7 +13,7 @@ use super::super::secret::Secret;
 use super::super::wire::Wire;
 use super::Needs;
 use super::challenge::Bearer;
-use super::credentials::{Found, is_within};
+use super::credentials::{Found, Search, is_within};
 use super::scopes::Scopes;
 use super::token;
 
@@ -21,7 +21,7 @@ use super::token;
 pub(crate) struct Account {
     /// The part of the registry that it is for; empty for all of it.
     namespace: String,
-    found: OnceCell<Result<Option<Found>, String>>,
+    search: OnceCell<Result<Search, String>>,
     state: Mutex<State>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Held {
 
 impl Account {
     pub(crate) fn new(namespace: String) -> Self {
-        Self { namespace, found: OnceCell::new(), state: Mutex::default() }
+        Self { namespace, search: OnceCell::new(), state: Mutex::default() }
     }
 
     /// The credential.
@@ -61,13 +61,20 @@ impl Account {
         let find = || async {
             let (credentials, host) = (wire.setup.credentials.clone(), wire.place.name.clone());
             let namespace = self.namespace.clone();
-            let found = tokio::task::spawn_blocking(move || credentials.find(&host, &namespace)).await;
-            found.unwrap_or_else(|_| Err("the search for credentials ended early".to_owned()))
+            let search = tokio::task::spawn_blocking(move || credentials.search(&host, &namespace)).await;
+            let search = search.unwrap_or_else(|_| Err("the search for credentials ended early".to_owned()));
+            search.iter().flat_map(|search| &search.failed).for_each(|failed| wire.setup.warn_of(failed));
+            search
         };
-        match self.found.get_or_init(find).await {
-            Ok(found) => Ok(found.as_ref()),
+        match self.search.get_or_init(find).await {
+            Ok(search) => Ok(search.found.as_ref()),
             Err(why) => Err(task.error(Kind::Credentials, why.clone())),
         }
+    }
+
+    /// Why there may be a credential although requests go without one; `None` also while nobody asked for one.
+    pub(crate) fn doubt(&self) -> Option<String> {
+        self.search.get()?.as_ref().ok()?.doubt()
     }
 
     /// A token that covers what is needed, with as much of `wanted` as one can carry.

@@ -60,6 +60,31 @@ pub(crate) struct Found {
     pub(crate) source: String,
 }
 
+/// What a search for a credential came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Search {
+    pub(crate) found: Option<Found>,
+    /// The helpers on the way that could not say whether they hold one.
+    pub(crate) failed: Vec<FailedHelper>,
+}
+
+/// A helper that is missing, fails, or gives no answer that is understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FailedHelper {
+    /// `docker-credential-NAME`.
+    pub(crate) program: String,
+    /// What is wrong with it, and the file that names it.
+    pub(crate) why: String,
+}
+
+impl Search {
+    /// Why there may be a credential although none was found; `None` where there is one, or certainly none.
+    pub(crate) fn doubt(&self) -> Option<String> {
+        let whys: Vec<&str> = self.failed.iter().map(|failed| failed.why.as_str()).collect();
+        (self.found.is_none() && !whys.is_empty()).then(|| whys.join("; "))
+    }
+}
+
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ConfigFile {
@@ -113,18 +138,21 @@ impl Credentials {
         }
     }
 
-    /// The credential for the repository `path` of `host`, or what is wrong with the first source that should have
-    /// one; without a path, the one for the host as a whole. Blocks: it reads files and runs helpers.
+    /// The credential for the repository `path` of `host`, or what is wrong with the first file that should have one;
+    /// without a path, the one for the host as a whole. Blocks: it reads files and runs helpers.
     ///
-    /// What was named for this run comes first, then Docker's file, then podman's.
-    pub(crate) fn find(&self, host: &str, path: &str) -> Result<Option<Found>, String> {
+    /// What was named for this run comes first, then Docker's file, then podman's. A helper that fails is passed over, as
+    /// Docker does: what is public can be read without it.
+    pub(crate) fn search(&self, host: &str, path: &str) -> Result<Search, String> {
+        let mut search = Search::default();
         for config in self.configs() {
             let (config, source) = config?;
-            if let Some(found) = self.find_in(&config, &source, host, path)? {
-                return Ok(Some(found));
+            search.found = self.find_in(&config, &source, host, path, &mut search.failed)?;
+            if search.found.is_some() {
+                break;
             }
         }
-        Ok(None)
+        Ok(search)
     }
 
     /// The parts of `host` that have entries of their own, as podman writes them. Blocks.
@@ -187,6 +215,7 @@ impl Credentials {
         source: &str,
         host: &str,
         path: &str,
+        failed: &mut Vec<FailedHelper>,
     ) -> Result<Option<Found>, String> {
         let keys = config.auths.iter().map(|(text, entry)| (text, Key::parse(text), entry));
         let mut entries: Vec<_> = keys.filter(|(_, key, _)| key.is_for(host) && key.holds(path)).collect();
@@ -214,13 +243,15 @@ impl Credentials {
         let helper = own.map(|(_, helper)| helper).or(config.creds_store.as_ref());
         if let Some(helper) = helper.filter(|helper| !helper.is_empty()) {
             let address = if host == "docker.io" { "https://index.docker.io/v1/" } else { host };
-            let answer = helper::ask(helper, address, self.path.as_deref(), self.helper_limit)
-                .map_err(|why| format!("{why} (named in {source})"))?;
-            if let Some(credential) = answer {
-                return Ok(Some(Found {
-                    credential,
-                    source: format!("docker-credential-{helper} ({source})"),
-                }));
+            let program = format!("docker-credential-{helper}");
+            match helper::ask(helper, address, self.path.as_deref(), self.helper_limit) {
+                Ok(Some(credential)) => {
+                    return Ok(Some(Found { credential, source: format!("{program} ({source})") }));
+                }
+                Ok(None) => {}
+                Err(why) => {
+                    failed.push(FailedHelper { program, why: format!("{why} (named in {source})") });
+                }
             }
         }
         // Docker writes an empty entry for what its helper keeps.

@@ -22,12 +22,13 @@ use tokio::sync::{OnceCell, OwnedMutexGuard};
 use self::account::{Account, Held, namespace_of};
 use self::challenge::Scheme;
 use self::credentials::Credential;
-use super::error::{RegistryError, Task};
+use super::error::{Kind, RegistryError, Task};
 use super::secret::{Secret, hidden};
 use super::wire::Wire;
 
 pub(crate) use self::challenge::OwnAnswer;
 pub use self::credentials::Credentials;
+pub(crate) use self::credentials::FailedHelper;
 pub use self::scopes::Access;
 pub(crate) use self::scopes::Scopes;
 
@@ -262,9 +263,22 @@ impl Authenticator {
     }
 
     /// Where the credential for the registry comes from.
+    ///
+    /// # Errors
+    ///
+    /// Also when a helper does not say: this is asked to find out what is wrong.
     pub(crate) async fn source(&self, wire: &Wire, task: &Task) -> Result<Option<String>, RegistryError> {
         let account = self.account(wire, &Scopes::default()).await;
-        Ok(account.found(wire, task).await?.map(|found| found.source.clone()))
+        let found = account.found(wire, task).await?;
+        match account.doubt() {
+            Some(doubt) => Err(task.error(Kind::Credentials, doubt)),
+            None => Ok(found.map(|found| found.source.clone())),
+        }
+    }
+
+    /// Why there may be a credential for the repository that `scopes` are about, although requests go without one.
+    pub(crate) async fn doubt(&self, wire: &Wire, scopes: &Scopes) -> Option<String> {
+        self.account(wire, scopes).await.doubt()
     }
 
     /// The account for the repository that `scopes` are about.

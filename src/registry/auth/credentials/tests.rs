@@ -14,6 +14,17 @@ fn password(name: &str, password: &str) -> Credential {
     Credential::Password { name: name.to_owned(), password: Secret::new(password) }
 }
 
+impl Credentials {
+    /// What is found where no helper fails, else the first failure.
+    fn find(&self, host: &str, path: &str) -> Result<Option<Found>, String> {
+        let search = self.search(host, path)?;
+        match search.doubt() {
+            Some(doubt) => Err(doubt),
+            None => Ok(search.found),
+        }
+    }
+}
+
 #[test]
 fn every_kind_of_entry_is_understood() {
     // "me:pass:word" in base64, with and without padding
@@ -204,6 +215,25 @@ fn missing_failing_and_hanging_helpers_are_named() {
     let hurried = Credentials { helper_limit: Duration::from_millis(300), ..credentials };
     let error = hurried.find("r.corp", "").unwrap_err();
     assert!(error.contains("docker-credential-store gave no answer within"), "{error}");
+}
+
+#[test]
+fn a_helper_that_fails_is_passed_over() {
+    let (home, credentials) = helper("exit 3");
+    // What another source has counts, and the failure is told all the same.
+    let folder = home.path().join("containers");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("auth.json"), r#"{ "auths": { "r.corp": { "auth": "bWU6cA==" } } }"#).unwrap();
+    let credentials = Credentials { config_home: Some(home.path().to_owned()), ..credentials };
+    for (host, found, failed) in [
+        ("r.corp", Some(password("me", "p")), &["docker-credential-store"][..]),
+        ("own.corp", None, &["docker-credential-own"]),
+    ] {
+        let search = credentials.search(host, "").unwrap();
+        assert_eq!(search.doubt().is_some(), found.is_none(), "{host}");
+        assert_eq!(search.found.map(|found| found.credential), found, "{host}");
+        assert_eq!(search.failed.iter().map(|failed| failed.program.as_str()).collect::<Vec<_>>(), failed);
+    }
 }
 
 #[test]
