@@ -1,5 +1,6 @@
 //! From inputs to pushed images: Dockerfiles, fingerprints, freshness, cargo, the binary check, the pipeline.
 
+pub(crate) mod bases;
 pub(crate) mod binary;
 pub mod cargo;
 pub(crate) mod dockerfile;

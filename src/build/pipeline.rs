@@ -1,6 +1,7 @@
 //! Build → smoke run → push, one pipeline per platform, all side by side: a platform is pushed as soon as it is built
 //! and has passed its smoke run. When one fails the others go on to their end, and the list is left alone.
 
+mod bases;
 mod check;
 
 use std::fmt::Write as _;
@@ -214,6 +215,8 @@ impl Pipeline<'_> {
         let mut dated = self.dated(build, &image.platform).await?;
         let (asked, platform) = (dated.clone(), image.platform.clone());
         let without = tokio::task::spawn_blocking(move || WithoutOutputs::of(&asked, &platform)).await??;
+        let footing = self.footing(target, index, build).await?;
+        dated.pull |= footing.pull();
         if let Some(without) = &without {
             dated.dockerfile = Some(without.dockerfile.clone());
         }
@@ -226,9 +229,7 @@ impl Pipeline<'_> {
         };
         let built = self.engine.build(&job, lines(task, "building")).await?;
         drop(without);
-        if let Some(survey) = self.survey {
-            produced.unknown = self.unknown(survey, target, index, build).await?;
-        }
+        produced.unknown = self.unknown(&footing, target, index, &built.image_id).await?;
         if let Some(why) = &produced.unknown {
             self.events.warn(&format!(
                 "{} for {}: {why}; what it is made of is not recorded, and the next release builds it again",
@@ -247,30 +248,6 @@ impl Pipeline<'_> {
             (produced.digest, produced.pushed) = (Some(digest), pushed);
         }
         Ok(produced)
-    }
-
-    /// Why an image that was just built may be made of something else than was surveyed.
-    async fn unknown(
-        &self,
-        survey: &Survey,
-        target: &Target,
-        index: usize,
-        build: &Build,
-    ) -> Result<Option<String>> {
-        if let Some(changed) = survey.changed_since(&target.name, index).await? {
-            return Ok(Some(format!("{changed} while it was built")));
-        }
-        // A builder prefers the image that the engine holds under a base's tag, unless it is told to pull.
-        for (base, head) in survey.bases(&target.name, index).filter(|_| !build.pull) {
-            let held = self.engine.inspect(&base.to_string()).await?;
-            if held.is_some_and(|held| held.recorded_in(&base.repository).all(|digest| digest != head)) {
-                return Ok(Some(format!(
-                    "the engine holds another {base} than the registry serves, and may have built on it \
-                     (`build.pull = true` builds on the registry's)"
-                )));
-            }
-        }
-        Ok(None)
     }
 
     /// With the time that an image gets, where the builder heeds it (reproducible-builds.org, `SOURCE_DATE_EPOCH`): that

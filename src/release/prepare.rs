@@ -217,9 +217,9 @@ pub async fn prepare_release<'a>(
 ) -> Result<Vec<Planned<'a>>> {
     let prepared =
         async { prepare(registry, declaration, From::Build(interrupted, survey), lock, options).await };
-    let heads = async { Ok(survey.heads(registry).await) };
-    let (mut planned, heads) = try_join(prepared, heads).await?;
-    let mut again = survey.confirm(heads);
+    let now = async { Ok(survey.look_up(registry).await) };
+    let (mut planned, now) = try_join(prepared, now).await?;
+    let mut again = survey.confirm(now);
     for planned in planned.iter().filter(|planned| !planned.gone.is_empty()) {
         survey.gone(&planned.target.name, &planned.gone);
         again = true;

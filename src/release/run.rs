@@ -195,7 +195,7 @@ impl<'a> Run<'a> {
             true => {
                 let lock = Lock::default();
                 let mut survey = Survey::of(self.declaration, &lock, self.folder, Trust::Nothing).await?;
-                survey.confirm(survey.heads(self.registry).await);
+                survey.confirm(survey.look_up(self.registry).await);
                 Some(survey)
             }
             false => None,

@@ -2,13 +2,10 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::project::Project;
+use crate::project::{NO_ENGINE, Project};
 use crate::support::{DebianRegistry, docker, docker_ok};
 
 const COPIES: &str = "FROM scratch\nARG TARGETARCH\nCOPY text/$TARGETARCH /text\n";
-
-/// A run with an engine that is not there: it works where no engine is called.
-const NO_ENGINE: [&str; 2] = ["--engine", "/nowhere/docker"];
 
 /// Changes the declaration, and commits.
 fn declare(project: &Project, change: impl Fn(String) -> String) {

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bases;
 mod cargo;
 mod context;
 mod differential;

@@ -8,6 +8,9 @@ use crate::support::{DebianRegistry, ImageGuard, Workspace, busybox_program};
 
 pub(crate) const PLATFORMS: [&str; 2] = ["linux/amd64", "linux/arm64"];
 
+/// A run with an engine that is not there: it works where no engine is called.
+pub(crate) const NO_ENGINE: [&str; 2] = ["--engine", "/nowhere/docker"];
+
 /// A project with one program per platform, and where its images go.
 pub(crate) struct Project {
     pub(crate) workspace: Workspace,

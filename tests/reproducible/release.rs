@@ -1,13 +1,10 @@
 //! Releases that do only what is needed, and what the lock is good for afterwards.
 
 use crate::engines::OwnEngine;
-use crate::project::{PLATFORMS, Project};
+use crate::project::{NO_ENGINE, Project};
 use crate::support::{DebianRegistry, ImageGuard, Workspace, busybox_base, docker_ok};
 
 const COPIES: &str = "FROM scratch\nARG TARGETARCH\nCOPY text/$TARGETARCH /text\n";
-
-/// A run with an engine that is not there: it works where no engine is called.
-const NO_ENGINE: [&str; 2] = ["--engine", "/nowhere/docker"];
 
 #[test]
 fn what_did_not_change_is_not_built_and_what_did_alone_is() {
@@ -61,26 +58,6 @@ fn without_the_notes_of_this_machine_a_reason_is_general() {
     let plan = project.run(&["plan"]);
     let plan = String::from_utf8_lossy(&plan.stdout);
     assert!(plan.contains("(inputs have changed since the locked release)"), "{plan}");
-}
-
-#[test]
-fn a_base_that_moved_makes_its_images_stale() {
-    let project =
-        Project::new("based", "FROM HOST/busybox-base\nARG TARGETARCH\nCOPY text/$TARGETARCH /text\n");
-    busybox_base(&project.registry.host(), &PLATFORMS);
-    project.said(&["release"]);
-    let lock = project.lock();
-    assert!(lock.contains("/busybox-base:latest\" = \"sha256:"), "{lock}");
-    project.said(&[&["release"][..], &NO_ENGINE].concat());
-
-    busybox_base(&project.registry.host(), &["linux/amd64", "linux/arm64", "linux/arm/v7"]);
-    let plan = project.run(&["plan"]);
-    let plan = String::from_utf8_lossy(&plan.stdout);
-    assert_eq!(plan.matches("/busybox-base:latest has moved)").count(), 2, "{plan}");
-    // The same images come out of it, as their own base is the same: only the lock has something new to say.
-    project.said(&["release"]);
-    assert_ne!(project.lock(), lock);
-    project.said(&[&["release", "--locked"][..], &NO_ENGINE].concat());
 }
 
 #[test]

@@ -17,10 +17,32 @@ use sha2::{Digest, Sha256};
 ///
 /// When a platform's busybox or skopeo is missing, or the registry refuses.
 pub fn busybox_base(host: &str, platforms: &[&str]) -> String {
+    let images: Vec<BaseImage<'_>> =
+        platforms.iter().map(|platform| BaseImage { platform, ..BaseImage::default() }).collect();
+    busybox_base_of(host, &images)
+}
+
+/// One platform's image of a base.
+#[derive(Clone, Copy, Default)]
+pub struct BaseImage<'a> {
+    /// Its platform.
+    pub platform: &'a str,
+    /// What its file `/version` holds; without one there is no such file.
+    pub version: Option<&'a str>,
+    /// Instructions for those who build on it.
+    pub on_build: &'a [&'a str],
+}
+
+/// The same of images that differ.
+///
+/// # Panics
+///
+/// As [`busybox_base`].
+pub fn busybox_base_of(host: &str, images: &[BaseImage<'_>]) -> String {
     let layout = tempfile::tempdir().expect("a temporary folder");
     let blobs = Blobs::create(layout.path());
 
-    let entries: Vec<Value> = platforms.iter().map(|platform| image(&blobs, platform)).collect();
+    let entries: Vec<Value> = images.iter().map(|base| image(&blobs, base)).collect();
     let list = blobs.add(&json!({
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.index.v1+json",
@@ -44,16 +66,19 @@ pub fn busybox_base(host: &str, platforms: &[&str]) -> String {
 }
 
 /// Adds one platform's image and returns its entry in the list.
-fn image(blobs: &Blobs, platform: &str) -> Value {
-    let mut parts = platform.split('/');
+fn image(blobs: &Blobs, base: &BaseImage<'_>) -> Value {
+    let mut parts = base.platform.split('/');
     let mut fields = json!({ "os": parts.next(), "architecture": parts.next() });
     if let Some(variant) = parts.next() {
         fields["variant"] = variant.into();
     }
 
-    let layer = blobs.add_bytes("application/vnd.oci.image.layer.v1.tar", &layer(platform));
+    let layer = blobs.add_bytes("application/vnd.oci.image.layer.v1.tar", &layer(base));
     let mut config = fields.clone();
     config["config"] = json!({ "Env": ["PATH=/bin"], "Cmd": ["sh"] });
+    if !base.on_build.is_empty() {
+        config["config"]["OnBuild"] = json!(base.on_build);
+    }
     // An uncompressed layer's digest is its diff id too.
     config["rootfs"] = json!({ "type": "layers", "diff_ids": [layer["digest"]] });
     let config = blobs.add_bytes("application/vnd.oci.image.config.v1+json", config.to_string().as_bytes());
@@ -68,8 +93,8 @@ fn image(blobs: &Blobs, platform: &str) -> Value {
 }
 
 /// The platform's busybox and links to it, as a tar archive.
-fn layer(platform: &str) -> Vec<u8> {
-    let busybox = busybox_program(platform);
+fn layer(base: &BaseImage<'_>) -> Vec<u8> {
+    let busybox = busybox_program(base.platform);
     let mut archive = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_ustar();
     header.set_mode(0o755);
@@ -81,6 +106,12 @@ fn layer(platform: &str) -> Vec<u8> {
         header.set_size(0);
         header.set_entry_type(tar::EntryType::Symlink);
         archive.append_link(&mut header, format!("bin/{name}"), "busybox").expect("a link in memory");
+    }
+    if let Some(version) = base.version {
+        let mut header = tar::Header::new_ustar();
+        header.set_mode(0o644);
+        header.set_size(version.len() as u64);
+        archive.append_data(&mut header, "version", version.as_bytes()).expect("a file in memory");
     }
     archive.into_inner().expect("an archive in memory")
 }

@@ -12,7 +12,7 @@ mod hands;
 mod registry;
 mod workspace;
 
-pub use busybox::{busybox_base, busybox_program};
+pub use busybox::{BaseImage, busybox_base, busybox_base_of, busybox_program};
 pub use certificates::{certificates, openssl};
 pub use engine::{ImageGuard, docker, docker_ok, docker_run};
 pub use hands::{Hands, OCI_CONFIG, OCI_IMAGE, OCI_INDEX};

@@ -38,6 +38,10 @@ pub(crate) struct Needs {
     pub base: Option<Reference>,
     /// The images that it begins with or takes files from, and that of its syntax.
     pub images: BTreeSet<Reference>,
+    /// Those of them that may be used for another platform than the one asked for.
+    pub foreign: BTreeSet<Reference>,
+    /// The image of its syntax.
+    pub syntax: Option<Reference>,
     /// Named contexts that are folders.
     pub contexts: BTreeSet<String>,
     /// The arguments given that may change something; the others are ignored by the builder.
@@ -90,6 +94,7 @@ impl Dockerfile {
             names,
             global: Scope::default(),
             scopes: Vec::new(),
+            syntax_image: None,
             here: StageNeeds::default(),
         };
         reader.syntax(self.syntax.as_deref());
@@ -122,10 +127,11 @@ impl Dockerfile {
         all.extend(read.into_iter().zip(&counts).filter(|(_, counts)| **counts).map(|(read, _)| read));
 
         let base = wanted.ok().and_then(|wanted| reader.scopes[wanted].base.clone());
-        let mut needs = Needs { base, ..Needs::default() };
+        let mut needs = Needs { base, syntax: reader.syntax_image.clone(), ..Needs::default() };
         for stage in all {
             needs.sources.extend(stage.sources);
             needs.images.extend(stage.images);
+            needs.foreign.extend(stage.foreign);
             needs.contexts.extend(stage.contexts);
             needs.undecided.extend(stage.undecided);
             needs.undecided.extend(stage.doubts.into_iter().map(Undecided::Doubt));
@@ -160,6 +166,7 @@ struct StageNeeds {
     stages: BTreeSet<usize>,
     sources: BTreeSet<String>,
     images: BTreeSet<Reference>,
+    foreign: BTreeSet<Reference>,
     contexts: BTreeSet<String>,
     undecided: BTreeSet<Undecided>,
     doubts: Vec<Doubt>,
@@ -174,6 +181,7 @@ struct Reader<'a> {
     global: Scope<'a>,
     /// The variables at the end of each stage so far.
     scopes: Vec<Scope<'a>>,
+    syntax_image: Option<Reference>,
     /// What the stage at hand needs, and before them what all do.
     here: StageNeeds,
 }
@@ -197,8 +205,8 @@ impl<'a> Reader<'a> {
         let argument = self.asked.args.get("BUILDKIT_SYNTAX").map(String::as_str);
         let Some(words) = argument.or(directive) else { return };
         let image = words.split_whitespace().next().unwrap_or_default();
-        self.image(image);
-        let reference = image.parse::<Reference>().ok();
+        let reference = self.image(image, true);
+        self.syntax_image.clone_from(&reference);
         let docker = |path: &str| matches!(path, "docker/dockerfile" | "docker/dockerfile-upstream");
         if !reference.is_some_and(|it| it.repository.host == "docker.io" && docker(&it.repository.path)) {
             self.undecided(Undecided::Syntax(image.to_owned()));
@@ -209,7 +217,7 @@ impl<'a> Reader<'a> {
     fn contexts(&mut self) {
         for (name, value) in self.asked.contexts {
             if let Some(image) = value.strip_prefix("docker-image://") {
-                self.image(image);
+                self.image(image, true);
             } else if may_be_remote(value) {
                 self.undecided(Undecided::Remote(value.clone()));
             } else {
@@ -218,9 +226,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn image(&mut self, words: &str) -> Option<Reference> {
+    /// Takes in an image; a `foreign` one may be that of another platform than the one asked for.
+    fn image(&mut self, words: &str, foreign: bool) -> Option<Reference> {
         match words.parse::<Reference>() {
             Ok(reference) => {
+                if foreign {
+                    self.here.foreign.insert(reference.clone());
+                }
                 self.here.images.insert(reference.clone());
                 Some(reference)
             }
@@ -319,7 +331,7 @@ impl<'a> Reader<'a> {
         if !stage.from.has_plain_words() || !self.flags_are(stage.from, &["platform"]) {
             self.doubt(stage.from, "a FROM that is not understood");
         }
-        let mut scope = Scope::default();
+        let mut scope = Scope::new(!self.is_for_platform(stage.from));
         match expand(from, self.escape, &|name| self.global_variable(&self.global, name)) {
             Err(_) => {
                 self.undecided(Undecided::Image(from.to_owned()));
@@ -358,15 +370,25 @@ impl<'a> Reader<'a> {
             Some(stage) => {
                 scope.parent = Some(*stage);
                 scope.base = self.scopes[*stage].base.clone();
+                scope.foreign |= earlier.iter().any(|stage| self.scopes[*stage].foreign);
                 scope.obscure = scope.open || earlier.len() > 1;
                 self.here.stages.extend(earlier);
             }
             None if base == "scratch" || scope.open => {}
             None => {
-                scope.base = self.image(base);
+                scope.base = self.image(base, scope.foreign);
                 scope.open = true;
             }
         }
+    }
+
+    /// Whether a `FROM` is for the platform asked for, as it is without `--platform`.
+    fn is_for_platform(&self, from: &Instruction) -> bool {
+        from.flags.iter().filter(|(name, _)| name == "platform").all(|(_, words)| {
+            let named = expand(words, self.escape, &|name| self.global_variable(&self.global, name));
+            let named = named.ok().and_then(|named| named.parse::<Platform>().ok());
+            named.is_some_and(|named| named.same_as(self.asked.platform))
+        })
     }
 
     /// Takes in what `--from=words` names, which is not the context itself.
@@ -384,7 +406,8 @@ impl<'a> Reader<'a> {
         } else if !stages.is_empty() {
             self.here.stages.extend(stages);
         } else if name != "scratch" && !self.is_context(&name) {
-            self.image(&name);
+            // Versions of BuildKit take it for the stage's platform, or for that of the build.
+            self.image(&name, scope.foreign);
         }
     }
 

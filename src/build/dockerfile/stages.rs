@@ -45,6 +45,8 @@ pub(super) struct Scope<'a> {
     pub(super) parent: Option<usize>,
     /// Whether it begins with an image from elsewhere, which may set variables.
     pub(super) open: bool,
+    /// Whether it may be for another platform than the one asked for.
+    pub(super) foreign: bool,
     /// Whether an instruction that is not understood may have set any variable.
     pub(super) obscure: bool,
     /// The image that it begins with in the end.
@@ -60,6 +62,11 @@ struct Set {
 }
 
 impl Scope<'_> {
+    /// One where nothing is set.
+    pub(super) fn new(foreign: bool) -> Self {
+        Self { foreign, ..Self::default() }
+    }
+
     /// What `ARG` or `ENV` gives a variable: the last one counts.
     pub(super) fn set(&mut self, name: String, value: Variable, by_argument: bool) {
         self.variables.insert(name, Set { value, by_argument });

@@ -23,6 +23,9 @@ use crate::workspace::load::dockerfile_in;
 pub struct Gathered {
     inputs: Inputs,
     images: BTreeSet<Reference>,
+    foreign: BTreeSet<Reference>,
+    syntax: Option<Reference>,
+    base: Option<Reference>,
     undecided: Vec<String>,
 }
 
@@ -30,6 +33,22 @@ impl Gathered {
     /// The images whose digests are inputs too.
     pub fn images(&self) -> impl Iterator<Item = &Reference> {
         self.images.iter()
+    }
+
+    /// Whether `image` is used for the platform of the build alone, wherever it is used.
+    pub fn is_for_platform(&self, image: &Reference) -> bool {
+        !self.foreign.contains(image)
+    }
+
+    /// The image of the Dockerfile's syntax.
+    pub fn syntax(&self) -> Option<&Reference> {
+        self.syntax.as_ref()
+    }
+
+    /// The image whose layers lie under those that the build adds; `None` for `FROM scratch`, and where it cannot be
+    /// told.
+    pub fn base(&self) -> Option<&Reference> {
+        self.base.as_ref()
     }
 
     /// Why the inputs do not decide what comes out; empty when they do.
@@ -194,7 +213,14 @@ impl Survey {
             Some(path.map(|path| (name.clone(), path)))
         };
         let contexts = needs.contexts.iter().filter_map(folder).collect::<std::io::Result<_>>()?;
-        let gathered = Gathered { inputs, images: needs.images.clone(), undecided };
+        let gathered = Gathered {
+            inputs,
+            images: needs.images.clone(),
+            foreign: needs.foreign.clone(),
+            syntax: needs.syntax.clone(),
+            base: needs.base.clone(),
+            undecided,
+        };
         let named_elsewhere = extra.dockerfile.is_some();
         Ok(Self { gathered, needs, contexts, dockerfile, named_elsewhere, kept_out })
     }

@@ -12,10 +12,12 @@ mod survey;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::build::bases::read::Moved;
 use crate::build::fingerprint::{Difference, Gathered, Inputs, SCHEME, summary};
 use crate::lock::LockedImage;
 use crate::model::digest::Digest;
 use crate::model::fingerprint::Fingerprint;
+use crate::model::platform::Platform;
 use crate::model::reference::Reference;
 
 pub(crate) use survey::{Place, Survey, Trust};
@@ -104,23 +106,58 @@ pub(crate) fn unchanged(
     }
 }
 
-/// Whether the images that a build uses are what the lock has.
+/// Whether the images that a build uses are what the lock has. `same` says of one that has moved whether it gives the same
+/// image for the platform nevertheless.
 ///
 /// # Errors
 ///
 /// The first that is not, or is not known to be.
-pub(crate) fn bases_unmoved(gathered: &Gathered, locked: &LockedImage, heads: &Heads) -> Result<(), Stale> {
+pub(crate) fn bases_unmoved(
+    gathered: &Gathered,
+    locked: &LockedImage,
+    platform: &Platform,
+    heads: &Heads,
+    same: impl Fn(&Moved) -> bool,
+) -> Result<(), Stale> {
     for image in gathered.images().filter(|image| image.digest.is_none()) {
         let head = heads.get(image).cloned().unwrap_or_else(|| Err("nobody asked".to_owned()));
-        match head {
-            Err(why) => return Err(Stale::BaseUnknown(image.clone(), why)),
-            Ok(digest) if locked.bases.get(&image.to_string()) != Some(&digest) => {
+        let digest = head.map_err(|why| Stale::BaseUnknown(image.clone(), why))?;
+        if locked.bases.get(&image.to_string()) != Some(&digest) {
+            let moved = moved_base(gathered, locked, platform, image, &digest);
+            if !moved.is_some_and(|moved| same(&moved)) {
                 return Err(Stale::BaseMoved(image.clone()));
             }
-            Ok(_) => {}
         }
     }
     Ok(())
+}
+
+/// The images that a build uses, and that are others than the lock has: where they are lists, that of the platform may be
+/// the same. One that may be used for another platform is not among them.
+pub(crate) fn moved(
+    gathered: &Gathered,
+    locked: Option<&LockedImage>,
+    platform: &Platform,
+    heads: &Heads,
+) -> Vec<Moved> {
+    let used = gathered.images().filter(|image| image.digest.is_none());
+    used.filter_map(|image| {
+        let now = heads.get(image)?.as_ref().ok()?;
+        moved_base(gathered, locked?, platform, image, now)
+    })
+    .collect()
+}
+
+fn moved_base(
+    gathered: &Gathered,
+    locked: &LockedImage,
+    platform: &Platform,
+    image: &Reference,
+    now: &Digest,
+) -> Option<Moved> {
+    let before = locked.bases.get(&image.to_string()).filter(|before| *before != now)?;
+    let platform = gathered.is_for_platform(image).then(|| platform.clone())?;
+    Some((image.clone(), before.clone(), now.clone(), platform))
 }
 
 /// The fingerprint of what is built now, with the images that it uses; `None` where they are not all known, or do not

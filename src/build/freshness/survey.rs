@@ -8,11 +8,12 @@ use anyhow::Result;
 
 use super::bases::heads;
 use super::records::Records;
-use super::{Heads, MadeOf, Stale, bases_unmoved, made_of, unchanged};
+use super::{Heads, MadeOf, Stale, bases_unmoved, made_of, moved, unchanged};
+use crate::build::bases::Base;
+use crate::build::bases::read::{Moved, still_the_same};
 use crate::build::fingerprint::{Gathered, Hashes, gather_after};
 use crate::config::{Build, Declaration, Image, Target};
 use crate::lock::{Lock, LockedImage, Origin};
-use crate::model::digest::Digest;
 use crate::model::platform::Platform;
 use crate::model::reference::Reference;
 use crate::observe::Known;
@@ -30,6 +31,14 @@ pub enum Trust {
     LockAlone,
     /// Nothing: `--rebuild`.
     Nothing,
+}
+
+/// What registries say now of the images that builds use.
+#[derive(Debug, Default)]
+pub(crate) struct Now {
+    heads: Heads,
+    /// Bases that are another list than the locked one, and give the same image for a platform.
+    same: BTreeSet<Moved>,
 }
 
 /// What is known of the images that are built.
@@ -116,11 +125,18 @@ impl Survey {
         }))
     }
 
-    /// The images that the one at this place uses, with the digests that registries had for them.
-    pub fn bases(&self, target: &str, index: usize) -> impl Iterator<Item = (&Reference, &Digest)> {
-        let image = self.images.get(&(target.to_owned(), index));
-        let used = image.into_iter().flat_map(|image| image.gathered.images());
-        used.filter_map(|base| Some((base, self.heads.get(base)?.as_ref().ok()?)))
+    /// The images that the one at this place uses, with the digests that registries had for them; `None` when not all are
+    /// known, or they do not decide what comes out: then it is not recorded what it is made of.
+    pub(crate) fn uses(&self, target: &str, index: usize) -> Option<Vec<Base>> {
+        let image = self.images.get(&(target.to_owned(), index))?;
+        let bases = self.made_of(target, index)?.bases.into_iter().map(|(reference, digest)| Base {
+            platform: image.gathered.is_for_platform(&reference).then(|| image.platform.clone()),
+            is_below: image.gathered.base() == Some(&reference),
+            is_frontend: image.gathered.syntax() == Some(&reference),
+            reference,
+            digest,
+        });
+        Some(bases.collect())
     }
 
     /// The image at this place and where it may be; `None` when it has to be built.
@@ -137,17 +153,24 @@ impl Survey {
     }
 
     /// What registries say now of the images that builds use.
-    pub async fn heads(&self, registry: &Registry) -> Heads {
-        heads(registry, self.images.values().flat_map(|image| image.gathered.images()).collect()).await
+    pub(crate) async fn look_up(&self, registry: &Registry) -> Now {
+        let images = || self.images.values();
+        let heads = heads(registry, images().flat_map(|image| image.gathered.images()).collect()).await;
+        let fresh = images().filter(|image| image.state.is_ok());
+        let moved =
+            fresh.flat_map(|image| moved(&image.gathered, image.locked.as_ref(), &image.platform, &heads));
+        let same = still_the_same(registry, moved.collect()).await;
+        Now { heads, same: same.into_iter().collect() }
     }
 
     /// Takes in what registries say: whatever was made of something else is not fresh. Whether anything changed.
-    pub fn confirm(&mut self, heads: Heads) -> bool {
-        self.heads = heads;
+    pub(crate) fn confirm(&mut self, now: Now) -> bool {
+        self.heads = now.heads;
         let mut changed = false;
         for image in self.images.values_mut().filter(|image| image.state.is_ok()) {
             let Some(locked) = &image.locked else { continue };
-            if let Err(stale) = bases_unmoved(&image.gathered, locked, &self.heads) {
+            let same = |moved: &Moved| now.same.contains(moved);
+            if let Err(stale) = bases_unmoved(&image.gathered, locked, &image.platform, &self.heads, same) {
                 image.state = Err(stale);
                 changed = true;
             }

@@ -11,6 +11,15 @@ fn base() -> Reference {
     "alpine:3".parse().unwrap()
 }
 
+fn platform() -> Platform {
+    Platform::new("linux", "amd64")
+}
+
+/// As long as nothing is known of the images within a list.
+fn unmoved(gathered: &Gathered, locked: &LockedImage, heads: &Heads) -> Result<(), Stale> {
+    bases_unmoved(gathered, locked, &platform(), heads, |_| false)
+}
+
 struct Project {
     folder: tempfile::TempDir,
 }
@@ -29,7 +38,7 @@ impl Project {
 
     fn gathered(&self) -> Gathered {
         let build = Build { context: self.folder.path().to_owned(), ..Build::default() };
-        gather(&[(&build, &Platform::new("linux", "amd64"))]).remove(0)
+        gather(&[(&build, &platform())]).remove(0)
     }
 }
 
@@ -54,7 +63,7 @@ fn what_is_as_it_was_is_fresh() {
     let made = made_of(&gathered, &heads("first")).unwrap();
     let locked = locked(&made);
     assert_eq!(unchanged(&gathered, Some(&locked), || None), Ok(()));
-    assert_eq!(bases_unmoved(&gathered, &locked, &heads("first")), Ok(()));
+    assert_eq!(unmoved(&gathered, &locked, &heads("first")), Ok(()));
 }
 
 #[test]
@@ -79,15 +88,15 @@ fn what_is_not_says_why() {
         );
     }
     assert_eq!(
-        told(bases_unmoved(&gathered, &image, &heads("second"))),
+        told(unmoved(&gathered, &image, &heads("second"))),
         "base docker.io/library/alpine:3 has moved"
     );
     let unknown = Heads::from([(base(), Err("it does not exist".to_owned()))]);
     assert_eq!(
-        told(bases_unmoved(&gathered, &image, &unknown)),
+        told(unmoved(&gathered, &image, &unknown)),
         "base docker.io/library/alpine:3 cannot be looked up: it does not exist"
     );
-    assert!(bases_unmoved(&gathered, &image, &Heads::new()).is_err());
+    assert!(unmoved(&gathered, &image, &Heads::new()).is_err());
 
     project.write("a", "other");
     let gathered = project.gathered();
@@ -107,4 +116,52 @@ fn what_is_not_decided_has_no_fingerprint() {
     assert_eq!(made_of(&project.gathered(), &Heads::new()), None);
     let stale = unchanged(&project.gathered(), None, || None).unwrap_err();
     assert_eq!(stale.to_string(), "https://example.org/x is added without a checksum");
+}
+
+#[test]
+fn a_list_that_moved_is_the_same_base_where_its_image_for_the_platform_is() {
+    let project = Project::new();
+    for (what, dockerfile, comparable) in [
+        ("FROM", "FROM alpine:3", true),
+        ("the platform by name", "FROM --platform=linux/amd64 alpine:3", true),
+        ("the platform by argument", "FROM --platform=$TARGETPLATFORM alpine:3", true),
+        ("another platform", "FROM --platform=linux/arm64 alpine:3", false),
+        ("a platform that is not known here", "FROM --platform=$BUILDPLATFORM alpine:3", false),
+        ("files for the platform", "FROM scratch\nCOPY --from=alpine:3 a /", true),
+        ("files within another", "FROM --platform=linux/arm64 x@D\nCOPY --from=alpine:3 a /", false),
+        ("both", "FROM --platform=linux/arm64 alpine:3 AS a\nFROM alpine:3\nCOPY --from=a a /", false),
+        (
+            "what begins with another",
+            "FROM --platform=$BUILDPLATFORM x@D AS a\nFROM a\nCOPY --from=alpine:3 a /",
+            false,
+        ),
+    ] {
+        project.write("Dockerfile", &dockerfile.replace("x@D", &format!("x@{}", digest("x"))));
+        let gathered = project.gathered();
+        let locked = locked(&made_of(&gathered, &heads("first")).unwrap());
+        let moved_from = |heads: &Heads| moved(&gathered, Some(&locked), &platform(), heads);
+        assert!(moved_from(&heads("first")).is_empty(), "{what}");
+        assert!(moved_from(&Heads::from([(base(), Err("gone".to_owned()))])).is_empty(), "{what}");
+        assert!(moved(&gathered, None, &platform(), &heads("second")).is_empty(), "{what}");
+        let expected = (base(), digest("first"), digest("second"), platform());
+        assert_eq!(moved_from(&heads("second")).contains(&expected), comparable, "{what}");
+        let confirmed = |same: bool| {
+            bases_unmoved(&gathered, &locked, &platform(), &heads("second"), |moved| {
+                same && *moved == expected
+            })
+        };
+        let stale = Err(Stale::BaseMoved(base()));
+        assert_eq!(confirmed(true), if comparable { Ok(()) } else { stale.clone() }, "{what}");
+        assert_eq!(confirmed(false), stale, "{what}");
+    }
+}
+
+#[test]
+fn a_frontend_is_of_no_platform() {
+    let project = Project::new();
+    project.write("Dockerfile", "# syntax=docker/dockerfile:1\nFROM alpine:3\n");
+    let gathered = project.gathered();
+    let frontend: Reference = "docker/dockerfile:1".parse().unwrap();
+    assert_eq!((gathered.syntax(), gathered.base()), (Some(&frontend), Some(&base())));
+    assert!(!gathered.is_for_platform(&frontend) && gathered.is_for_platform(&base()));
 }

@@ -191,3 +191,29 @@ fn thousands_of_stages_and_arguments_that_double_are_read_at_once() {
     assert_eq!(needs.sources, BTreeSet::from([String::new()]));
     assert_eq!(needs.instructions.len(), 2 + 3000 + 2 * 2999 + 1);
 }
+
+#[test]
+fn an_image_is_for_the_platform_unless_a_stage_around_it_may_not_be() {
+    let foreign = |text: &str, args: &[(&str, &str)], contexts: &[(&str, &str)]| {
+        let needs = needs_of(text, None, args, contexts);
+        needs.foreign.iter().map(Reference::familiar).collect::<Vec<_>>().join(" ")
+    };
+    for (text, expected) in [
+        ("FROM a\nCOPY --from=b:1 x /\nRUN --mount=type=bind,from=c:1,target=/t x", ""),
+        ("FROM --platform=linux/arm a", ""),
+        ("FROM --platform=$TARGETPLATFORM a", ""),
+        ("ARG P=linux/arm/v7\nFROM --platform=$P a", ""),
+        ("FROM --platform=linux/arm/v6 a", "a:latest"),
+        ("FROM --platform=$BUILDPLATFORM a", "a:latest"),
+        ("FROM --platform=$UNKNOWN a", "a:latest"),
+        ("FROM --platform=linux/amd64 a:1 AS a\nFROM a\nCOPY --from=b:1 x /", "a:1 b:1"),
+        ("FROM --platform=linux/amd64 a AS x\nFROM b\nCOPY --from=x a /", "a:latest"),
+        ("FROM --platform=linux/amd64 a AS x\nFROM b", ""),
+        ("# syntax=docker/dockerfile:1\nFROM a", "docker/dockerfile:1"),
+    ] {
+        assert_eq!(foreign(text, &[], &[]), expected, "{text}");
+    }
+    assert_eq!(foreign("ARG P\nFROM --platform=$P a", &[("P", "linux/amd64")], &[]), "a:latest");
+    // Which stage it stands for is not known, and for which platform neither.
+    assert_eq!(foreign("FROM a", &[], &[("a", "docker-image://b:1")]), "b:1");
+}
