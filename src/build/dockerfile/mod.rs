@@ -13,8 +13,9 @@
 //!   unknown.
 //! - **Patterns**: `*`, `?`, classes of ASCII letters and digits, `**` in ignore files ([`pattern`], [`ignore`]).
 //!
-//! What a base image from a registry leaves to those that begin with it (ONBUILD) is not seen. BuildKit's own rules are
-//! followed (`frontend/dockerfile/parser`, `shell`, `instructions` and `dockerfile2llb`), and `tests/reproducible`
+//! What a base image from a registry leaves to those that begin with it (ONBUILD) is in that image's configuration, not in
+//! the Dockerfile: [`crate::build::bases`] reads it, and what is built on such a base is not recorded. BuildKit's own rules
+//! are followed (`frontend/dockerfile/parser`, `shell`, `instructions` and `dockerfile2llb`), and `tests/reproducible`
 //! compares with what an engine does. The parsers on crates.io were looked at in their source (November 2026), and each
 //! reads other lines as instructions than BuildKit does. `dockerfile-parser` 0.9.0 knows no here-documents.
 //! `dockerfile-parser-rs` 3.4.0 knows one that is called `EOF`. `parse-dockerfile` 0.1.9 finds one of a
