@@ -13,7 +13,7 @@ use manifests::config::Attestations;
 use manifests::events::Events;
 use manifests::model::digest::Digest;
 use manifests::model::reference::Repository;
-use manifests::observe::observe_copy;
+use manifests::observe::{CopyState, observe_copy};
 use manifests::plan::{CopyRole, Missing};
 use manifests::registry::{Options, Registry, fallback_tag};
 use serde_json::{Value, json};
@@ -245,7 +245,11 @@ async fn a_list_is_copied_as_it_is_with_what_hangs_on_it_and_on_its_images() {
     let repository = |hands: &Hands| Repository { host: hands.host().to_owned(), path: "o/list".to_owned() };
     let (source, destination) = (repository(&from), repository(&to));
     let look = async |keep| {
-        observe_copy(&client, &source, &digest(&list), &destination, keep).await.unwrap().unwrap().missing()
+        observe_copy(&client, &source, &digest(&list), &destination, keep, CopyState::Finished)
+            .await
+            .unwrap()
+            .unwrap()
+            .missing()
     };
     let dropped: Vec<_> = look(Attestations::Drop).await.copies.into_iter().map(|copy| copy.role).collect();
     assert_eq!(dropped, [CopyRole::Content, CopyRole::Content]);
@@ -264,7 +268,9 @@ async fn a_list_is_copied_as_it_is_with_what_hangs_on_it_and_on_its_images() {
     assert_eq!(look(Attestations::Keep).await, Missing::default());
     let nowhere = Digest::of(b"nowhere");
     assert_eq!(
-        observe_copy(&client, &source, &nowhere, &destination, Attestations::Keep).await.unwrap(),
+        observe_copy(&client, &source, &nowhere, &destination, Attestations::Keep, CopyState::Finished)
+            .await
+            .unwrap(),
         None
     );
 }

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::build::cargo;
-use crate::build::pipeline::{all_failures, lines};
+use crate::build::pipeline::{Pushes, all_failures, lines};
 use crate::config::Target;
 use crate::engine::BuildJob;
 use crate::events::Events;
@@ -75,5 +75,5 @@ pub(crate) async fn lay(root: &Path, work: &[(&Target, usize)], jobs: usize, eve
     }))
     .await;
     let failures: Vec<_> = runs.into_iter().filter_map(Result::err).collect();
-    if failures.is_empty() { Ok(()) } else { Err(all_failures(failures, work.len())) }
+    if failures.is_empty() { Ok(()) } else { Err(all_failures(failures, work.len(), &Pushes::default())) }
 }

@@ -1,10 +1,10 @@
 //! Build → smoke run → push, one pipeline per platform, all side by side: a platform is pushed as soon as it is built
 //! and has passed its smoke run. When one fails the others go on to their end, and the list is left alone.
 
+mod account;
 mod bases;
 mod check;
 
-use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::build::programs::{Looked, Programs};
 use crate::children::Lines;
 use crate::config::{BinaryCheck, Build, Image, Target, WithoutEmulator};
 use crate::engine::{BuildJob, Engine, Runnable};
-use crate::error::{Exit, Failure, exit_of, render};
+use crate::error::Failure;
 use crate::events::{Event, Events, ImageEvent, Task};
 use crate::invocation::program;
 use crate::lock::{Check, Checks};
@@ -28,6 +28,7 @@ use crate::model::reference::Reference;
 use crate::registry::Registry;
 use crate::workspace::facts;
 
+pub(crate) use account::{Pushes, all_failures};
 pub(crate) use check::Unchecked;
 
 /// How far the pipelines go.
@@ -108,9 +109,10 @@ impl Pipeline<'_> {
     /// After all have ended, one error that names every platform that failed and why.
     pub async fn run(&self, work: &[(&Target, usize)]) -> Result<Vec<Produced>> {
         self.check_emulators(work)?;
-        self.each(work, async |position: usize, task: &Task| {
+        let pushes = Pushes::default();
+        self.each(work, &pushes, async |position: usize, task: &Task| {
             let (target, index) = work[position];
-            let produced = self.run_one(target, index, task).await?;
+            let produced = self.run_one(target, index, &pushes, task).await?;
             task.done(&self.outcome(&produced));
             self.events.tell(Event::Produced(produced.event()));
             Ok(produced)
@@ -122,6 +124,7 @@ impl Pipeline<'_> {
     async fn each<T>(
         &self,
         work: &[(&Target, usize)],
+        pushes: &Pushes,
         run: impl AsyncFn(usize, &Task) -> Result<T>,
     ) -> Result<Vec<T>> {
         let permits = Semaphore::new(self.jobs.max(1));
@@ -159,7 +162,7 @@ impl Pipeline<'_> {
         if failures.is_empty() {
             return Ok(produced);
         }
-        Err(all_failures(failures, work.len()))
+        Err(all_failures(failures, work.len(), pushes))
     }
 
     fn outcome(&self, produced: &Produced) -> String {
@@ -197,7 +200,7 @@ impl Pipeline<'_> {
             .into())
     }
 
-    async fn run_one(&self, target: &Target, index: usize, task: &Task) -> Result<Produced> {
+    async fn run_one(&self, target: &Target, index: usize, pushes: &Pushes, task: &Task) -> Result<Produced> {
         let image = &target.images[index];
         let mut produced = Produced {
             target: target.name.clone(),
@@ -244,7 +247,7 @@ impl Pipeline<'_> {
         }
         if self.until >= Until::Pushed {
             task.stage("pushing");
-            let (digest, pushed) = self.push(&built.image_id, image, task).await?;
+            let (digest, pushed) = self.push(&built.image_id, image, pushes, task).await?;
             (produced.digest, produced.pushed) = (Some(digest), pushed);
         }
         Ok(produced)
@@ -328,7 +331,13 @@ impl Pipeline<'_> {
 
     /// Brings the image to its reference, unless it is there: an engine would send its manifest every time. Gives its
     /// digest, and whether anything was sent.
-    async fn push(&self, image_id: &str, image: &Image, task: &Task) -> Result<(Digest, bool)> {
+    async fn push(
+        &self,
+        image_id: &str,
+        image: &Image,
+        pushes: &Pushes,
+        task: &Task,
+    ) -> Result<(Digest, bool)> {
         let reference = &image.reference;
         let repository = &reference.repository;
         if self.engine_reaches_loopback || !repository.is_loopback() {
@@ -336,7 +345,10 @@ impl Pipeline<'_> {
             if let Some(digest) = self.served(reference, &recorded).await {
                 return Ok((digest, false));
             }
-            return Ok((self.engine.push(reference, lines(task, "pushing")).await?.digest, true));
+            pushes.begin(reference);
+            let pushed = self.engine.push(reference, lines(task, "pushing")).await?;
+            pushes.end(reference, &pushed.digest);
+            return Ok((pushed.digest, true));
         }
         let folder = tempfile::tempdir().context("could not make a temporary folder")?;
         let exported = self.engine.export(image_id, &image.platform, folder.path()).await?;
@@ -353,8 +365,10 @@ impl Pipeline<'_> {
             let digest = Digest::of(&child.bytes);
             self.registry.put_manifest(repository, digest.as_str(), &child.media_type, &child.bytes).await?;
         }
+        pushes.begin(reference);
         let put =
             self.registry.put_manifest(repository, reference.lookup(), &root.media_type, &root.bytes).await?;
+        pushes.end(reference, &put);
         Ok((put, true))
     }
 
@@ -374,16 +388,4 @@ impl Pipeline<'_> {
 pub(crate) fn lines(task: &Task, stage: &'static str) -> Lines {
     let task = task.clone();
     Arc::new(move |line: &str| task.output(stage, line))
-}
-
-/// One error out of those of several platforms: what each says, and the hints of all.
-pub(crate) fn all_failures(failures: Vec<(String, anyhow::Error)>, of: usize) -> anyhow::Error {
-    let names: Vec<&str> = failures.iter().map(|(name, _)| name.as_str()).collect();
-    let summary = format!("{} of {of} images failed: {}", failures.len(), names.join(", "));
-    let exit = failures.first().map_or(Exit::Failed, |(_, error)| exit_of(error));
-    let mut details = String::new();
-    for (name, error) in &failures {
-        let _ = write!(details, "\n{name}:\n{}", render(error).trim_end().replace('\n', "\n  "));
-    }
-    Failure::new(format!("{summary}; nothing was published{details}")).exit(exit).into()
 }

@@ -1,15 +1,21 @@
 //! `check`: the declaration, offline.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use anyhow::Result;
 use serde_json::json;
 
 use super::args::{Check, Targets};
 use super::context::Context;
+use crate::build::fingerprint::TakenIn;
 use crate::config::{Declaration, Strictness, Target};
 use crate::error::Exit;
 
 pub(super) fn run(context: &Context, _: &Check) -> Result<Exit> {
     let declaration = context.declaration(&Targets { targets: Vec::new() }, Strictness::Check)?;
+    for warning in taken_in(&declaration) {
+        context.events.warn(&warning);
+    }
     context.print(
         |style| style.fold(&text(&declaration)),
         || {
@@ -31,6 +37,30 @@ pub(super) fn run(context: &Context, _: &Check) -> Result<Exit> {
         },
     );
     Ok(Exit::Done)
+}
+
+/// Where images take in what releases write themselves: one warning for each file that can leave it out.
+fn taken_in(declaration: &Declaration) -> Vec<String> {
+    let mut found: BTreeMap<TakenIn, BTreeSet<&str>> = BTreeMap::new();
+    for target in &declaration.targets {
+        for image in &target.images {
+            let taken = image.build.as_ref().and_then(|build| TakenIn::of(build, &image.platform));
+            if let Some(taken) = taken {
+                found.entry(taken).or_default().insert(&target.name);
+            }
+        }
+    }
+    let warning = |(taken, targets): (TakenIn, BTreeSet<&str>)| {
+        let TakenIn { ignore_file, lines } = taken;
+        let targets = targets.into_iter().collect::<Vec<_>>().join(", ");
+        let file = ignore_file.strip_prefix(&declaration.root).unwrap_or(&ignore_file).display();
+        format!(
+            "{targets}: the Dockerfile copies what releases write with the rest of its context; releases leave that out of \
+             images, and other builds do not: add to {file}\n  {}",
+            lines.join("\n  ")
+        )
+    };
+    found.into_iter().map(warning).collect()
 }
 
 /// The platforms, and which images are not built here.

@@ -116,7 +116,9 @@ fn exit_codes() -> String {
         };
         let means = match exit {
             Exit::Done => "done",
-            Exit::Failed => "failed; nothing was published",
+            Exit::Failed => {
+                "failed; nothing was published, but for images under tags of their own, which the message names"
+            }
             Exit::Usage => "the command line or the declaration is wrong",
             Exit::Differs => {
                 "something differs: the registry from the declaration (`plan --exit-code`) or from the lock \

@@ -335,7 +335,9 @@ pub(super) static SMOKE: Section = Section {
     owner: "`smoke`",
     title: "smoke",
     heading: "`smoke`",
-    about: "A run of each image before it is pushed: `docker run --rm --platform P IMAGE COMMAND`.",
+    about: "A run of each image before it is pushed: `docker run --rm --platform P IMAGE COMMAND`. It passes when the \
+            command ends with status 0 in time and prints what is expected; else the image is not pushed. The lock records \
+            it: an image that has not changed is run again only when these keys change.",
     keys: &[
         key(
             "command",
@@ -344,7 +346,13 @@ pub(super) static SMOKE: Section = Section {
             Means("the image's own command"),
             r#"["--version"]"#,
         ),
-        key("expect", Kind::String, "What its stdout must contain.", Means("nothing"), r#""{machine}""#),
+        key(
+            "expect",
+            Kind::String,
+            "A text that its stdout must contain, anywhere, as it is: no pattern.",
+            Means("nothing"),
+            r#""{machine}""#,
+        ),
         key(
             "timeout",
             Kind::String,
@@ -374,7 +382,8 @@ pub(super) static REGISTRY: Section = Section {
         key(
             "ca-file",
             Kind::String,
-            "Certificate authorities to trust besides the system's, a PEM file.",
+            "A PEM file with certificate authorities to trust besides the system's, or with the server's own certificate; \
+             relative to this file. The engine pushes with its own: `doctor` says where it looks.",
             Means("the system's alone"),
             r#""certs/corp.pem""#,
         ),

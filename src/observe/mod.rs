@@ -24,7 +24,7 @@ use crate::plan::{FoundImage, ObservedImage, ObservedPlace, ObservedTag, Observe
 use crate::registry::{Fetched, Registry, RegistryError};
 
 pub use self::contents::contents;
-pub use self::copy::observe_copy;
+pub use self::copy::{CopyState, observe_copy};
 pub use self::inspect::{Inspected, InspectedImage, images, inspect};
 pub use self::released::released_now;
 pub(crate) use self::tag::served_at;
@@ -189,7 +189,8 @@ async fn unserved(
             let copy = match look.found() {
                 Some((from, manifests)) if from != to => {
                     let attestations = target.attestations;
-                    Some(observe_manifests(registry, from, manifests, to, attestations).await?)
+                    let state = CopyState::Unfinished;
+                    Some(observe_manifests(registry, from, manifests, to, attestations, state).await?)
                 }
                 _ => None,
             };

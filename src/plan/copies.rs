@@ -1,8 +1,9 @@
 //! What has to be brought into a repository before a list, or a copied manifest, can be served there: manifests, with
 //! what hangs on them, in the order in which they are written.
 //!
-//! What hangs on a manifest is written before it. So a manifest that is there has everything that hung on it when it
-//! was copied, however often the run before was stopped, and nobody needs to look again.
+//! What hangs on a manifest is written before it, and where a registry refuses that right after it, before any tag. So a
+//! manifest behind a tag has everything that hung on it when it was copied, however often the run before was stopped;
+//! where a tag is still to be written, `observe_copy` looks again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -103,7 +104,7 @@ pub struct ObservedCopy {
     pub to: Repository,
     /// What a manifest lists before the manifest itself.
     pub manifests: Vec<Descriptor>,
-    /// Those that are there already.
+    /// Those that are there already, with what hangs on them.
     pub present: BTreeSet<Digest>,
     /// What hangs on the others.
     pub referrers: Referrers,

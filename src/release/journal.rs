@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Declaration, Target};
-use crate::lock::Checks;
+use crate::lock::{Checks, Origin};
 use crate::model::digest::Digest;
 use crate::model::reference::Reference;
 use crate::workspace::facts;
@@ -104,6 +104,9 @@ pub struct Pushed {
     /// What was checked of it.
     #[serde(default)]
     pub checked: Checks,
+    /// What it was built from, as the run that built it knew: a run that finishes it may find that a base has moved since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }
 
 impl Entry {
@@ -329,6 +332,10 @@ mod tests {
             reference,
             image: digest.clone(),
             checked: Checks::default(),
+            origin: Some(Origin {
+                fingerprint: digest.as_str().parse().unwrap(),
+                bases: BTreeMap::from([("registry.test/base:1".to_owned(), digest.clone())]),
+            }),
         };
         Entry {
             inputs,

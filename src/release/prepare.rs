@@ -15,7 +15,7 @@ use crate::concurrency;
 use crate::config::{Declaration, Image, Target};
 use crate::error::{Exit, Failure, exit_of};
 use crate::events::Events;
-use crate::lock::{Checks, Lock, LockedTarget};
+use crate::lock::{Checks, Lock, LockedTarget, Origin};
 use crate::model::digest::Digest;
 use crate::model::reference::Reference;
 use crate::observe::{Known, Source, observe};
@@ -23,7 +23,7 @@ use crate::plan::{Evidence, FoundImage, ObservedImage, ObservedTarget, Options, 
 use crate::registry::{Access, Registry};
 use crate::release::journal::{Entry, Inputs, Pushed};
 
-use self::checks::checked_before;
+use self::checks::{checked_before, origins_before};
 
 /// One target on its way: what is declared, where its images come from, what is planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Planned<'a> {
     pub gone: BTreeSet<usize>,
     /// What was checked of images in this run, or in the interrupted one, by their positions.
     pub checked: BTreeMap<usize, Checks>,
+    /// What images were built from, in this run or in the interrupted one, by their positions.
+    pub origins: BTreeMap<usize, Origin>,
     /// The positions of images that were built in this run, and of which it is not known what they are made of.
     pub unknown: BTreeSet<usize>,
 }
@@ -89,6 +91,7 @@ impl Planned<'_> {
                 reference: reference.clone(),
                 image: entry.change.entry()?.digest.clone(),
                 checked: self.checked.get(&index).cloned().unwrap_or_default(),
+                origin: self.origins.get(&index).cloned(),
             })
         });
         let images: Vec<Pushed> = built.collect::<Option<_>>()?;
@@ -294,11 +297,13 @@ async fn prepare_target<'a>(
     if let (Some(entry), Interrupted::Finished) = (entry, &interrupted) {
         plan.notes.extend(other_lists(entry, &plan));
     }
-    let checked = match (entry, &interrupted) {
-        (Some(entry), Interrupted::Finished) => checked_before(entry, target),
-        _ => BTreeMap::new(),
+    let (checked, origins) = match (entry, &interrupted) {
+        (Some(entry), Interrupted::Finished) => {
+            (checked_before(entry, target), origins_before(entry, target, &plan))
+        }
+        _ => (BTreeMap::new(), BTreeMap::new()),
     };
-    Ok(Planned { target, sources, plan, interrupted, gone, checked, unknown: BTreeSet::new() })
+    Ok(Planned { target, sources, plan, interrupted, gone, checked, origins, unknown: BTreeSet::new() })
 }
 
 /// Why an interrupted run's images cannot be taken: one of them is not there any more.

@@ -15,10 +15,10 @@ use crate::model::digest::Digest;
 use crate::model::manifest::{self, Manifest};
 use crate::model::media;
 use crate::model::reference::Repository;
-use crate::observe::{observe_copy, served_at};
+use crate::observe::{CopyState, observe_copy, served_at};
 use crate::plan::{
-    CopyPlan, EntryChange, EntryPlan, ObservedTag, PlacePlan, PlannedList, Problem, TagAction, TagPlan,
-    TargetPlan,
+    CopyPlan, CopyRole, EntryChange, EntryPlan, ObservedTag, PlacePlan, PlannedList, Problem, TagAction,
+    TagPlan, TargetPlan,
 };
 use crate::registry::{Access, Registry};
 
@@ -192,7 +192,9 @@ async fn place(
         anyhow::Ok(TagPlan { name: tag.name.clone(), policy: tag.policy, action, release: None })
     }));
     let ((list, bytes), tags) = futures_util::future::try_join(list, tags).await?;
-    let copies = if from == to { Vec::new() } else { copies(registry, from, to, digest).await? };
+    let is_tagged = tags.iter().all(|tag| matches!(tag.action, TagAction::Unchanged { .. }));
+    let state = if is_tagged { CopyState::Finished } else { CopyState::Unfinished };
+    let copies = if from == to { Vec::new() } else { copies(registry, from, to, digest, state).await? };
     let entries = list.entries.iter().filter_map(entry).collect();
     let children = list.entries.iter().map(|entry| entry.digest.clone()).collect();
     let planned = PlannedList { bytes: bytes.to_vec(), digest: digest.clone(), kind: list.kind, children };
@@ -233,15 +235,20 @@ fn entry(entry: &manifest::Descriptor) -> Option<EntryPlan> {
     }
 }
 
-/// What has to come into `to` before the list does, with what hangs on it.
+/// What has to come into `to` before the list gets a tag, with what hangs on it.
 async fn copies(
     registry: &Registry,
     from: &Repository,
     to: &Repository,
     list: &Digest,
+    state: CopyState,
 ) -> Result<Vec<CopyPlan>> {
-    let observed = observe_copy(registry, from, list, to, Attestations::Keep).await?;
+    let observed = observe_copy(registry, from, list, to, Attestations::Keep, state).await?;
     let observed = observed
         .ok_or_else(|| Failure::new(format!("{} is not in the registry any more", from.digest(list))))?;
-    Ok(observed.missing().copies.into_iter().filter(|copy| copy.manifest.digest != *list).collect())
+    let copies = observed.missing().copies;
+    // The list comes with its first tag, unless something hangs on it that a registry may not take before.
+    let alone =
+        !copies.iter().any(|copy| matches!(&copy.role, CopyRole::Referrer(subject) if subject == list));
+    Ok(copies.into_iter().filter(|copy| !(alone && copy.manifest.digest == *list)).collect())
 }

@@ -119,19 +119,19 @@ impl<'a> Run<'a> {
         self.check(&mut planned, &lock, readiness, &survey).await?;
 
         // 5. Apply. From here on the journal knows what is to come, until it is confirmed.
+        let made = self.note_origins(&mut planned, built, &survey).await;
         journal.keep(entries(&planned, &unfinished.usable, &inputs))?;
         let carried = apply_all(registry, &planned, self.events).await;
 
         // 6. The lock says what was applied, also where another target failed. The journal goes once the lock is written.
-        let records = self.records(&planned, built, &survey).await;
+        let records = image_records(&planned);
         let (carried, written) = keeper.settle(&planned, carried, &records);
         self.tell_written(written);
         if written.is_some() {
             self.forget(&journal, &carried);
         }
         // Without the notes a later plan has fewer words for its reasons.
-        let made = records.into_iter().filter(|(_, record)| record.origin.is_some()).map(|(place, _)| place);
-        if let Err(error) = survey.note(declaration, &made.collect(), self.folder) {
+        if let Err(error) = survey.note(declaration, &made, self.folder) {
             self.events.warn(&format!("{error:#}"));
         }
         Ok(Released::Carried(carried, planned))
@@ -272,28 +272,29 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// What the lock is to remember of each image.
-    async fn records(
+    /// Takes down what the images that were `built` in this run are made of, and gives those of which it is known.
+    async fn note_origins(
         &self,
-        planned: &[Planned<'_>],
+        planned: &mut [Planned<'_>],
         built: BTreeSet<Place>,
         survey: &Survey,
-    ) -> BTreeMap<Place, ImageRecord> {
-        let unknown = |(target, index): &Place| {
-            planned.iter().any(|planned| planned.target.name == *target && planned.unknown.contains(index))
+    ) -> BTreeSet<Place> {
+        let of = |planned: &Planned<'_>, place: &Place| planned.target.name == place.0;
+        let unknown = |place: &Place| {
+            planned.iter().any(|planned| of(planned, place) && planned.unknown.contains(&place.1))
         };
-        let known = built.into_iter().filter(|place| !unknown(place)).collect();
+        let known = built.iter().filter(|place| !unknown(place)).cloned().collect();
         let mut origins = survey.origins(self.registry, &known).await;
-        let images = planned
-            .iter()
-            .flat_map(|planned| (0..planned.target.images.len()).map(move |index| (planned, index)));
-        let record = |(planned, index): (&Planned<'_>, usize)| {
-            let place = (planned.target.name.clone(), index);
-            let checked = planned.checked.get(&index).cloned().unwrap_or_default();
-            let origin = origins.remove(&place);
-            (place, ImageRecord { origin, checked })
-        };
-        images.map(record).collect()
+        let made = origins.keys().cloned().collect();
+        for place in &built {
+            for planned in planned.iter_mut().filter(|planned| of(planned, place)) {
+                match origins.remove(place) {
+                    Some(origin) => planned.origins.insert(place.1, origin),
+                    None => planned.origins.remove(&place.1),
+                };
+            }
+        }
+        made
     }
 
     fn keeper(&self, lock: &'a Lock) -> Keeper<'a> {
@@ -355,6 +356,19 @@ impl<'a> Run<'a> {
             }
         }
     }
+}
+
+/// What the lock is to remember of each image.
+fn image_records(planned: &[Planned<'_>]) -> BTreeMap<Place, ImageRecord> {
+    let images = planned
+        .iter()
+        .flat_map(|planned| (0..planned.target.images.len()).map(move |index| (planned, index)));
+    let record = |(planned, index): (&Planned<'_>, usize)| {
+        let checked = planned.checked.get(&index).cloned().unwrap_or_default();
+        let origin = planned.origins.get(&index).cloned();
+        ((planned.target.name.clone(), index), ImageRecord { origin, checked })
+    };
+    images.map(record).collect()
 }
 
 fn places_to_build(planned: &[Planned<'_>]) -> BTreeSet<Place> {

@@ -240,3 +240,51 @@ fn what_is_there_is_never_overwritten() {
     init::write(root, &found).unwrap_err();
     assert_eq!(std::fs::read_to_string(root.join("manifests.toml")).unwrap(), "theirs");
 }
+
+/// One warning for each ignore file, whatever there is of targets and platforms.
+#[test]
+fn check_warns_of_images_that_take_in_what_releases_write() {
+    let ours = ["manifests.lock", "target/manifests"];
+    for (dockerfile, ignore, more, expected) in [
+        ("COPY src /\n", None, "", vec![]),
+        ("COPY . /\n", Some("manifests.lock\ntarget\n"), "", vec![]),
+        ("COPY . /\n", None, "", vec!["add to .dockerignore\n", ours[0], ours[1], "releases leave that out"]),
+        ("COPY . /\n", Some("target\n"), "", vec!["add to .dockerignore\n", ours[0]]),
+        ("COPY manifests.* /\n", None, "", vec!["add to .dockerignore\n", ours[0]]),
+        // Who names it wants it.
+        ("COPY manifests.lock /\n", None, "", vec![]),
+        (
+            "COPY . /\n",
+            None,
+            "build.extra-args = [\"-f\", \"Dockerfile\"]\n",
+            vec!["add to .dockerignore\n", ours[0], ours[1], "releases leave that out"],
+        ),
+    ] {
+        let target = |name: &str| {
+            format!(
+                "[target.{name}]\nrepository = \"r.test/{name}\"\ntags = [\"1\"]\nbuild.context = \".\"\n\
+                 platforms = [\"linux/amd64\", \"linux/arm64\"]\n{more}"
+            )
+        };
+        let declaration = target("app") + &target("web");
+        let dockerfile = format!("FROM scratch\n{dockerfile}");
+        let mut files = vec![("manifests.toml", declaration.as_str()), ("Dockerfile", &dockerfile)];
+        files.extend(ignore.map(|text| (".dockerignore", text)));
+        let folder = folder(&files);
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_manifests"))
+            .arg("check")
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{stderr}");
+        assert_eq!(stderr.matches("warning: ").count(), usize::from(!expected.is_empty()), "{stderr}");
+        for part in &expected {
+            assert!(stderr.contains(part), "{part:?} is not in {stderr}");
+        }
+        for path in ours.iter().filter(|path| !expected.contains(path)) {
+            assert!(!stderr.contains(&format!("  {path}")), "{stderr}");
+        }
+        assert!(expected.is_empty() || stderr.contains("app, web"), "{stderr}");
+    }
+}

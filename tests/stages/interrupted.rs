@@ -94,6 +94,9 @@ impl Release {
             assert_eq!(self.tags(registry), [expected.clone(), expected]);
         }
         assert_eq!(self.journal(), None);
+        // The lock says what the images were built from, as the run that built them knew.
+        let lock = std::fs::read_to_string(self.workspace.path().join("manifests.lock")).unwrap();
+        assert_eq!(lock.matches("\nfingerprint = ").count(), 2, "{lock}");
     }
 }
 

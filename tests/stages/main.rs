@@ -15,6 +15,7 @@ mod interrupted;
 mod newest;
 mod several;
 mod streams;
+mod subjects;
 mod unpublish;
 mod unreadable;
 mod verify;

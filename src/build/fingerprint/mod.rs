@@ -27,7 +27,7 @@ use crate::model::fingerprint::Fingerprint;
 pub use differences::{Difference, summary};
 pub use gather::{Gathered, base, gather, gather_after, gather_in, paths};
 pub use hashes::Hashes;
-pub(crate) use outputs::WithoutOutputs;
+pub(crate) use outputs::{TakenIn, WithoutOutputs};
 pub use surroundings::Surroundings;
 
 /// The number of the scheme by which this program hashes inputs. Whoever changes what is hashed, or how, raises it:

@@ -34,6 +34,29 @@ pub(super) fn kept_out(build: &Build, sources: &BTreeSet<String>) -> Vec<String>
     paths.filter(|path| taken(path) && !named(path)).collect()
 }
 
+/// What we write that a build takes in with the rest of its context, unless [`WithoutOutputs`] keeps it out.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TakenIn {
+    /// The file that can leave it out; it may not exist.
+    pub ignore_file: PathBuf,
+    /// What is taken in, as lines of that file.
+    pub lines: Vec<String>,
+}
+
+impl TakenIn {
+    /// What `build` takes in; `None` for nothing, and where that cannot be read: the build itself tells why.
+    pub(crate) fn of(build: &Build, platform: &Platform) -> Option<Self> {
+        let survey = Survey::of(build, platform, &Surroundings::here()).ok()?;
+        let found = ignore_file(&survey.dockerfile, &build.context).ok()?;
+        let text = found.as_ref().map(std::fs::read_to_string).transpose().ok()?.unwrap_or_default();
+        let rules = Ignore::parse(&text);
+        let taken = survey.kept_out.into_iter().filter(|path| !rules.look_at(path).ignored());
+        let lines = Ignore::patterns(&taken.collect::<Vec<_>>());
+        let ignore_file = found.unwrap_or_else(|| build.context.join(".dockerignore"));
+        (!lines.is_empty()).then_some(Self { ignore_file, lines })
+    }
+}
+
 /// A copy of a Dockerfile with an ignore file of its own beside it, which keeps our outputs out as well; it goes when this
 /// is dropped.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use super::{Pipeline, lines};
+use super::{Pipeline, Pushes, lines};
 use crate::config::Target;
 use crate::error::Failure;
 use crate::events::Task;
@@ -39,7 +39,7 @@ impl Pipeline<'_> {
         let smoked = unchecked.iter().filter(|one| one.outstanding.iter().any(Outstanding::is_smoke));
         self.check_emulators(&smoked.map(Unchecked::place).collect::<Vec<_>>())?;
         let work: Vec<_> = unchecked.iter().map(Unchecked::place).collect();
-        self.each(&work, async |position: usize, task: &Task| {
+        self.each(&work, &Pushes::default(), async |position: usize, task: &Task| {
             let checked = self.check_one(&unchecked[position], task).await?;
             task.done("checked");
             Ok(checked)

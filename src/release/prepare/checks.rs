@@ -1,12 +1,13 @@
-//! Which declared checks are still to be made of images that are there. Pure.
+//! Which declared checks are still to be made of images that are there, and what an interrupted run knew of them. Pure.
 
 use std::collections::BTreeMap;
 
 use super::Planned;
 use crate::build::pipeline::Unchecked;
 use crate::config::{Image, Target};
-use crate::lock::{Checks, LockedTarget};
+use crate::lock::{Checks, LockedTarget, Origin};
 use crate::observe::Source;
+use crate::plan::TargetPlan;
 use crate::release::journal::Entry;
 
 impl<'a> Planned<'a> {
@@ -41,5 +42,18 @@ pub(super) fn checked_before(entry: &Entry, target: &Target) -> BTreeMap<usize, 
     let images = target.images.iter().enumerate();
     images
         .filter_map(|(index, image)| Some((index, pushed(image.platform.to_string())?.checked.clone())))
+        .collect()
+}
+
+/// What an interrupted run's images were built from, by their positions: of those that `plan` takes.
+pub(super) fn origins_before(entry: &Entry, target: &Target, plan: &TargetPlan) -> BTreeMap<usize, Origin> {
+    let Some(place) = plan.places.first() else { return BTreeMap::new() };
+    let images = target.images.iter().zip(&place.entries).enumerate();
+    images
+        .filter_map(|(index, (image, planned))| {
+            let pushed = entry.image(&image.platform.to_string())?;
+            let is_taken = planned.change.entry()?.digest == pushed.image;
+            Some((index, pushed.origin.clone().filter(|_| is_taken)?))
+        })
         .collect()
 }
