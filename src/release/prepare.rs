@@ -42,8 +42,9 @@ pub struct Planned<'a> {
     pub checked: BTreeMap<usize, Checks>,
     /// What images were built from, in this run or in the interrupted one, by their positions.
     pub origins: BTreeMap<usize, Origin>,
-    /// The positions of images that were built in this run, and of which it is not known what they are made of.
-    pub unknown: BTreeSet<usize>,
+    /// The positions of images that were built in this run, and of which it is not known what they are made of: the digest
+    /// that each was pushed as, and why.
+    pub unknown: BTreeMap<usize, (Digest, String)>,
 }
 
 /// What becomes of an interrupted run's images.
@@ -303,7 +304,7 @@ async fn prepare_target<'a>(
         }
         _ => (BTreeMap::new(), BTreeMap::new()),
     };
-    Ok(Planned { target, sources, plan, interrupted, gone, checked, origins, unknown: BTreeSet::new() })
+    Ok(Planned { target, sources, plan, interrupted, gone, checked, origins, unknown: BTreeMap::new() })
 }
 
 /// Why an interrupted run's images cannot be taken: one of them is not there any more.
@@ -396,8 +397,8 @@ pub async fn produce<'a>(
                 if let Some(digest) = &one.digest {
                     planned.sources[one.index] = Source::At(one.reference.repository.digest(digest));
                     planned.checked.insert(one.index, one.checked.clone());
-                    if one.unknown.is_some() {
-                        planned.unknown.insert(one.index);
+                    if let Some(why) = &one.unknown {
+                        planned.unknown.insert(one.index, (digest.clone(), why.clone()));
                     }
                 }
             }

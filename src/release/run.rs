@@ -131,7 +131,11 @@ impl<'a> Run<'a> {
             self.forget(&journal, &carried);
         }
         // Without the notes a later plan has fewer words for its reasons.
-        if let Err(error) = survey.note(declaration, &made, self.folder) {
+        let unknown = planned.iter().flat_map(|planned| {
+            let place = |index: &usize| (planned.target.name.clone(), *index);
+            planned.unknown.iter().map(move |(index, why)| (place(index), why.clone()))
+        });
+        if let Err(error) = survey.note(declaration, &made, &unknown.collect(), self.folder) {
             self.events.warn(&format!("{error:#}"));
         }
         Ok(Released::Carried(carried, planned))
@@ -281,7 +285,7 @@ impl<'a> Run<'a> {
     ) -> BTreeSet<Place> {
         let of = |planned: &Planned<'_>, place: &Place| planned.target.name == place.0;
         let unknown = |place: &Place| {
-            planned.iter().any(|planned| of(planned, place) && planned.unknown.contains(&place.1))
+            planned.iter().any(|planned| of(planned, place) && planned.unknown.contains_key(&place.1))
         };
         let known = built.iter().filter(|place| !unknown(place)).cloned().collect();
         let mut origins = survey.origins(self.registry, &known).await;

@@ -159,8 +159,9 @@ fn inputs_that_change_while_an_image_is_built_are_not_recorded() {
         assert_eq!(recorded(&project.lock()), 1, "{what}: {}", project.lock());
         let plan = project.run(&["plan"]);
         let plan = String::from_utf8_lossy(&plan.stdout);
-        let reason = "(the lock does not say what it was built from)";
+        let reason = "(the lock does not say what it was built from: ";
         assert_eq!(plan.matches(reason).count(), 1, "{what}: {plan}");
+        assert!(plan.contains(" while it was built)"), "{what}: {plan}");
         let said = project.said(&["release", "--allow-dirty"]);
         assert!(said.contains("linux/amd64: building") && !said.contains("linux/arm64: building"), "{said}");
         assert_eq!(recorded(&project.lock()), 2, "{what}");

@@ -32,8 +32,8 @@ pub(crate) enum Stale {
     Asked,
     /// The lock does not have it.
     NotLocked,
-    /// The lock does not say what it was built from.
-    NotRecorded,
+    /// The lock does not say what it was built from; why, where it was built on this machine.
+    NotRecorded(Option<String>),
     /// Another version of this program hashed its inputs, by the scheme of this number.
     HashedOtherwise(u32),
     /// These inputs are not what they were.
@@ -57,7 +57,10 @@ impl fmt::Display for Stale {
         match self {
             Self::Asked => f.write_str("a rebuild is asked for"),
             Self::NotLocked => f.write_str("the lock does not have it"),
-            Self::NotRecorded => f.write_str("the lock does not say what it was built from"),
+            Self::NotRecorded(why) => {
+                f.write_str("the lock does not say what it was built from")?;
+                why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
+            }
             Self::HashedOtherwise(scheme) => {
                 let age = if *scheme < SCHEME { "an older" } else { "a newer" };
                 write!(f, "its inputs were hashed by {age} version of manifests")
@@ -88,7 +91,7 @@ pub(crate) fn unchanged(
         return Err(Stale::Undecided(gathered.undecided().to_vec()));
     }
     let locked = locked.ok_or(Stale::NotLocked)?;
-    let fingerprint = locked.fingerprint.as_ref().ok_or(Stale::NotRecorded)?;
+    let fingerprint = locked.fingerprint.as_ref().ok_or(Stale::NotRecorded(None))?;
     if fingerprint.scheme != SCHEME {
         return Err(Stale::HashedOtherwise(fingerprint.scheme));
     }

@@ -9,11 +9,17 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::build::fingerprint::{Input, Inputs};
+use crate::model::digest::Digest;
 
-/// The inputs of images, by target and platform.
+/// What is noted of images, by target and platform.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Records(BTreeMap<String, BTreeMap<String, Vec<(Input, String)>>>);
+#[serde(default)]
+pub(crate) struct Records {
+    inputs: ByImage<Vec<(Input, String)>>,
+    unknown: ByImage<(Digest, String)>,
+}
+
+type ByImage<T> = BTreeMap<String, BTreeMap<String, T>>;
 
 impl Records {
     /// Reads what is noted in `folder`. What cannot be read is not known.
@@ -46,15 +52,27 @@ impl Records {
         write().with_context(|| format!("could not write {}", path.display()))
     }
 
-    /// What is noted of one image.
+    /// The inputs of one image.
     pub(crate) fn get(&self, target: &str, platform: &str) -> Option<Inputs> {
-        self.0.get(target)?.get(platform).map(|inputs| inputs.iter().cloned().collect())
+        self.inputs.get(target)?.get(platform).map(|inputs| inputs.iter().cloned().collect())
     }
 
     /// Notes the inputs of one image.
     pub(crate) fn set(&mut self, target: &str, platform: &str, inputs: &Inputs) {
         let inputs = inputs.iter().map(|(input, state)| (input.clone(), state.clone())).collect();
-        self.0.entry(target.to_owned()).or_default().insert(platform.to_owned(), inputs);
+        self.inputs.entry(target.to_owned()).or_default().insert(platform.to_owned(), inputs);
+    }
+
+    /// Why it is not known what the image with this digest was built from.
+    pub(crate) fn unknown(&self, target: &str, platform: &str, digest: &Digest) -> Option<String> {
+        let (of, why) = self.unknown.get(target)?.get(platform)?;
+        (of == digest).then(|| why.clone())
+    }
+
+    /// Notes why it is not known what an image was built from.
+    pub(crate) fn set_unknown(&mut self, target: &str, platform: &str, digest: &Digest, why: &str) {
+        let noted = (digest.clone(), why.to_owned());
+        self.unknown.entry(target.to_owned()).or_default().insert(platform.to_owned(), noted);
     }
 }
 
@@ -77,10 +95,15 @@ mod tests {
                 .collect();
         let mut records = Records::default();
         records.set("app", "linux/amd64", &inputs);
+        let [image, other] = [b"image", b"other"].map(|bytes| Digest::of(bytes));
+        records.set_unknown("app", "linux/arm64", &image, "why");
         records.write(&folder).unwrap();
         let read = Records::read(&folder);
         assert_eq!(read.get("app", "linux/amd64"), Some(inputs));
         assert_eq!(read.get("app", "linux/arm64"), None);
+        assert_eq!(read.unknown("app", "linux/arm64", &image).as_deref(), Some("why"));
+        assert_eq!(read.unknown("app", "linux/arm64", &other), None);
+        assert_eq!(read.unknown("app", "linux/amd64", &image), None);
         std::fs::write(file(&folder), "no JSON").unwrap();
         assert_eq!(Records::read(&folder), Records::default());
     }

@@ -14,6 +14,7 @@ use crate::build::bases::read::{Moved, still_the_same};
 use crate::build::fingerprint::{Gathered, Hashes, gather_after};
 use crate::config::{Build, Declaration, Image, Target};
 use crate::lock::{Lock, LockedImage, Origin};
+use crate::model::digest::Digest;
 use crate::model::platform::Platform;
 use crate::model::reference::Reference;
 use crate::observe::Known;
@@ -89,10 +90,18 @@ impl Survey {
             let locked = locked_target.and_then(|locked| locked.image(&image.platform)).cloned();
             let makes_inputs = !build.before.is_empty() || build.cargo.is_some();
             let before = || records.get(&target.name, &image.platform.to_string());
+            let explained = |stale| match (stale, &locked) {
+                (Stale::NotRecorded(_), Some(locked)) => Stale::NotRecorded(records.unknown(
+                    &target.name,
+                    &image.platform.to_string(),
+                    &locked.digest,
+                )),
+                (stale, _) => stale,
+            };
             let state = match trust {
                 Trust::Nothing => Err(Stale::Asked),
                 Trust::LockAlone if makes_inputs => Err(Stale::MadeBefore),
-                _ => unchanged(&gathered, locked.as_ref(), before).and_then(|()| {
+                _ => unchanged(&gathered, locked.as_ref(), before).map_err(explained).and_then(|()| {
                     locked
                         .as_ref()
                         .and_then(|locked| whereabouts(target, image, locked, lock))
@@ -214,18 +223,28 @@ impl Survey {
             .collect()
     }
 
-    /// Notes on this machine what images were made of, those of `places`.
+    /// Notes on this machine what images were made of, those of `places`, and why that is not known of others, by the
+    /// digest that they were pushed as.
     ///
     /// # Errors
     ///
     /// The notes cannot be written.
-    pub fn note(&self, declaration: &Declaration, places: &BTreeSet<Place>, folder: &Path) -> Result<()> {
+    pub fn note(
+        &self,
+        declaration: &Declaration,
+        places: &BTreeSet<Place>,
+        unknown: &BTreeMap<Place, (Digest, String)>,
+        folder: &Path,
+    ) -> Result<()> {
         let mut records = Records::read(folder);
         for target in &declaration.targets {
             for (index, image) in target.images.iter().enumerate() {
                 let made = self.made_of(&target.name, index);
                 if let Some(made) = made.filter(|_| places.contains(&(target.name.clone(), index))) {
                     records.set(&target.name, &image.platform.to_string(), &made.inputs);
+                }
+                if let Some((digest, why)) = unknown.get(&(target.name.clone(), index)) {
+                    records.set_unknown(&target.name, &image.platform.to_string(), digest, why);
                 }
             }
         }
