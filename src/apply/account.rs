@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Applied, AppliedPlace, AppliedTag, Outcome};
+use crate::config::TagPolicy;
 use crate::error::{Exit, Failure};
 use crate::plan::{PlacePlan, PlannedList, TagAction, TargetPlan};
 
@@ -31,6 +32,8 @@ pub(super) struct Written<'a> {
     pub(super) place: &'a PlacePlan,
     pub(super) list: &'a PlannedList,
     pub(super) tag: &'a str,
+    /// Whether this run wrote it, and it must never serve anything else.
+    pub(super) must_stay: bool,
 }
 
 impl<'a> Account<'a> {
@@ -71,11 +74,12 @@ impl<'a> Account<'a> {
             let tags = place.plan.tags.iter().zip(&place.tags).enumerate();
             let written =
                 tags.filter(|(_, (_, outcome))| matches!(outcome, Outcome::Written | Outcome::There));
-            written.map(move |(position, (tag, _))| Written {
+            written.map(move |(position, (tag, outcome))| Written {
                 at: (index, position),
                 place: place.plan,
                 list: place.list,
                 tag: tag.name.as_str(),
+                must_stay: *outcome == Outcome::Written && tag.policy == TagPolicy::Immutable,
             })
         })
     }

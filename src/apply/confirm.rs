@@ -1,14 +1,16 @@
 //! Looks at what was written: the registry holds the list with every child, and every tag serves it.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
-use futures_util::future::try_join;
+use futures_util::future::{join, try_join};
 
 use super::account::Written;
 use crate::concurrency;
 use crate::error::Failure;
 use crate::model::digest::Digest;
 use crate::model::reference::Repository;
-use crate::plan::{PlacePlan, PlannedList};
+use crate::plan::PlannedList;
 use crate::registry::Registry;
 
 /// The repository holds the list, and every child of it.
@@ -43,9 +45,30 @@ async fn held(registry: &Registry, repository: &Repository, digest: &Digest) -> 
     }
 }
 
+/// How long a tag that must never move is looked up after it was written, where the registry takes no conditions: a
+/// writer that looked before this one wrote comes no later, unless it is slower than this.
+pub(super) const SETTLES: Duration = Duration::from_millis(500);
+
 /// What the tag serves, once it was written.
-pub(super) async fn look_again(registry: &Registry, place: &PlacePlan, tag: &str) -> Result<Option<Digest>> {
-    Ok(registry.head_written(&place.repository, tag).await?.map(|head| head.digest))
+pub(super) async fn look_again(registry: &Registry, written: &Written<'_>) -> Result<Option<Digest>> {
+    let Written { place, list, tag, .. } = written;
+    let look = || async {
+        let head = registry.head_written(&place.repository, tag).await?;
+        anyhow::Ok(head.map(|head| head.digest))
+    };
+    if !written.must_stay {
+        return look().await;
+    }
+    let takes_conditions = registry.takes_conditions(&place.repository, list.kind.media_type(), &list.bytes);
+    let (served, takes_conditions) = join(look(), takes_conditions).await;
+    let mut served = served?;
+    let (since, mut pause) = (Instant::now(), SETTLES / 8);
+    while !takes_conditions && served.as_ref() == Some(&list.digest) && since.elapsed() < SETTLES {
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+        served = look().await?;
+    }
+    Ok(served)
 }
 
 /// The tag does not serve the list that it was given.

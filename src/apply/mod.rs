@@ -1,7 +1,8 @@
 //! Carries a plan out. Decides nothing: what is written, and in which order, was planned.
 //!
-//! Children before their list, the list everywhere and confirmed before any tag, moving tags last. Registries have no conditional
-//! write: looking a tag up just before it is written narrows the race with another writer and cannot close it.
+//! Children before their list, the list everywhere and confirmed before any tag, moving tags last. A tag is written on the
+//! condition that it serves what it did a moment ago; where a registry takes no conditions, that narrows the race with
+//! another writer and cannot close it.
 
 mod account;
 mod confirm;
@@ -167,7 +168,7 @@ async fn carry_out(
     let children =
         children.map(|(place, list)| confirm_children(registry, &place.repository, list)).collect::<Vec<_>>();
     let written: Vec<_> = account.written().collect();
-    let looks = written.iter().map(|written| look_again(registry, written.place, written.tag));
+    let looks = written.iter().map(|written| look_again(registry, written));
     // Every tag is looked at, also when another one turns out to be wrong: what is said of each is what was seen.
     let (children, looks) = join(try_join_all(children), join_all(looks)).await;
     let mut failed = children.err();

@@ -13,11 +13,15 @@ use crate::events::{Event, Events};
 use crate::model::digest::Digest;
 use crate::observe::released_now;
 use crate::plan::{PlacePlan, PlannedList, TagAction, TagPlan};
-use crate::registry::Registry;
+use crate::registry::{Conditional, Expected, Registry};
 
 /// How old a look may be when the tag is written. Looks are taken while the step before ends; should that take longer
 /// than usual, the tag is looked up again.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// The same for a tag that must never move: shorter than others wait for a second writer
+/// ([`SETTLES`](super::confirm::SETTLES)).
+const FRESH_IMMUTABLE: Duration = Duration::from_millis(250);
 
 /// A tag to write, with its position in the plan.
 #[derive(Clone, Copy)]
@@ -128,7 +132,8 @@ async fn write_tag(
     events: &Events,
 ) -> Result<(Outcome, Option<anyhow::Error>)> {
     let Job { place, list, tag, .. } = job;
-    let seen = if seen.taken.elapsed() > FRESH { look(registry, job).await? } else { seen };
+    let fresh = if tag.policy == TagPolicy::Immutable { FRESH_IMMUTABLE } else { FRESH };
+    let seen = if seen.taken.elapsed() > fresh { look(registry, job).await? } else { seen };
     if seen.digest.as_ref() == Some(&list.digest) {
         return Ok((Outcome::There, None));
     }
@@ -136,21 +141,28 @@ async fn write_tag(
         return Ok((Outcome::Skipped(why), None));
     }
     if seen.digest.as_ref() != tag.action.observed() {
-        let digest = |digest: Option<&Digest>| digest.map_or("nothing".to_owned(), ToString::to_string);
-        return Err(Failure::new(format!(
-            "{} was moved by somebody else: it served {} when the plan was made, and {} now",
-            place.repository.tag(&tag.name),
-            digest(tag.action.observed()),
-            digest(seen.digest.as_ref())
-        ))
-        .hint("run again to plan against what is there now")
-        .into());
+        return Err(moved(job, seen.digest.as_ref()));
     }
     let media_type = list.kind.media_type();
     events.tell(Event::Tagging(&place.repository.tag(&tag.name)));
-    match registry.put_manifest(&place.repository, &tag.name, media_type, &list.bytes).await {
-        Ok(_) => Ok((Outcome::Written, None)),
+    let expected = Expected::from_lookup(seen.digest.as_ref());
+    match registry.put_tag(&place.repository, &tag.name, media_type, &list.bytes, expected).await {
+        Ok(Conditional::Written) => Ok((Outcome::Written, None)),
+        Ok(Conditional::Differs(served)) => Err(moved(job, served.as_ref())),
         Err(error) if error.is_open() => Ok((Outcome::Open, Some(error.into()))),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Another writer was there first.
+fn moved(Job { place, tag, .. }: Job<'_>, served: Option<&Digest>) -> anyhow::Error {
+    let digest = |digest: Option<&Digest>| digest.map_or("nothing".to_owned(), ToString::to_string);
+    Failure::new(format!(
+        "{} was moved by somebody else: it served {} when the plan was made, and {} now",
+        place.repository.tag(&tag.name),
+        digest(tag.action.observed()),
+        digest(served)
+    ))
+    .hint("run again to plan against what is there now")
+    .into()
 }

@@ -9,6 +9,7 @@ use reqwest::{Method, StatusCode};
 
 use super::Registry;
 use super::auth::{Access, Scopes};
+use super::conditional::Condition;
 use super::error::{Kind, RegistryError, Task};
 use super::transport::{Call, Host, Repeat, Reply, Wanted};
 use crate::model::digest::Digest;
@@ -199,6 +200,18 @@ impl Registry {
         media_type: &str,
         bytes: &[u8],
     ) -> Result<Digest, RegistryError> {
+        self.put(repository, lookup, media_type, bytes, None).await
+    }
+
+    /// As [`Registry::put_manifest`], on a condition.
+    pub(super) async fn put(
+        &self,
+        repository: &Repository,
+        lookup: &str,
+        media_type: &str,
+        bytes: &[u8],
+        condition: Option<Condition>,
+    ) -> Result<Digest, RegistryError> {
         let task = self.task("write", repository, lookup);
         let digest = match lookup.parse::<Digest>() {
             Ok(digest) if digest.matches(bytes) => digest,
@@ -216,7 +229,7 @@ impl Registry {
         let mut call = call(task, Method::PUT, repository, lookup, Access::Push);
         let media_type = HeaderValue::from_str(media_type)
             .map_err(|_| call.task.error(Kind::Local, format!("{media_type:?} is no media type")))?;
-        call.headers = HeaderMap::from_iter([(CONTENT_TYPE, media_type)]);
+        call.headers = HeaderMap::from_iter([(CONTENT_TYPE, media_type)].into_iter().chain(condition));
         let body = Bytes::copy_from_slice(bytes);
         call.body = Some(body.clone());
         call.repeat = Repeat::WithoutEffect;

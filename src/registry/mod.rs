@@ -7,6 +7,7 @@ mod address;
 mod auth;
 mod blobs;
 mod cache;
+mod conditional;
 mod contact;
 mod error;
 mod hosts;
@@ -44,6 +45,7 @@ use crate::single_flight::SingleFlight;
 
 pub use self::auth::{Access, Credentials};
 pub use self::blobs::{BlobHead, Mount, Session};
+pub use self::conditional::{Conditional, Expected};
 pub use self::error::{Kind, RegistryError, Said};
 pub use self::manifests::{Fetched, Head, LARGEST_MANIFEST};
 pub use self::ping::Ping;

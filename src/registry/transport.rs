@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Response, StatusCode, Url};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use super::address::location;
 use super::auth::{Authenticator, Grant, Needs, OwnAnswer, Scopes};
@@ -29,6 +29,8 @@ pub(crate) struct Host {
     heads: Mutex<HashSet<Lookups>>,
     /// The repositories of which something was shown to a request without credentials.
     anyone: Mutex<HashSet<String>>,
+    /// Whether writes on a condition are what they say; unknown until it was tried.
+    conditions: OnceCell<bool>,
 }
 
 /// A repository's path, and whether manifests in it are looked up by digest or by tag.
@@ -157,7 +159,14 @@ impl Reply {
 impl Host {
     pub(crate) fn new(wire: Wire) -> Self {
         let permits = Arc::new(Semaphore::new(wire.place.max_connections.min(Semaphore::MAX_PERMITS)));
-        Self { wire, auth: Authenticator::new(), permits, heads: Mutex::default(), anyone: Mutex::default() }
+        Self {
+            wire,
+            auth: Authenticator::new(),
+            permits,
+            heads: Mutex::default(),
+            anyone: Mutex::default(),
+            conditions: OnceCell::new(),
+        }
     }
 
     /// Whether a HEAD of manifests was answered there in this run with what is there, so that its 404 can be believed.
@@ -168,6 +177,22 @@ impl Host {
     /// It was.
     pub(crate) fn answered_head(&self, lookups: Lookups) {
         self.heads.lock().unwrap_or_else(PoisonError::into_inner).insert(lookups);
+    }
+
+    /// Whether a write may carry a condition: it was not refused for that in this run.
+    pub(crate) fn may_take_conditions(&self) -> bool {
+        self.conditions.get() != Some(&false)
+    }
+
+    /// A write was refused for its condition alone.
+    pub(crate) fn refuses_conditions(&self) {
+        // That it takes them was seen of another write, perhaps behind another proxy: it stays so for this run.
+        let _ = self.conditions.set(false);
+    }
+
+    /// Whether writes on a condition are what they say, as far as was found out, else as `ask` finds out now.
+    pub(crate) async fn takes_conditions<F: Future<Output = bool>>(&self, ask: impl FnOnce() -> F) -> bool {
+        *self.conditions.get_or_init(ask).await
     }
 
     /// A place for a transfer. Who holds one at another registry takes both in the order of their names, as everybody

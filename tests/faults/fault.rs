@@ -51,6 +51,8 @@ pub(crate) enum Fault {
     Dribble,
     /// Somebody else moves all the tags just before.
     Moved,
+    /// A write is refused because it carries a condition.
+    NoConditions,
 }
 
 /// How often a fault meets its request.
@@ -94,7 +96,7 @@ const OVERTAKEN: &[&str] = &["was moved by somebody else", "was overtaken", MAY_
 pub(crate) const MAY_NOT_MOVE: &str = "is immutable and serves another list";
 
 impl Fault {
-    pub(crate) const ALL: [Self; 27] = [
+    pub(crate) const ALL: [Self; 28] = [
         Self::Refused,
         Self::Closed,
         Self::Reset,
@@ -122,6 +124,7 @@ impl Fault {
         Self::Endless,
         Self::Dribble,
         Self::Moved,
+        Self::NoConditions,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -153,6 +156,7 @@ impl Fault {
             Self::Endless => "endless",
             Self::Dribble => "dribble",
             Self::Moved => "tag moved",
+            Self::NoConditions => "412 to a condition",
         }
     }
 
@@ -190,6 +194,7 @@ impl Fault {
             Self::NoLocation => answered.has_location,
             Self::Expired => with_tokens && !is_token,
             Self::Moved => !is_token && times == Times::Once,
+            Self::NoConditions => asked.class == Class::PutTag,
             _ => true,
         }
     }
@@ -209,6 +214,8 @@ impl Fault {
             Failure(words) if asked.class == Class::ListTags && !scenario.compares_versions() => {
                 Either(words)
             }
+            // It only asks whether the registry takes conditions.
+            Failure(words) if answered.is_refused_condition => Either(words),
             // Which of the first requests are told to bring a token varies, and that answer has nothing to spoil.
             Failure(words) if with_tokens && is_first && self.spoils_success() => Either(words),
             allowed => allowed,
@@ -313,6 +320,7 @@ impl Fault {
             (Self::Dribble, Once) => Either(SLOW),
             (Self::Dribble, Always) => Failure(SLOW),
             (Self::Moved, _) => Either(OVERTAKEN),
+            (Self::NoConditions, _) => Success,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
-use axum::http::header::{AUTHORIZATION, HOST, LOCATION, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, HOST, IF_MATCH, IF_NONE_MATCH, LOCATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
@@ -22,6 +22,7 @@ use crate::answers::{
 use crate::backdoor::Backdoor;
 use crate::door::{Cut, Door};
 use crate::fault::{Fault, Times};
+use crate::race::Race;
 use crate::request::{Answered, Asked};
 
 /// How long a registry that went down stays so, when it comes back.
@@ -40,6 +41,10 @@ pub(crate) struct Injector {
     with_tokens: bool,
     /// What somebody else puts under each tag.
     pub(crate) theirs: OnceLock<Vec<Theirs>>,
+    /// Writes carry no condition by the time that they reach the registry.
+    pub(crate) ignores_conditions: AtomicBool,
+    /// Two writers of one tag, who meet.
+    pub(crate) race: OnceLock<Race>,
 }
 
 /// A list of somebody else, for one tag.
@@ -102,6 +107,14 @@ impl Injector {
         }))
     }
 
+    fn with_conditions(&self, mut request: Request) -> Request {
+        if self.ignores_conditions.load(Ordering::Relaxed) {
+            request.headers_mut().remove(IF_MATCH);
+            request.headers_mut().remove(IF_NONE_MATCH);
+        }
+        request
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -117,6 +130,11 @@ impl Injector {
             }
             return self.carry_out(backdoor, request, next).await;
         }
+        let request = self.with_conditions(request);
+        if let Some(race) = self.race.get().filter(|race| race.path == request.uri().path()) {
+            return race.run(request.method().clone(), next.run(request)).await;
+        }
+        let is_conditional = is_conditional(&request);
         let asked = Asked::new(registry, request.method(), request.uri());
         let (asked, fault) = self.count(asked);
         let uri = request.uri().clone();
@@ -127,6 +145,9 @@ impl Injector {
         };
         let answer = self.answer(backdoor, request, next);
         match fault {
+            Some((Fault::NoConditions, _)) if is_conditional => {
+                error(StatusCode::PRECONDITION_FAILED, "UNSUPPORTED_HEADER")
+            }
             Some((fault, times)) => self.strike(registry, &uri, fault, times, answer).await,
             None => {
                 let response = answer.await;
@@ -162,6 +183,7 @@ impl Injector {
         let answered = Answered {
             success: response.status().is_success(),
             is_absent: response.status() == StatusCode::NOT_FOUND,
+            is_refused_condition: response.status() == StatusCode::PRECONDITION_FAILED,
             body,
             has_digest: headers.contains_key(DIGEST),
             has_location: headers.contains_key(LOCATION),
@@ -245,6 +267,8 @@ impl Injector {
                 });
                 with_body(answer.await, Body::from_stream(drops))
             }
+            // A write without one is a write like any other.
+            Fault::NoConditions => answer.await,
             Fault::Moved => {
                 for theirs in self.theirs.get().into_iter().flatten() {
                     theirs.put().await;
@@ -317,6 +341,10 @@ async fn read(request: Request) -> Request {
 
 fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn is_conditional(request: &Request) -> bool {
+    request.headers().contains_key(IF_MATCH) || request.headers().contains_key(IF_NONE_MATCH)
 }
 
 impl Theirs {

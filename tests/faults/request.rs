@@ -43,6 +43,8 @@ pub(crate) struct Answered {
     pub(crate) success: bool,
     /// 404
     pub(crate) is_absent: bool,
+    /// The request was not carried out, as its condition did not hold.
+    pub(crate) is_refused_condition: bool,
     pub(crate) body: u64,
     pub(crate) has_digest: bool,
     pub(crate) has_location: bool,
