@@ -139,33 +139,7 @@ impl Fixture {
         content: &str,
         layer: &Path,
     ) -> Result<()> {
-        let repository = self.near(path);
-        let mut config = serde_json::to_value(PlatformFields::from(platform))?;
-        config["config"] = json!({ "Labels": { "content": content } });
-        let file = tempfile::NamedTempFile::new_in(self.folder.path())?;
-        fs::write(file.path(), config.to_string())?;
-        let config = self.blob(&repository, file.path()).await?;
-        let layer = self.blob(&repository, layer).await?;
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": media::DOCKER_IMAGE,
-            "config": { "mediaType": "application/vnd.docker.container.image.v1+json", "digest": config.0, "size": config.1 },
-            "layers": [{ "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip", "digest": layer.0, "size": layer.1 }],
-        });
-        let bytes = manifest.to_string();
-        self.near.put_manifest(&repository, tag, media::DOCKER_IMAGE, bytes.as_bytes()).await?;
-        Ok(())
-    }
-
-    async fn blob(&self, repository: &Repository, path: &Path) -> Result<(Digest, u64)> {
-        let size = fs::metadata(path)?.len();
-        let (mut file, mut hash, mut piece) = (fs::File::open(path)?, Sha256::new(), vec![0; 1 << 20]);
-        while let count @ 1.. = file.read(&mut piece)? {
-            hash.update(&piece[..count]);
-        }
-        let digest: Digest = format!("sha256:{}", manifests::model::digest::hex(&hash.finalize())).parse()?;
-        self.near.upload_file(repository, &digest, size, path).await?;
-        Ok((digest, size))
+        put_image(&self.near, &self.near(path), tag, platform, content, layer).await
     }
 
     /// Takes a tag away.
@@ -193,8 +167,44 @@ impl Fixture {
     }
 }
 
+/// Puts one image with the file `layer` as its layer under `tag`; `content` makes it unlike others.
+pub(crate) async fn put_image(
+    near: &Registry,
+    repository: &Repository,
+    tag: &str,
+    platform: &Platform,
+    content: &str,
+    layer: &Path,
+) -> Result<()> {
+    let mut config = serde_json::to_value(PlatformFields::from(platform))?;
+    config["config"] = json!({ "Labels": { "content": content } });
+    let file = tempfile::NamedTempFile::new_in(layer.parent().context("a layer is in a folder")?)?;
+    fs::write(file.path(), config.to_string())?;
+    let config = put_blob(near, repository, file.path()).await?;
+    let layer = put_blob(near, repository, layer).await?;
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": media::DOCKER_IMAGE,
+        "config": { "mediaType": "application/vnd.docker.container.image.v1+json", "digest": config.0, "size": config.1 },
+        "layers": [{ "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip", "digest": layer.0, "size": layer.1 }],
+    });
+    near.put_manifest(repository, tag, media::DOCKER_IMAGE, manifest.to_string().as_bytes()).await?;
+    Ok(())
+}
+
+async fn put_blob(near: &Registry, repository: &Repository, path: &Path) -> Result<(Digest, u64)> {
+    let size = fs::metadata(path)?.len();
+    let (mut file, mut hash, mut piece) = (fs::File::open(path)?, Sha256::new(), vec![0; 1 << 20]);
+    while let count @ 1.. = file.read(&mut piece)? {
+        hash.update(&piece[..count]);
+    }
+    let digest: Digest = format!("sha256:{}", manifests::model::digest::hex(&hash.finalize())).parse()?;
+    near.upload_file(repository, &digest, size, path).await?;
+    Ok((digest, size))
+}
+
 /// A folder in memory, where there is such: what is measured is not how long a disk takes to be sure.
-fn in_memory() -> Result<TempDir> {
+pub(crate) fn in_memory() -> Result<TempDir> {
     let memory = Path::new("/dev/shm");
     Ok(if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? })
 }

@@ -14,6 +14,7 @@ mod reconcile;
 mod registry;
 mod release;
 mod report;
+mod soak;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -97,10 +98,13 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let args = Args::parse();
-    let wanted = |part: Part| args.parts.is_empty() || args.parts.contains(&part);
     let own = std::env::current_exe()?;
     let binary = own.with_file_name("manifests");
+    if std::env::args().nth(1).as_deref() == Some("soak") {
+        return soak::run(&binary);
+    }
+    let args = Args::parse();
+    let wanted = |part: Part| args.parts.is_empty() || args.parts.contains(&part);
     let mut report = Report { round_trip_ms: args.round_trip, ..Report::default() };
 
     let runtime = tokio::runtime::Runtime::new()?;

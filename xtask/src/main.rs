@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Some("docs") => host::exit_code(docs()),
         Some("example") => host::exit_code(example::run()),
         Some("screens") => host::exit_code(screens()),
+        Some("soak") => host::exit_code(soak(std::env::args().skip(2))),
         Some("transcript") => host::exit_code(transcript::run()),
         _ => manifests::cli::main(),
     }
@@ -30,6 +31,15 @@ fn bench() -> anyhow::Result<()> {
     let program = host::target_dir().join("release/manifests-bench");
     let ended = duct::cmd(program, std::env::args().skip(2)).unchecked().run()?;
     anyhow::ensure!(ended.status.success(), "the benchmark failed: {}", ended.status);
+    Ok(())
+}
+
+/// Releases again and again while everything goes wrong that may.
+pub(crate) fn soak(arguments: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
+    host::run("cargo", &["build", "--quiet", "--package", "manifests", "--package", "manifests-bench"])?;
+    let program = host::target_dir().join("debug/manifests-bench");
+    let ended = duct::cmd(program, std::iter::once("soak".to_owned()).chain(arguments)).unchecked().run()?;
+    anyhow::ensure!(ended.status.success(), "the soak failed: {}", ended.status);
     Ok(())
 }
 

@@ -50,6 +50,7 @@ pub(crate) fn run() -> Result<()> {
     step("package", || cargo(&["package", "--package", "manifests", "--allow-dirty"]))?;
     step("example", example::check)?;
     step("transcript", transcript::check)?;
+    step("soak", || crate::soak(["--minutes".to_owned(), "2".to_owned()]))?;
     step("documentation tests", || cargo(&["test", "--workspace", "--doc"]))?;
     // Last and without a line of ours behind it: the output ends with the test runner's own summary.
     announce(&format!("tests, {:.1} s after the start", started.elapsed().as_secs_f64()));
