@@ -183,5 +183,5 @@ fn create(path: &Path, text: &str) -> std::io::Result<()> {
 
 /// As a TOML string.
 fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+    super::spelling::string(text)
 }

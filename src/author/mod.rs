@@ -4,3 +4,4 @@ pub(crate) mod declared_file;
 pub(crate) mod edit;
 pub(crate) mod import;
 pub mod init;
+mod spelling;

@@ -34,7 +34,7 @@ pub(super) fn run(context: &Context, arguments: &Completions) -> Result<Exit> {
     };
     let mut script = Vec::new();
     shell.write_registration(VARIABLE, NAME, NAME, NAME, &mut script)?;
-    context.print_raw(&String::from_utf8_lossy(&script));
+    context.print_exactly(&String::from_utf8_lossy(&script));
     Ok(Exit::Done)
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -104,7 +105,7 @@ impl Context {
             (_, true) => Volume::Verbose,
             _ => Volume::Normal,
         };
-        let stdout = Output::stdout();
+        let stdout = Output::stdout(global.stdout_style());
         let progress = Progress::new(volume, global.stderr_style(), stderr);
         let is_stream = global.format == Format::Json && streams;
         let stream = is_stream.then(|| Stream::new(stdout.clone()));
@@ -208,12 +209,12 @@ impl Context {
     pub(super) fn print(&self, text: impl FnOnce(Style) -> String, json: impl FnOnce() -> Value) {
         match self.global.format {
             // Of Markdown there is a plan only, which is written there.
-            Format::Text | Format::Markdown => self.print_raw(&text(self.stdout_style())),
+            Format::Text | Format::Markdown => self.print_text(&text(self.stdout_style())),
             Format::Json => match &self.stream {
                 Some(stream) => stream.write("result", json()),
                 None => {
                     self.printed.store(true, Ordering::Relaxed);
-                    self.print_raw(&format!("{:#}\n", json()))
+                    self.stdout.write_json(&format!("{:#}\n", json()))
                 }
             },
         }
@@ -222,20 +223,34 @@ impl Context {
     /// Tells machines of a failure: as the last event, as the only JSON, as annotations. People read it on stderr.
     pub(super) fn report_failure(&self, error: &anyhow::Error) {
         if let Some(annotations) = ci::annotations(error) {
-            self.progress.raw(&annotations);
+            self.progress.commands(&annotations);
         }
         match (&self.stream, self.global.format) {
             (Some(stream), _) => stream.write("failed", failure::json(error)),
             (None, Format::Json) if !self.printed.load(Ordering::Relaxed) => {
-                self.print_raw(&format!("{:#}\n", failure::json(error)))
+                self.stdout.write_json(&format!("{:#}\n", failure::json(error)))
             }
             _ => {}
         }
     }
 
-    /// Writes to stdout.
-    pub(super) fn print_raw(&self, text: &str) {
+    /// Writes text for people to stdout.
+    pub(super) fn print_text(&self, text: &str) {
         self.stdout.write(text);
+    }
+
+    /// Writes what is a file to stdout, as it is: it has no text from outside in it.
+    pub(super) fn print_exactly(&self, text: &str) {
+        self.stdout.write_exactly(text);
+    }
+
+    /// Writes JSON that another tool's readers expect, as it is; on a terminal with escapes for what cannot be seen, which
+    /// mean the same.
+    pub(super) fn print_content(&self, json: &str) {
+        match std::io::stdout().is_terminal() {
+            true => self.stdout.write_json(json),
+            false => self.stdout.write_exactly(json),
+        }
     }
 
     /// The end of the run, as far as it depends on stdout: a command that is there `for_data` has failed without it;

@@ -9,6 +9,7 @@ use crate::author::declared_file::DeclarationFile;
 use crate::config::{Declaration, Strictness};
 use crate::error::{Exit, Failure};
 use crate::invocation::program;
+use crate::model::foreign::Foreign;
 use crate::observe;
 use crate::report;
 use crate::workspace::load::load;
@@ -41,7 +42,7 @@ pub(super) async fn tags(context: &Context, arguments: &Tags) -> Result<Exit> {
         .await?
         .ok_or_else(|| Failure::new(format!("{repository} is not in the registry")))?;
     let json = || json!({ "version": 1, "repository": repository.to_string(), "tags": tags });
-    context.print(|_| tags.iter().map(|tag| format!("{tag}\n")).collect(), json);
+    context.print(|_| tags.iter().map(|tag| format!("{}\n", Foreign(tag))).collect(), json);
     Ok(Exit::Done)
 }
 

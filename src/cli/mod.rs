@@ -30,6 +30,7 @@ mod stages;
 mod unpublish;
 mod verify;
 
+use std::io::IsTerminal as _;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
@@ -51,16 +52,26 @@ pub fn main() -> ExitCode {
         Ok(Some(arguments)) => arguments,
         Ok(None) => return ExitCode::SUCCESS,
         Err(error) => {
-            // `--help` and `--version` are no errors; clap prints each where it belongs.
-            let exit = match (error.print(), error.use_stderr()) {
-                (_, true) => manifest::args::usage_exit(&error).unwrap_or(Exit::Usage),
-                (Err(lost), false) if lost.kind() != std::io::ErrorKind::BrokenPipe => Exit::Failed,
-                (_, false) => Exit::Done,
+            if error.use_stderr() {
+                // It quotes arguments, and a script's arguments may come from anywhere.
+                let is_coloured = std::io::stderr().is_terminal()
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+                let text = error.render();
+                let text = if is_coloured { text.ansi().to_string() } else { text.to_string() };
+                Output::stderr(Style::new(is_coloured)).write(&text);
+                let exit = manifest::args::usage_exit(&error).unwrap_or(Exit::Usage);
+                return ExitCode::from(exit.code());
+            }
+            // `--help` and `--version` are no errors.
+            let exit = match error.print() {
+                Err(lost) if lost.kind() != std::io::ErrorKind::BrokenPipe => Exit::Failed,
+                _ => Exit::Done,
             };
             return ExitCode::from(exit.code());
         }
     };
-    let (style, stderr) = (arguments.global.stderr_style(), Output::stderr());
+    let style = arguments.global.stderr_style();
+    let stderr = Output::stderr(style);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

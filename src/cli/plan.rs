@@ -51,7 +51,7 @@ async fn show(
     let planned = run.plan().await?;
     ci::summarise(context, &report::plan::markdown(&planned));
     match context.global.format {
-        Format::Markdown => context.print_raw(&report::plan::markdown(&planned)),
+        Format::Markdown => context.print_text(&report::plan::markdown(&planned)),
         _ => context
             .print(|style| style.fold(&report::plan::text(&planned, style)), || report::plan::json(&planned)),
     }

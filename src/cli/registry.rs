@@ -36,7 +36,7 @@ async fn serve(context: &Context, arguments: Serve) -> Result<Exit> {
         false => error,
     })?;
     // Data: a script that asked for port 0 reads where to connect.
-    context.print_raw(&format!("{}\n", server.addr()));
+    context.print_text(&format!("{}\n", server.addr()));
     context
         .progress
         .stage("Serving", &format!("{} on {} until Ctrl-C", arguments.root.display(), server.addr()));

@@ -9,6 +9,6 @@ use crate::error::Exit;
 
 pub(super) fn run(context: &Context, _: &Schema) -> Result<Exit> {
     // The schema is JSON in whatever format it is asked for.
-    context.print_raw(&format!("{:#}\n", schema()));
+    context.print_exactly(&format!("{:#}\n", schema()));
     Ok(Exit::Done)
 }

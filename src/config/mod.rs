@@ -21,7 +21,7 @@ mod schema;
 mod section;
 mod syntax;
 mod tables;
-mod template;
+pub(crate) mod template;
 mod tree;
 mod validate;
 

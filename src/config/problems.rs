@@ -8,6 +8,7 @@ use annotate_snippets::renderer::{AnsiColor, Effects};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use crate::error::{Exit, Failure};
+use crate::model::foreign::visible;
 use crate::model::suggest::near_miss;
 
 /// Everything that is wrong with a declaration, in the order of the file. Never empty.
@@ -53,17 +54,17 @@ pub struct Located<'a> {
 
 impl Problem {
     pub(super) fn new(span: &Span, message: impl Into<String>) -> Self {
-        Self { span: span.clone(), message: message.into(), label: None, also: None, help: None }
+        Self { span: span.clone(), message: one_line(message), label: None, also: None, help: None }
     }
 
     pub(super) fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
+        self.label = Some(one_line(label));
         self
     }
 
     /// Points at another place as well, if it is another.
     pub(super) fn also(mut self, span: &Span, label: impl Into<String>) -> Self {
-        self.also = (*span != self.span).then(|| (span.clone(), label.into()));
+        self.also = (*span != self.span).then(|| (span.clone(), one_line(label)));
         self
     }
 
@@ -73,7 +74,7 @@ impl Problem {
 
     /// The way out, where one is known.
     pub(super) fn maybe_help(mut self, help: Option<String>) -> Self {
-        self.help = help;
+        self.help = help.map(one_line);
         self
     }
 
@@ -85,6 +86,11 @@ impl Problem {
         };
         self.help(help)
     }
+}
+
+/// Words about a file quote it, and what they quote stays on their line.
+fn one_line(text: impl Into<String>) -> String {
+    visible(&text.into()).into_owned()
 }
 
 impl Problems {

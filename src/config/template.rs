@@ -131,6 +131,12 @@ impl Name {
     }
 }
 
+/// Text that stands for itself, as a template: what is written into a file from elsewhere means what it says, whatever
+/// braces it has.
+pub(crate) fn literal(text: &str) -> String {
+    text.replace('{', "{{").replace('}', "}}")
+}
+
 /// `text` with `-` for what a tag cannot hold.
 pub(super) fn for_tag(text: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
@@ -160,6 +166,14 @@ mod tests {
             assert_eq!(Template::parse(text), Ok(Template { parts }), "{text}");
         }
         assert_eq!(Template::parse("ab{os"), Err(Unclosed(2)));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_literal_stands_for_itself(text in "([{}]|env\\.X|.){0,12}") {
+            let parts = if text.is_empty() { vec![] } else { vec![literal(&text)] };
+            proptest::prop_assert_eq!(Template::parse(&super::literal(&text)), Ok(Template { parts }));
+        }
     }
 
     #[test]

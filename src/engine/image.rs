@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::Engine;
 use crate::error::Failure;
 use crate::model::digest::Digest;
+use crate::model::foreign::Foreign;
 use crate::model::go_json;
 use crate::model::platform::Platform;
 use crate::model::reference::{Reference, Repository};
@@ -57,7 +58,7 @@ impl Engine {
         Err(Failure::new(format!(
             "{} could not say what it knows of {image}: {}",
             self.describe(),
-            asked.stderr.trim()
+            Foreign(asked.stderr.trim())
         ))
         .hint("is the engine's daemon running? `doctor` looks")
         .into())

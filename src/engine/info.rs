@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Engine;
 use crate::error::Failure;
+use crate::model::foreign::Foreign;
 use crate::model::reference::host_is_loopback;
 
 /// The daemon, as `docker info` describes it.
@@ -51,7 +52,7 @@ impl Engine {
         let (endpoint, info) = futures_util::future::join(endpoint, info).await;
         let info = info?;
         if !info.success {
-            let complaint = info.stderr.trim();
+            let complaint = Foreign(info.stderr.trim());
             return Err(Failure::new(format!(
                 "the daemon of {} does not answer: {complaint}",
                 self.describe()

@@ -20,6 +20,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::children::Program;
+use crate::model::foreign::child_line;
 
 pub use build::{BuildJob, Built};
 pub use export::{Exported, ExportedBlob, ExportedManifest, SavedLayer};
@@ -78,5 +79,6 @@ fn command<A: Into<OsString>>(program: &Path, arguments: impl IntoIterator<Item 
 
 /// `text` as part of a message that it does not belong to.
 fn indent(text: &str) -> String {
-    text.trim_end().lines().map(|line| format!("    {line}\n")).collect::<String>().trim_end().to_owned()
+    let lines = text.trim_end().lines().map(|line| format!("    {}\n", child_line(line)));
+    lines.collect::<String>().trim_end().to_owned()
 }

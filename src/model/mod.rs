@@ -4,6 +4,7 @@ pub(crate) mod compression;
 pub(crate) mod content;
 pub mod digest;
 pub mod fingerprint;
+pub mod foreign;
 pub(crate) mod go_json;
 pub(crate) mod inner_path;
 pub mod manifest;

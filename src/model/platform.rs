@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::model::foreign::Foreign;
 use crate::model::suggest::near_miss;
 
 /// A platform as written: what the list will say. Compare [`Platform::normal`] forms to ask whether two texts mean
@@ -293,22 +294,29 @@ fn decoded(text: &str) -> Option<String> {
 
 /// A version or feature as it stands in the notation.
 fn encoded(text: &str) -> String {
-    text.replace('%', "%25").replace('+', "%2B").replace('(', "%28").replace(')', "%29").replace('/', "%2F")
+    let byte = |byte: u8| match byte {
+        byte if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.') => {
+            char::from(byte).to_string()
+        }
+        byte => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
 }
 
 impl fmt::Display for Platform {
-    /// With the features in order and each once, as containerd formats them.
+    /// With the features in order and each once, as containerd formats them. What no platform is called is shown as text
+    /// from outside, and is not read back.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let version = self.os_version.as_deref().unwrap_or_default();
         let features: String =
             self.sorted_features().map(|feature| format!("+{}", encoded(feature))).collect();
-        f.write_str(&self.os)?;
+        write!(f, "{}", Foreign(&self.os))?;
         if !version.is_empty() || !features.is_empty() {
             write!(f, "({}{features})", encoded(version))?;
         }
-        write!(f, "/{}", self.arch)?;
+        write!(f, "/{}", Foreign(&self.arch))?;
         if let Some(variant) = &self.variant {
-            write!(f, "/{variant}")?;
+            write!(f, "/{}", Foreign(variant))?;
         }
         Ok(())
     }

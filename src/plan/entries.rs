@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Undeclared;
 use crate::model::digest::Digest;
+use crate::model::foreign::Foreign;
 use crate::model::manifest::{Descriptor, List, PlatformFields, Role};
 use crate::model::platform::Platform;
 use crate::model::reference::Repository;
@@ -191,7 +192,8 @@ fn differences(from: &Descriptor, to: &Descriptor) -> Vec<String> {
         why.push("digest".to_owned());
     } else {
         if from.media_type != to.media_type {
-            why.push(format!("media type {} → {}", from.media_type, to.media_type));
+            let (old, new) = (Foreign(&from.media_type), Foreign(&to.media_type));
+            why.push(format!("media type {old} → {new}"));
         }
         if from.size != to.size {
             why.push(format!("size {} → {}", from.size, to.size));
@@ -208,7 +210,7 @@ fn differences(from: &Descriptor, to: &Descriptor) -> Vec<String> {
         ("os.features", features(old), features(new)),
     ] {
         if old != new {
-            why.push(format!("{name} {} → {}", or_none(&old), or_none(&new)));
+            why.push(format!("{name} {} → {}", Foreign(or_none(&old)), Foreign(or_none(&new))));
         }
     }
     why.extend(annotation_changes(&from.annotations, &to.annotations));
@@ -220,11 +222,12 @@ pub(super) fn annotation_changes(
     from: &BTreeMap<String, String>,
     to: &BTreeMap<String, String>,
 ) -> Vec<String> {
-    let text = |value: Option<&String>| value.map_or("none".to_owned(), |value| format!("{value:?}"));
+    let text =
+        |value: Option<&String>| value.map_or("none".to_owned(), |value| format!("\"{}\"", Foreign(value)));
     let keys: BTreeSet<&String> = from.keys().chain(to.keys()).collect();
     keys.into_iter()
         .filter(|key| from.get(*key) != to.get(*key))
-        .map(|key| format!("annotation {key} {} → {}", text(from.get(key)), text(to.get(key))))
+        .map(|key| format!("annotation {} {} → {}", Foreign(key), text(from.get(key)), text(to.get(key))))
         .collect()
 }
 

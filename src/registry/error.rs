@@ -11,6 +11,7 @@ use reqwest::StatusCode;
 use super::proxies;
 use super::wire::authority;
 use crate::error::Failure;
+use crate::model::foreign::{Foreign, visible};
 use classify::{classify, innermost, kind_of, said};
 pub(crate) use classify::{is_refused, is_unresolved, tls_error};
 
@@ -224,17 +225,17 @@ impl RegistryError {
         };
         let said: Vec<String> = said
             .iter()
-            .map(|said| match (said.code.as_str(), said.message.as_str()) {
-                (code, "") => code.to_owned(),
-                ("", message) => message.to_owned(),
+            .map(|said| match (Foreign(&said.code), Foreign(&said.message)) {
+                (code, Foreign("")) => code.to_string(),
+                (Foreign(""), message) => message.to_string(),
                 (code, message) => format!("{code}: {message}"),
             })
             .collect();
         if !said.is_empty() {
             text = format!("{text} ({})", said.join("; "));
         }
-        match detail {
-            Some(detail) if text.is_empty() => detail.clone(),
+        match detail.as_deref().map(visible) {
+            Some(detail) if text.is_empty() => detail.into_owned(),
             Some(detail) => format!("{text}; {detail}"),
             None => text,
         }

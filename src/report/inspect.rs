@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::size;
 use super::style::{Ink, Style};
+use crate::model::foreign::Foreign;
 use crate::model::manifest::{Descriptor, Role};
 use crate::model::platform::Platform;
 use crate::observe::{Inspected, InspectedImage};
@@ -15,7 +16,7 @@ pub(crate) fn text(inspected: &Inspected, style: Style) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{}", style.paint(Ink::Strong, &inspected.reference.to_string()));
     let _ = writeln!(out, "  digest      {}", inspected.descriptor.digest);
-    let _ = writeln!(out, "  media type  {}", inspected.descriptor.media_type);
+    let _ = writeln!(out, "  media type  {}", Foreign(&inspected.descriptor.media_type));
     let _ = writeln!(out, "  size        {}", size(inspected.descriptor.size));
     let Some(list) = &inspected.list else {
         for image in inspected.images.values() {
@@ -24,7 +25,7 @@ pub(crate) fn text(inspected: &Inspected, style: Style) -> String {
         return out;
     };
     for (key, value) in &list.annotations {
-        let _ = writeln!(out, "  annotation  {key} = {value}");
+        let _ = writeln!(out, "  annotation  {} = {}", Foreign(key), Foreign(value));
     }
     let attestations = list.attestations();
     let entries = list.entries.iter().filter(|entry| !matches!(entry.role(), Role::Attestation(_)));
@@ -32,13 +33,13 @@ pub(crate) fn text(inspected: &Inspected, style: Style) -> String {
         let attestations = attestations.get(&entry.digest).map_or(0, Vec::len);
         let _ = writeln!(out, "\n  {}", style.paint(Ink::Strong, &name(entry)));
         let _ = writeln!(out, "    digest      {}", entry.digest);
-        let _ = writeln!(out, "    media type  {}", entry.media_type);
+        let _ = writeln!(out, "    media type  {}", Foreign(&entry.media_type));
         let _ = writeln!(out, "    size        {}", size(entry.size));
         if attestations > 0 {
             let _ = writeln!(out, "    attested    {attestations}");
         }
         for (key, value) in &entry.annotations {
-            let _ = writeln!(out, "    annotation  {key} = {value}");
+            let _ = writeln!(out, "    annotation  {} = {}", Foreign(key), Foreign(value));
         }
         if let Some(image) = inspected.images.get(&entry.digest) {
             image_text(&mut out, image, "    ");
@@ -55,7 +56,7 @@ fn name(entry: &Descriptor) -> String {
         Role::Image(platform) => {
             let features = match platform.os_features.is_empty() {
                 true => String::new(),
-                false => format!(" ({})", platform.os_features.join(", ")),
+                false => format!(" ({})", Foreign(&platform.os_features.join(", "))),
             };
             format!("{platform}{features}")
         }
@@ -69,7 +70,7 @@ fn image_text(out: &mut String, image: &InspectedImage, indent: &str) {
     if let Some(config) = &image.config {
         let _ = writeln!(out, "{indent}platform    {} (its configuration)", config.platform);
         for (key, value) in &config.labels {
-            let _ = writeln!(out, "{indent}label       {key} = {value}");
+            let _ = writeln!(out, "{indent}label       {} = {}", Foreign(key), Foreign(value));
         }
     }
     for layer in &image.manifest.layers {

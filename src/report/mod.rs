@@ -8,6 +8,7 @@ pub(crate) mod inspect;
 pub(crate) mod metadata;
 pub(crate) mod output;
 pub(crate) mod plan;
+pub(crate) mod printer;
 pub(crate) mod progress;
 pub(crate) mod stream;
 pub(crate) mod style;

@@ -10,10 +10,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use indicatif::{ProgressDrawTarget, TermLike};
 
+use super::printer;
+use super::style::Style;
+
 /// A standard stream. Cheap to clone; all clones know of the same failure.
 #[derive(Clone, Debug)]
 pub(crate) struct Output {
     stream: Stream,
+    is_coloured: bool,
     lost: Arc<OnceLock<io::Error>>,
 }
 
@@ -25,17 +29,28 @@ enum Stream {
 
 impl Output {
     /// Where data goes. After a failure nothing more is written: data with a hole in it would pass for whole.
-    pub(crate) fn stdout() -> Self {
-        Self { stream: Stream::Stdout, lost: Arc::default() }
+    pub(crate) fn stdout(style: Style) -> Self {
+        Self { stream: Stream::Stdout, is_coloured: style.is_coloured(), lost: Arc::default() }
     }
 
     /// Where everything else goes. After a failure the rest is tried all the same.
-    pub(crate) fn stderr() -> Self {
-        Self { stream: Stream::Stderr, lost: Arc::default() }
+    pub(crate) fn stderr(style: Style) -> Self {
+        Self { stream: Stream::Stderr, is_coloured: style.is_coloured(), lost: Arc::default() }
     }
 
-    /// Writes `text`, as it is and at once: what two threads write does not mix.
+    /// Writes text for people, at once: what two threads write does not mix. Nothing in it moves a cursor or is a command
+    /// for a CI runner, see [`printer::terminal`].
     pub(crate) fn write(&self, text: &str) {
+        self.write_exactly(&printer::terminal(text, self.is_coloured));
+    }
+
+    /// Writes a value for programs, on a line of its own or laid out.
+    pub(crate) fn write_json(&self, serialised: &str) {
+        self.write_exactly(&printer::json(serialised));
+    }
+
+    /// Writes `text`, as it is and at once: for what has no text from outside in it, or is content.
+    pub(crate) fn write_exactly(&self, text: &str) {
         if self.stream == Stream::Stdout && self.lost.get().is_some() {
             return;
         }
@@ -116,11 +131,11 @@ impl TermLike for Terminal {
     }
 
     fn write_line(&self, text: &str) -> io::Result<()> {
-        self.draw(&format!("{text}\n"))
+        self.draw(&format!("{}\n", printer::terminal(text, self.output.is_coloured)))
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
-        self.draw(text)
+        self.draw(&printer::terminal(text, self.output.is_coloured))
     }
 
     fn clear_line(&self) -> io::Result<()> {
@@ -129,7 +144,7 @@ impl TermLike for Terminal {
 
     fn flush(&self) -> io::Result<()> {
         let drawn = take(&mut *self.drawn.lock().unwrap_or_else(PoisonError::into_inner));
-        self.output.write(&drawn);
+        self.output.write_exactly(&drawn);
         Ok(())
     }
 }
@@ -141,7 +156,7 @@ mod tests {
     #[test]
     fn data_stops_at_the_first_failure_and_a_reader_that_left_is_none() {
         for (kind, told) in [(ErrorKind::StorageFull, true), (ErrorKind::BrokenPipe, false)] {
-            let output = Output::stdout();
+            let output = Output::stdout(Style::new(false));
             assert!(output.lost().is_none());
             output.clone().lost.set(kind.into()).unwrap();
             output.write("a test that shows this has failed\n");

@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::printer::{code, prose};
 use super::style::{Ink, Style};
 use crate::model::digest::Digest;
+use crate::model::foreign::{Foreign, visible};
 use crate::model::manifest::Descriptor;
 use crate::plan::{
     CopyPlan, CopyRole, EntryChange, EntryPlan, PlacePlan, ReferencePlan, TagAction, TagPlan, TargetPlan,
@@ -100,6 +102,11 @@ fn lines(plan: &TargetPlan, place: &PlacePlan) -> Vec<Line> {
     }));
     lines.extend(place.copies.iter().map(copy_line));
     lines.extend(place.tags.iter().map(|tag| tag_line(tag, place, unknown)));
+    for line in &mut lines {
+        // What a registry serves and what a file says stays on its line.
+        line.name = Foreign(&line.name).to_string();
+        line.detail = visible(&line.detail).into_owned();
+    }
     lines
 }
 
@@ -185,7 +192,7 @@ fn target_text(plan: &TargetPlan, style: Style) -> String {
         let _ = writeln!(out, "  {sign} {}  {}", line.name, line.detail);
     }
     for note in &plan.notes {
-        let _ = writeln!(out, "  {} {note}", style.paint(Ink::Change, "note:"));
+        let _ = writeln!(out, "  {} {}", style.paint(Ink::Change, "note:"), visible(note));
     }
     for problem in &plan.problems {
         let _ = writeln!(out, "  {} {}", style.paint(Ink::Remove, "error:"), problem.message);
@@ -204,12 +211,12 @@ pub(crate) const MARKER: &str = "<!-- manifests plan -->";
 pub(crate) fn markdown(plans: &[impl AsRef<TargetPlan>]) -> String {
     let mut out = format!("{MARKER}\n### What a release changes\n\n");
     for plan in plans.iter().map(AsRef::as_ref) {
-        let _ = writeln!(out, "#### {}: {}\n", plan.target, verdict(plan));
+        let _ = writeln!(out, "#### {}: {}\n", prose(&plan.target), verdict(plan));
         let several = plan.places.len() > 1;
         for place in &plan.places {
             let (same, changed): (Vec<Line>, Vec<Line>) =
                 lines(plan, place).into_iter().partition(|line| line.sign == '=');
-            let what = if several { format!("`{}`", place.repository) } else { "what".to_owned() };
+            let what = if several { code(&place.repository.to_string()) } else { "what".to_owned() };
             table(&mut out, &what, &changed);
             if !same.is_empty() {
                 let _ = writeln!(
@@ -224,11 +231,11 @@ pub(crate) fn markdown(plans: &[impl AsRef<TargetPlan>]) -> String {
         }
         table(&mut out, "image", &plan.references.iter().map(reference_line).collect::<Vec<_>>());
         for note in &plan.notes {
-            let _ = writeln!(out, "- note: {note}");
+            let _ = writeln!(out, "- note: {}", prose(note));
         }
         for problem in &plan.problems {
             let hint = problem.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
-            let _ = writeln!(out, "- **error**: {}{hint}", problem.message);
+            let _ = writeln!(out, "- **error**: {}", prose(&format!("{}{hint}", problem.message)));
         }
         if !plan.notes.is_empty() || !plan.problems.is_empty() {
             out.push('\n');
@@ -239,13 +246,12 @@ pub(crate) fn markdown(plans: &[impl AsRef<TargetPlan>]) -> String {
 
 /// A table, unless there is nothing in it.
 fn table(out: &mut String, what: &str, lines: &[Line]) {
-    let cell = |text: &str| text.replace('|', "\\|");
     if lines.is_empty() {
         return;
     }
     let _ = writeln!(out, "| | {what} | change |\n|---|---|---|");
     for line in lines {
-        let _ = writeln!(out, "| `{}` | `{}` | {} |", line.sign, cell(&line.name), cell(&line.detail));
+        let _ = writeln!(out, "| `{}` | {} | {} |", line.sign, code(&line.name), prose(&line.detail));
     }
     out.push('\n');
 }

@@ -14,6 +14,7 @@ use super::output::Output;
 use super::style::{Ink, Style};
 use crate::events::{Ending, Event, Subject};
 use crate::model::digest::Digest;
+use crate::model::foreign::child_line;
 use crate::model::reference::Reference;
 use crate::plan::TargetPlan;
 
@@ -113,20 +114,24 @@ impl Progress {
     /// A command to copy, as it is.
     pub(crate) fn command(&self, text: &str) {
         if self.volume > Volume::Quiet {
-            self.raw(&format!("  {text}"));
+            self.put(&format!("  {text}"), Output::write);
         }
     }
 
     fn write(&self, text: &str) {
-        self.raw(&self.style.fold(text));
+        self.put(&self.style.fold(text), Output::write);
     }
 
-    /// Text that is meant for whatever runs this, as it is.
-    pub(crate) fn raw(&self, text: &str) {
+    /// Commands for the runner of a CI job, which hold what they are given as their format has it.
+    pub(crate) fn commands(&self, text: &str) {
+        self.put(text, Output::write_exactly);
+    }
+
+    fn put(&self, text: &str, write: impl Fn(&Output, &str)) {
         let text = format!("{}\n", text.trim_end());
         match &self.bars {
-            Some(bars) => bars.suspend(|| self.stderr.write(&text)),
-            None => self.stderr.write(&text),
+            Some(bars) => bars.suspend(|| write(&self.stderr, &text)),
+            None => write(&self.stderr, &text),
         }
     }
 
@@ -166,6 +171,7 @@ impl Progress {
     /// A line that a child wrote: the latest on a terminal, all of them when verbose.
     fn output(&self, subject: &Subject, stage: &str, line: &str) {
         let tasks = self.tasks();
+        let line = child_line(line);
         match tasks.started.get(&subject.id) {
             Some((_, Some(bar))) => bar.set_message(format!("{stage}: {line}")),
             _ if self.volume == Volume::Verbose => self.line(&format!("{} | {line}", subject.name)),

@@ -27,7 +27,7 @@ impl Stream {
     pub(crate) fn write(&self, event: &str, mut fields: Value) {
         fields["version"] = 1.into();
         fields["event"] = event.into();
-        self.stdout.write(&format!("{fields}\n"));
+        self.stdout.write_json(&format!("{fields}\n"));
     }
 
     /// Writes what happened, as far as programs may want to know it.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::printer::{code, prose};
 use super::style::{Ink, Screen, Style};
 use crate::apply::{Applied, AppliedTag, Outcome};
 
@@ -75,9 +76,10 @@ pub(crate) fn markdown(applied: &[Applied], heading: &str) -> String {
     for target in applied {
         for place in &target.places {
             for tag in &place.tags {
-                let digest = if tag.outcome.serves() { format!("`{}`", place.digest) } else { String::new() };
-                let list = place.repository.tag(&tag.name);
-                let _ = writeln!(out, "| {} | `{list}` | {digest} | {} |", target.target, state(tag));
+                let digest = if tag.outcome.serves() { code(place.digest.as_str()) } else { String::new() };
+                let list = code(&place.repository.tag(&tag.name).to_string());
+                let (target, state) = (prose(&target.target), prose(&state(tag)));
+                let _ = writeln!(out, "| {target} | {list} | {digest} | {state} |");
             }
         }
     }

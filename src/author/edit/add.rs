@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml_edit::{DocumentMut, Item, Table, Value, value};
 
-use super::layout::{array, inline, next_table, raw};
+use super::layout::{array, inline, literals, next_table, raw, text};
 use super::{EditError, NewPlatform, NewTarget, Setting, implicit, inherited};
 
 pub(super) fn target(document: &mut DocumentMut, new: &NewTarget) -> Result<(), EditError> {
@@ -18,7 +18,7 @@ pub(super) fn target(document: &mut DocumentMut, new: &NewTarget) -> Result<(), 
     table.insert("repository", one_or_more(&new.repositories));
     table.insert("tags", value(array(&new.tags)));
     if let Some(image) = &new.image {
-        table.insert("image", value(image));
+        table.insert("image", value(text(image)));
     }
     // Without tables of their own, or where `[defaults]` lists others.
     if lists_by_default || new.platforms.iter().any(|platform| !has_table(platform)) {
@@ -37,9 +37,9 @@ pub(super) fn target(document: &mut DocumentMut, new: &NewTarget) -> Result<(), 
             table.insert("build", Item::Table(build));
         }
     }
-    for (key, text) in [("format", new.format), ("undeclared", new.undeclared)] {
-        if let Some(text) = text {
-            table.insert(key, value(text));
+    for (key, word) in [("format", new.format), ("undeclared", new.undeclared)] {
+        if let Some(word) = word {
+            table.insert(key, value(word));
         }
     }
     annotations(&mut table, &new.annotations);
@@ -93,10 +93,10 @@ fn has_table(new: &NewPlatform) -> bool {
 fn platform_table(new: &NewPlatform) -> Table {
     let mut table = Table::new();
     if let Some(image) = &new.image {
-        table.insert("image", value(image));
+        table.insert("image", value(text(image)));
     }
     if !new.platform.os_features.is_empty() {
-        table.insert("os-features", value(array(&new.platform.os_features)));
+        table.insert("os-features", value(literals(&new.platform.os_features)));
     }
     annotations(&mut table, &new.annotations);
     table
@@ -110,14 +110,14 @@ fn annotations(table: &mut Table, annotations: &BTreeMap<String, String>) {
 
 fn one_or_more(texts: &[String]) -> Item {
     match texts {
-        [one] => value(one),
+        [one] => value(text(one)),
         several => value(array(several)),
     }
 }
 
 fn setting_value(setting: &Setting) -> Value {
     match setting {
-        Setting::Text(text) => text.into(),
+        Setting::Text(one) => text(one),
         Setting::Texts(texts) => array(texts).into(),
         Setting::Map(map) => inline(map).into(),
     }

@@ -1,6 +1,10 @@
 //! How new values are laid out: like those that the file has already.
 
-use toml_edit::{Array, DocumentMut, InlineTable, Item, RawString, Table, TableLike, Value};
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Key, RawString, Table, TableLike, Value};
+
+use crate::author::spelling;
+use crate::config::template::literal;
+use crate::model::foreign::is_odd;
 
 /// Sets a key of a table, keeping what stands around the value that it replaces.
 pub(super) fn set(table: &mut dyn TableLike, key: &str, value: impl Into<Value>) {
@@ -18,17 +22,30 @@ pub(super) fn set(table: &mut dyn TableLike, key: &str, value: impl Into<Value>)
 
 /// An array on one line.
 pub(super) fn array(texts: &[String]) -> Array {
-    texts.iter().map(String::as_str).collect()
+    texts.iter().map(|new| text(new)).collect()
+}
+
+/// A string, whose braces are those of a template.
+pub(super) fn text(text: &str) -> Value {
+    // Spelt by hand, and therefore not in the way that the library would choose.
+    spelling::string(text).parse().unwrap_or_else(|_| Value::from(text))
+}
+
+/// An array of strings that stand for themselves.
+pub(super) fn literals(texts: &[String]) -> Array {
+    texts.iter().map(|new| text(&literal(new))).collect()
 }
 
 /// An inline table of strings.
 pub(super) fn inline<'a>(entries: impl IntoIterator<Item = (&'a String, &'a String)>) -> InlineTable {
-    entries.into_iter().map(|(key, text)| (key.as_str(), text.as_str())).collect()
+    let spelt = |name: &str| spelling::string(name).parse().ok().filter(|_| name.contains(is_odd));
+    let key = |name: &str| spelt(name).unwrap_or_else(|| Key::new(name));
+    entries.into_iter().map(|(name, value)| (key(name), text(value))).collect()
 }
 
 /// Appends to an array, laid out as the element before it. Comments behind that one stay behind it.
-pub(super) fn push(array: &mut Array, text: &str) {
-    let mut value = Value::from(text);
+pub(super) fn push(array: &mut Array, new: &str) {
+    let mut value = text(new);
     let last = array.len().wrapping_sub(1);
     let trailing = array.trailing_comma().then(|| raw(Some(array.trailing())).to_owned());
     let Some(before) = array.get_mut(last) else {

@@ -3,8 +3,9 @@
 use toml_edit::{Array, DocumentMut, Item, Key, TableLike, Value};
 
 use super::add::notation;
-use super::layout::{array, inline, push, set, table};
+use super::layout::{inline, literals, push, set, table, text};
 use super::{EditError, NewPlatform, comments, implicit, inherited, target_mut};
+use crate::config::template::literal;
 use crate::model::platform::Platform;
 
 /// Gives a platform an image that exists.
@@ -31,14 +32,14 @@ pub(super) fn set_image(
     let key = known.unwrap_or_else(|| notation(new).to_string());
     let table = own_table(target, name, &key)?;
     if let Some(image) = &new.image {
-        set(table, "image", image);
+        set(table, "image", text(image));
     }
     if built {
         not_built(table);
     }
     if is_new {
         if !new.platform.os_features.is_empty() {
-            set(table, "os-features", array(&new.platform.os_features));
+            set(table, "os-features", literals(&new.platform.os_features));
         }
         if !new.annotations.is_empty() {
             set(table, "annotations", inline(&new.annotations));
@@ -119,15 +120,15 @@ pub(super) fn set_platform(
     }
     let table = own_table(target, name, &key)?;
     if let Some(image) = image {
-        set(table, "image", image);
+        set(table, "image", text(image));
     }
     if let Some(version) = version {
-        set(table, "os-version", version);
+        set(table, "os-version", text(&literal(version)));
     }
     match table.get_mut("os-features").and_then(Item::as_array_mut) {
         _ if added.is_empty() => {}
-        Some(features) => added.into_iter().for_each(|feature| push(features, feature)),
-        None => set(table, "os-features", array(&to.os_features)),
+        Some(features) => added.into_iter().for_each(|feature| push(features, &literal(feature))),
+        None => set(table, "os-features", literals(&to.os_features)),
     }
     Ok(())
 }

@@ -1,11 +1,13 @@
 //! Go's templates, as GoReleaser fills them in, as templates of ours.
 
+use crate::config::template::literal;
+
 /// `text` as a template of ours; in words, what of it has none.
 pub(crate) fn convert(text: &str, project: Option<&str>) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = text;
-    while let Some((literal, action)) = rest.split_once("{{") {
-        out.push_str(&literal_text(literal));
+    while let Some((before, action)) = rest.split_once("{{") {
+        out.push_str(&literal(before));
         let (action, behind) =
             action.split_once("}}").ok_or_else(|| format!("`{text}` has a `{{{{` that is never closed"))?;
         let name = action.trim_matches(|c: char| c.is_whitespace() || c == '-');
@@ -16,7 +18,7 @@ pub(crate) fn convert(text: &str, project: Option<&str>) -> Result<String, Strin
             (".Minor", _) => out.push_str("{minor}"),
             (".FullCommit" | ".Commit", _) => out.push_str("{git.sha}"),
             (".ProjectName", _) => match project {
-                Some(project) => out.push_str(&literal_text(project)),
+                Some(project) => out.push_str(&literal(project)),
                 None => {
                     return Err(format!("`{text}` takes the project's name, which the file does not say"));
                 }
@@ -28,11 +30,6 @@ pub(crate) fn convert(text: &str, project: Option<&str>) -> Result<String, Strin
         }
         rest = behind;
     }
-    out.push_str(&literal_text(rest));
+    out.push_str(&literal(rest));
     Ok(out)
-}
-
-/// Text that stands for itself in a template.
-pub(super) fn literal_text(text: &str) -> String {
-    text.replace('{', "{{").replace('}', "}}")
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::go_template::literal_text;
 use super::yaml::{Fields, mappings};
 use super::{Imported, name_of, push_new, split_tag};
 use crate::author::edit::{NewPlatform, NewTarget};
+use crate::config::template::literal;
 use crate::model::platform::Platform;
 
 /// The images of the spec that it names no platform for: the tool takes what their configurations say.
@@ -30,8 +30,8 @@ pub(super) fn manifest_tool(
     let mut fields = Fields::new(root.clone(), "the spec", &mut notes);
     let image = fields.text("image").ok_or("it has no `image`")?;
     let (repository, tag) = split_tag(&image);
-    let mut tags = vec![literal_text(tag)];
-    fields.texts("tags").iter().for_each(|tag| push_new(&mut tags, literal_text(tag)));
+    let mut tags = vec![literal(tag)];
+    fields.texts("tags").iter().for_each(|tag| push_new(&mut tags, literal(tag)));
     let annotations = fields.map("annotations");
     let manifests = mappings(fields.take("manifests").as_ref());
     fields.finish();
@@ -53,14 +53,14 @@ pub(super) fn manifest_tool(
                 found.ok_or_else(|| format!("{place} has no `platform`, and {image} was not looked up"))?
             }
         };
-        platforms.push(NewPlatform { platform, image: Some(literal_text(&image)), ..NewPlatform::default() });
+        platforms.push(NewPlatform { platform, image: Some(literal(&image)), ..NewPlatform::default() });
     }
     let target = NewTarget {
         name: name_of(repository),
-        repositories: vec![literal_text(repository)],
+        repositories: vec![literal(repository)],
         tags,
         platforms,
-        annotations: annotations.into_iter().map(|(key, value)| (key, literal_text(&value))).collect(),
+        annotations: annotations.into_iter().map(|(key, value)| (key, literal(&value))).collect(),
         ..NewTarget::default()
     };
     Ok(Imported { targets: vec![target], notes })

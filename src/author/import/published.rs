@@ -1,11 +1,11 @@
 //! A published list.
 
 use crate::author::edit::{NewPlatform, NewTarget};
+use crate::config::template::literal;
 use crate::model::manifest::{ListKind, Role};
 use crate::model::media;
 use crate::observe::Inspected;
 
-use super::go_template::literal_text;
 use super::{Imported, name_of};
 
 /// The target whose list is the one that was looked at: every image by its digest, so that publishing it again changes
@@ -89,5 +89,5 @@ pub(crate) fn published(inspected: &Inspected) -> Result<Imported, String> {
 type Annotations = std::collections::BTreeMap<String, String>;
 
 fn literal_values(annotations: &Annotations) -> Annotations {
-    annotations.iter().map(|(key, value)| (key.clone(), literal_text(value))).collect()
+    annotations.iter().map(|(key, value)| (key.clone(), literal(value))).collect()
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::service::{Published, Service, joined, literal};
+use super::service::{Published, Service, joined};
+use crate::config::template::literal;
 
 /// Lists of strings that mean the same in both, by their names there and here.
 const LISTS: [(&str, &str); 4] =

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Dockerfile, Found, Own, Service, service};
 use crate::author::import::push_new;
 use crate::config::Package;
+use crate::config::template::literal;
 use crate::model::platform::Platform;
 
 /// A target to be written.
@@ -115,8 +116,8 @@ fn of_dockerfile(found: &Found, dockerfile: &Dockerfile) -> Draft {
             .filter(|package| found.packages.len() > 1 && package.name != name)
             .map(|package| package.name.clone()),
         platforms,
-        context: dockerfile.context.clone(),
-        dockerfile: (!dockerfile.is_default()).then(|| dockerfile.path.clone()),
+        context: literal(&dockerfile.context),
+        dockerfile: (!dockerfile.is_default()).then(|| literal(&dockerfile.path)),
         open,
         serves: dockerfile.serves(),
         notes,

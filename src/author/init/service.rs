@@ -149,11 +149,6 @@ fn split(name: &str) -> (String, String) {
     }
 }
 
-/// `text` as a template that gives the same text.
-pub(super) fn literal(text: &str) -> String {
-    text.replace('{', "{{").replace('}', "}}")
-}
-
 /// A repository as it is read, when no template is in it.
 pub(super) fn repository(text: &str) -> Option<crate::model::reference::Repository> {
     text.parse::<Reference>().ok().map(|reference| reference.repository)

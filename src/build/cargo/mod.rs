@@ -14,6 +14,7 @@ use cargo_metadata::{Message, MetadataCommand};
 use crate::children::{Lines, Program};
 use crate::config::{CargoBuild, CargoTool, working_folder_of};
 use crate::error::Failure;
+use crate::model::foreign::child_line;
 use crate::model::platform::Platform;
 use crate::workspace::working_folder;
 use command::Remapped;
@@ -67,12 +68,13 @@ pub async fn build(job: Job<'_>, lines: Lines) -> Result<()> {
     let shown = program.shown();
     let ended = program.lines(lines).apart().await.map_err(|error| lacking(error, cargo.with))?;
     if !ended.success {
-        let messages: String = rendered(&ended.stdout);
+        let lines = |text: &str| text.trim_end().lines().map(child_line).collect::<Vec<_>>().join("\n");
+        let messages = lines(&rendered(&ended.stdout));
         return Err(Failure::new(format!(
             "{what}: `{shown}` ended with {}:\n{}{}",
             ended.status,
             messages,
-            ended.stderr.trim_end()
+            lines(&ended.stderr)
         ))
         .into());
     }

@@ -28,7 +28,7 @@ pub(super) async fn run(context: &Context, arguments: &Inspect) -> Result<Exit> 
         },
         [] => String::new(),
     };
-    context.print_raw(&text);
+    context.print_content(&text);
     Ok(Exit::Done)
 }
 
