@@ -1,5 +1,6 @@
 //! The files of a workspace and what git and cargo say of it: find, read and replace; folders that are ours.
 
+pub(crate) mod bounded;
 pub(crate) mod facts;
 pub(crate) mod hash;
 pub mod load;

@@ -140,3 +140,36 @@ fn what_is_reached_is_what_arrives() {
         assert_eq!(reached, arrived, "{ignore:?} and {instructions:?}");
     }
 }
+
+#[test]
+fn links_that_lead_to_each_other_and_deep_folders_are_read_within_bounds() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("context");
+    let deep = "d/".repeat(1500);
+    fs::create_dir_all(root.join(&deep)).unwrap();
+    fs::write(root.join(&deep).join("file"), "deep").unwrap();
+    for (name, target) in [("l1", "l?/a"), ("l2", "l?/b"), ("loop", "loop")] {
+        symlink(target, root.join(name)).unwrap();
+    }
+    for (source, reached, undecided) in [
+        (".", true, None),
+        ("d", true, None),
+        ("loop", false, None),
+        // Two ways at each of 40 links.
+        ("l1/x", false, Some("`l1/x` leads to more than 1000000 places in ")),
+    ] {
+        fs::write(root.join("Dockerfile"), format!("FROM scratch\nCOPY {source} /\n")).unwrap();
+        let build = Build { context: root.clone(), ..Build::default() };
+        let platform = "linux/amd64".parse().unwrap();
+        let gathered = gather(&[(&build, &platform)]).remove(0);
+        let why = gathered.undecided().join(", ");
+        assert!(why.starts_with(undecided.unwrap_or_default()), "{source}: {why}");
+        assert_eq!(why.is_empty(), undecided.is_none(), "{source}: {why}");
+        let file = Input::Path(format!("{deep}file"));
+        assert_eq!(
+            gathered.with_bases(&BTreeMap::new()).iter().any(|(input, _)| *input == file),
+            reached,
+            "{source}"
+        );
+    }
+}

@@ -371,6 +371,16 @@ fn what_comes_from_around_a_build_counts_as_far_as_it_is_passed_on() {
         assert_eq!(summary(&after.since(&before)), told);
         assert!(after.iter().all(|(_, state)| !state.contains("secret")));
     }
+    // Only whether it is empty matters.
+    fs::write(project.path("Dockerfile"), "FROM scratch\nARG MODE\nCOPY more/${MODE:+fast} /\n").unwrap();
+    for (variables, told) in [
+        (&[("MODE", "fast")], ""),
+        (&[("MODE", "slow")], ""),
+        (&[("MODE", "")], "MODE of the environment has changed, more/slow is new"),
+    ] {
+        assert_eq!(summary(&around(variables).since(&around(&[("MODE", "fast")]))), told, "{variables:?}");
+    }
+    fs::write(project.path("Dockerfile"), "FROM scratch\nARG MODE=fast\nCOPY more/$MODE /\n").unwrap();
     // Not set, it does not empty the default.
     assert!(around(&[]).iter().any(|(input, _)| input.to_string() == "more/fast/x"));
     assert!(around(&[("MODE", "slow")]).iter().any(|(input, _)| input.to_string() == "more/slow/x"));

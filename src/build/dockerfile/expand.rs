@@ -11,6 +11,15 @@ pub(super) enum Variable {
     Unknown,
 }
 
+/// What an expansion asks of a variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Query {
+    /// Whether it is set, and not empty.
+    Emptiness,
+    /// Its value.
+    Value,
+}
+
 /// The name of a variable whose value cannot be told, or the form that is not understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unknown(pub(super) String);
@@ -25,16 +34,57 @@ const DEEPEST: usize = 16;
 pub(super) fn expand(
     word: &str,
     escape: char,
-    variable: &dyn Fn(&str) -> Variable,
+    variable: &dyn Fn(&str, Query) -> Variable,
 ) -> Result<String, Unknown> {
     let mut reader = Reader { rest: word, escape, variable, depth: 0 };
     reader.text(None)
 }
 
+/// Asks for everything that an engine may ask to fill `text` in, whatever it takes for quotes and escapes there: each
+/// variable counts, also one behind a backslash or between single quotes.
+///
+/// # Errors
+///
+/// A form is not understood, or a value is not known: anything that `text` names may be asked for.
+pub(super) fn ask(
+    text: &str,
+    escape: char,
+    variable: &dyn Fn(&str, Query) -> Variable,
+) -> Result<(), Unknown> {
+    let mut rest = text;
+    let mut escaped = false;
+    while let Some(at) = rest.find('$') {
+        escaped = rest[..at].ends_with(['\\', escape]) || (at == 0 && escaped);
+        rest = &rest[at + 1..];
+        let mut reader = Reader { rest, escape, variable, depth: 0 };
+        reader.variable()?;
+        let taken = &rest[..rest.len() - reader.rest.len()];
+        // Where it may be no variable at all, those within it stand for themselves.
+        let plain = !escaped && !taken.contains(['\\', escape, '\'', '"']);
+        if plain {
+            rest = reader.rest;
+        }
+        escaped = false;
+    }
+    Ok(())
+}
+
+/// The names in `text` that may be those of variables, however it is read.
+pub(super) fn names(text: &str) -> impl Iterator<Item = &str> {
+    let parts = text.split(|c: char| !is_part(c));
+    let from_letter = |part: &str| part.len() - part.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    parts.map(move |part| &part[from_letter(part)..]).filter(|name| !name.is_empty())
+}
+
+/// Whether a name may hold this character.
+fn is_part(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
 struct Reader<'a> {
     rest: &'a str,
     escape: char,
-    variable: &'a dyn Fn(&str) -> Variable,
+    variable: &'a dyn Fn(&str, Query) -> Variable,
     depth: usize,
 }
 
@@ -99,7 +149,9 @@ impl Reader<'_> {
                     Err(self.form(&name))
                 }
                 "" => Ok("$".to_owned()),
-                _ => self.value(&name).map(Option::unwrap_or_default),
+                // Other letters belong to the name as well.
+                _ if self.rest.starts_with(|c: char| !c.is_ascii()) => Err(self.form(&name)),
+                _ => self.value(&name, Query::Value).map(Option::unwrap_or_default),
             };
         }
         self.next();
@@ -112,31 +164,32 @@ impl Reader<'_> {
         if name.is_empty() {
             return Err(self.form(&name));
         }
-        let value = |reader: &Self| {
-            let value = reader.value(&name)?;
-            Ok(value.filter(|value| !(colon && value.is_empty())))
+        let value = |reader: &Self| reader.value(&name, Query::Value).map(Option::unwrap_or_default);
+        let is_there = |reader: &Self| {
+            let value = reader.value(&name, Query::Emptiness)?;
+            Ok(value.is_some_and(|value| !(colon && value.is_empty())))
         };
         match operator {
-            Some('}') if !colon => Ok(value(self)?.unwrap_or_default()),
+            Some('}') if !colon => value(self),
             // What is not taken may hold what is not known.
-            Some('-') => match value(self)? {
-                Some(value) => self.skip_word().map(|()| value),
-                None => self.text(Some('}')),
+            Some('-') => match is_there(self)? {
+                true => self.skip_word().and_then(|()| value(self)),
+                false => self.text(Some('}')),
             },
-            Some('+') => match value(self)? {
-                Some(_) => self.text(Some('}')),
-                None => self.skip_word().map(|()| String::new()),
+            Some('+') => match is_there(self)? {
+                true => self.text(Some('}')),
+                false => self.skip_word().map(|()| String::new()),
             },
-            Some('?') => match value(self)? {
-                Some(value) => self.skip_word().map(|()| value),
-                None => Err(Unknown(name)),
+            Some('?') => match is_there(self)? {
+                true => self.skip_word().and_then(|()| value(self)),
+                false => Err(Unknown(name)),
             },
             _ => Err(self.form(&name)),
         }
     }
 
     fn skip_word(&mut self) -> Result<(), Unknown> {
-        let known = |_: &str| Variable::Unset;
+        let known = |_: &str, _: Query| Variable::Unset;
         let mut skipping =
             Reader { rest: self.rest, escape: self.escape, variable: &known, depth: self.depth };
         skipping.text(Some('}'))?;
@@ -144,8 +197,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn value(&self, name: &str) -> Result<Option<String>, Unknown> {
-        match (self.variable)(name) {
+    fn value(&self, name: &str, query: Query) -> Result<Option<String>, Unknown> {
+        match (self.variable)(name, query) {
             Variable::Set(value) => Ok(Some(value)),
             Variable::Unset => Ok(None),
             Variable::Unknown => Err(Unknown(name.to_owned())),
@@ -154,10 +207,9 @@ impl Reader<'_> {
 
     /// Empty for positional parameters, which engines read in more than one way.
     fn name(&mut self) -> String {
-        let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let length = match self.rest.starts_with(|c: char| c.is_ascii_digit()) {
             true => 0,
-            false => self.rest.find(|c| !part(c)).unwrap_or(self.rest.len()),
+            false => self.rest.find(|c| !is_part(c)).unwrap_or(self.rest.len()),
         };
         let (name, rest) = self.rest.split_at(length);
         self.rest = rest;
@@ -180,7 +232,7 @@ mod tests {
     use super::*;
 
     fn expanded(word: &str) -> Result<String, Unknown> {
-        expand(word, '\\', &|name| match name {
+        expand(word, '\\', &|name, _| match name {
             "A" => Variable::Set("1".to_owned()),
             "E" => Variable::Set(String::new()),
             "B" => Variable::Unknown,
@@ -219,6 +271,7 @@ mod tests {
             ("${A#x}", "${A…}"),
             ("$@", "${…}"),
             ("$1", "${…}"),
+            ("$Aä", "${A…}"),
         ] {
             assert_eq!(expanded(word), Err(Unknown(unknown.to_owned())), "{word}");
         }
@@ -227,5 +280,39 @@ mod tests {
         {
             assert!(expanded(&word).is_err());
         }
+    }
+
+    #[test]
+    fn what_an_expansion_asks_is_what_it_depends_on() {
+        use std::cell::RefCell;
+        for (text, asked) in [
+            ("plain", ""),
+            ("$A", "A"),
+            ("${A:-$B}", "A? A"),
+            ("${E:-$A}", "E? A"),
+            ("${A:+b}", "A?"),
+            ("${U:+$A}", "U?"),
+            // Some reader of this line may see the variable within.
+            ("\\${A:-$E}", "A? A E"),
+            ("${A:-'$E'}", "A? A E"),
+            ("'$A'", "A"),
+            ("\\\\$A$E", "A E"),
+        ] {
+            let all = RefCell::new(Vec::new());
+            let known = ask(text, '\\', &|name, query| {
+                all.borrow_mut().push(match query {
+                    Query::Emptiness => format!("{name}?"),
+                    Query::Value => name.to_owned(),
+                });
+                match name {
+                    "A" => Variable::Set("1".to_owned()),
+                    "E" => Variable::Set(String::new()),
+                    _ => Variable::Unset,
+                }
+            });
+            assert_eq!(known, Ok(()), "{text}");
+            assert_eq!(all.into_inner().join(" "), asked, "{text}");
+        }
+        assert_eq!(names("${A#x}-$1B_c").collect::<Vec<_>>(), ["A", "x", "B_c"]);
     }
 }

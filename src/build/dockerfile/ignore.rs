@@ -5,13 +5,22 @@
 //! exceptions that name it in plain words, and read `+(){}|` as regular expressions do. A path counts as ignored when the
 //! older and the newer rules both ignore it, and when all patterns that decide this are understood.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::pattern::{Leading, Pattern, WILD};
 use crate::model::inner_path::clean;
+
+/// How many steps comparing an ignore file with all paths of a context may take: a step is a rule that is looked at, or a
+/// character that is compared with a place in it.
+pub(crate) const MOST_STEPS: u64 = 1_000_000_000;
 
 /// What a context leaves out. The last pattern that matches a path, or a folder that it is in, decides.
 #[derive(Clone, Debug, Default)]
 pub struct Ignore {
     rules: Vec<Rule>,
+    /// The steps that were taken so far.
+    taken: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Debug)]
@@ -69,7 +78,7 @@ impl Ignore {
     pub fn parse(text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let lines = text.lines().filter(|line| !line.starts_with('#')).map(str::trim);
-        Self { rules: lines.filter_map(rule).collect() }
+        Self { rules: lines.filter_map(rule).collect(), ..Self::default() }
     }
 
     /// Adds rules that leave `paths` out, whatever the other rules say.
@@ -83,6 +92,11 @@ impl Ignore {
         paths.iter().map(|path| escaped(path)).collect()
     }
 
+    /// Whether there were more steps than [`MOST_STEPS`]: what the rules said then means nothing.
+    pub fn is_spent(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) > MOST_STEPS
+    }
+
     /// What holds at the top of a context.
     pub fn top(&self) -> Verdict {
         Verdict { newer_enters: true, older_enters: true, ..Verdict::default() }
@@ -90,22 +104,33 @@ impl Ignore {
 
     /// What the rules say of `path`, which lies in the folder that `above` is about.
     pub fn look(&self, path: &str, above: &Verdict) -> Verdict {
+        if self.is_spent() {
+            return self.top();
+        }
+        let before = MOST_STEPS - self.taken.load(Ordering::Relaxed).min(MOST_STEPS);
+        let mut steps = before.saturating_sub(self.rules.len() as u64);
         let parents: Vec<&str> = path.match_indices('/').map(|(at, _)| &path[..at]).collect();
         let mut verdict = Verdict { matched: vec![false; self.rules.len()], ..Verdict::default() };
         for (index, rule) in self.rules.iter().enumerate() {
             let inherited = above.matched.get(index).copied().unwrap_or_default();
-            let matched = inherited || (rule.exception == verdict.newer && rule.newer_matches(path));
+            let matched =
+                inherited || (rule.exception == verdict.newer && rule.newer_matches(path, &mut steps));
             verdict.matched[index] = matched;
             if matched {
                 verdict.newer = !rule.exception;
             }
             if rule.exception == verdict.older
-                && (rule.older_matches(path)
-                    || parents.get(rule.parts - 1).is_some_and(|parent| rule.older_matches(parent)))
+                && (rule.older_matches(path, &mut steps)
+                    || parents
+                        .get(rule.parts - 1)
+                        .is_some_and(|parent| rule.older_matches(parent, &mut steps)))
             {
                 verdict.older = !rule.exception;
             }
         }
+        // Where none are left, some did not last.
+        let taken = if steps == 0 { before + 1 } else { before - steps };
+        self.taken.fetch_add(taken, Ordering::Relaxed);
         // What a client does not look into, it leaves out.
         verdict.newer |= !above.newer_enters;
         verdict.older |= !above.older_enters;
@@ -130,22 +155,22 @@ impl Ignore {
 }
 
 impl Rule {
-    fn newer_matches(&self, path: &str) -> bool {
-        self.matches(self.newer.as_ref(), path)
+    fn newer_matches(&self, path: &str, steps: &mut u64) -> bool {
+        self.matches(self.newer.as_ref(), path, steps)
     }
 
-    fn older_matches(&self, path: &str) -> bool {
+    fn older_matches(&self, path: &str, steps: &mut u64) -> bool {
         match &self.older {
-            Older::Same => self.newer_matches(path),
-            Older::Other(pattern) => self.matches(pattern.as_ref(), path),
+            Older::Same => self.newer_matches(path, steps),
+            Older::Other(pattern) => self.matches(pattern.as_ref(), path, steps),
         }
     }
 
     /// A pattern that is not understood leaves nothing out, and takes everything. Line breaks in a name are not told
     /// alike by all.
-    fn matches(&self, pattern: Option<&Pattern>, path: &str) -> bool {
+    fn matches(&self, pattern: Option<&Pattern>, path: &str, steps: &mut u64) -> bool {
         match pattern {
-            Some(pattern) if !path.contains('\n') => pattern.matches(path),
+            Some(pattern) if !path.contains('\n') => pattern.matches_within(path, steps),
             _ => self.exception,
         }
     }
@@ -266,9 +291,21 @@ mod tests {
     }
 
     #[test]
-    fn thousands_of_long_rules_take_no_time_out_of_proportion() {
+    fn thousands_of_long_rules_take_no_more_than_their_steps() {
+        // Most often a part takes as many steps as it is long.
         let text = format!("{}b\n", "*a".repeat(200)).repeat(3000);
         let ignore = Ignore::parse(&text);
-        assert!(!ignore.look_at(&"a".repeat(100)).ignored());
+        let mut paths = 0;
+        while paths < 30 {
+            assert!(!ignore.look_at(&"a".repeat(100)).ignored());
+            paths += 1;
+        }
+        assert!(!ignore.is_spent());
+        // Where it takes more, there is an end.
+        let text = format!("{}b\n", "a**".repeat(200)).repeat(3000);
+        let ignore = Ignore::parse(&text);
+        ignore.taken.store(MOST_STEPS - 10_000, Ordering::Relaxed);
+        assert!(!ignore.look_at(&"a/".repeat(100)).ignored());
+        assert!(ignore.is_spent());
     }
 }

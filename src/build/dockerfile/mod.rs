@@ -26,9 +26,11 @@ mod ignore;
 mod needs;
 mod parse;
 mod pattern;
+mod scope;
 mod stages;
 
-pub(crate) use ignore::{Ignore, Verdict};
+pub(crate) use ignore::{Ignore, MOST_STEPS as MOST_IGNORE_STEPS, Verdict};
 pub(crate) use needs::{Asked, Needs};
 pub(crate) use parse::{Dockerfile, Instruction};
 pub(crate) use pattern::Pattern;
+pub(crate) use scope::Use;

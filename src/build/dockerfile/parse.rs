@@ -177,6 +177,15 @@ impl Instruction {
         self.arguments.starts_with('[').then(|| serde_json::from_str(&self.arguments).ok())?
     }
 
+    /// [`Self::text`], of COPY and ADD with one space between the words, as every engine reads it.
+    pub(super) fn plain_text(&self) -> String {
+        let words = matches!(self.keyword.as_str(), "COPY" | "ADD") && self.array().is_none();
+        match self.text.strip_suffix(&self.arguments) {
+            Some(before) if words && self.has_plain_words() => format!("{before}{}", self.words().join(" ")),
+            _ => self.text.clone(),
+        }
+    }
+
     /// Whether [`Self::words`] are what every engine takes for them.
     pub(super) fn has_plain_words(&self) -> bool {
         let odd = |c: char| c.is_whitespace() && !SPACES.contains(&c);

@@ -1,10 +1,18 @@
-//! Patterns over paths, as COPY and `.dockerignore` use them: read into tokens, and matched without recursion in steps of
-//! at most pattern × path. Forms in which the engines' versions differ are not read: the caller counts more instead.
+//! Patterns over paths, as COPY and `.dockerignore` use them: read into tokens, and matched without recursion. Patterns
+//! whose parts can be told apart are matched part by part, most often in as many steps as the path has characters; all
+//! others in at most pattern × path steps, which are counted. Forms in which the engines' versions differ are not read: the
+//! caller counts more instead.
+
+mod parts;
+
+use parts::Parts;
 
 /// A pattern for whole paths, which have `/` between their parts and none in front.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pattern {
     tokens: Vec<Token>,
+    /// The same as parts, where that can be told.
+    parts: Option<Parts>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +31,27 @@ enum Token {
     Folders,
     /// `.*`.
     Rest,
+}
+
+impl Token {
+    /// Whether it stands for this one character.
+    fn is(&self, c: char) -> bool {
+        match self {
+            Self::Char(own) => *own == c,
+            Self::Any => c != '/',
+            Self::Class { negated, ranges } => {
+                ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) != *negated
+            }
+            Self::Star | Self::MaybeFolders | Self::Folders | Self::Rest => false,
+        }
+    }
+}
+
+/// Takes `count` off `steps`; whether there were as many.
+fn take(steps: &mut u64, count: u64) -> bool {
+    let left = steps.checked_sub(count);
+    *steps = left.unwrap_or_default();
+    left.is_some()
 }
 
 /// How `**` is read where a pattern begins with it and goes on without a slash, as in `**.log`.
@@ -47,29 +76,46 @@ impl Pattern {
         Self::read(text, Some(leading))
     }
 
-    /// Whether `path` is meant.
-    pub(crate) fn matches(&self, path: &str) -> bool {
+    fn new(tokens: Vec<Token>) -> Self {
+        Self { parts: Parts::of(&tokens), tokens }
+    }
+
+    /// Whether the name of one file or folder is meant.
+    pub(crate) fn matches(&self, name: &str) -> bool {
+        let mut steps = u64::MAX;
+        self.matches_within(name, &mut steps)
+    }
+
+    /// Whether `path` is meant. Takes what it needs off `steps`; where they do not last, it says no, and none are left.
+    pub(super) fn matches_within(&self, path: &str, steps: &mut u64) -> bool {
+        match &self.parts {
+            Some(parts) => parts.matches(path, steps),
+            None => self.matches_any(path, steps),
+        }
+    }
+
+    /// Follows all ways through the tokens at once.
+    fn matches_any(&self, path: &str, steps: &mut u64) -> bool {
         let end = self.tokens.len();
+        if !take(steps, end as u64) {
+            return false;
+        }
         let mut now = Positions::new(end);
         let mut next = Positions::new(end);
         now.add(&self.tokens, 0);
         for c in path.chars() {
-            if now.active.is_empty() {
+            if now.active.is_empty() || !take(steps, now.active.len() as u64) {
                 return false;
             }
             next.clear();
             for position in &now.active {
                 let Some(token) = self.tokens.get(*position) else { continue };
                 let (stays, goes) = match token {
-                    Token::Char(own) => (false, *own == c),
-                    Token::Any => (false, c != '/'),
-                    Token::Class { negated, ranges } => {
-                        (false, ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) != *negated)
-                    }
                     Token::Star => (c != '/', false),
                     Token::MaybeFolders => (false, false),
                     Token::Folders => (true, c == '/'),
                     Token::Rest => (true, false),
+                    token => (false, token.is(c)),
                 };
                 if stays {
                     next.add(&self.tokens, *position);
@@ -94,7 +140,7 @@ impl Pattern {
         if begins_deep {
             tokens.push(Token::Rest);
             tokens.extend(text[2..].chars().map(Token::Char));
-            return Some(Self { tokens });
+            return Some(Self::new(tokens));
         }
         while let Some(c) = characters.next() {
             match c {
@@ -113,7 +159,7 @@ impl Pattern {
                 c => tokens.push(Token::Char(c)),
             }
         }
-        Some(Self { tokens })
+        Some(Self::new(tokens))
     }
 }
 
@@ -272,5 +318,46 @@ mod tests {
         for text in ["a^b", "a]", "a\tb"] {
             assert_eq!(Pattern::of_ignore(text, Leading::Folders), None, "{text}");
         }
+    }
+
+    #[test]
+    fn parts_say_the_same_as_tokens() {
+        let pieces = ["a", "b", "*", "?", "**", "/", "[a-b]", "[^a]", "a*", "*a*b", "\\*"];
+        let paths =
+            ["a", "b", "ab", "a/b", "a/a/b", "b/a/b/a", "ab/b", "ba", "a/ab/a", "*", "a/*", "aab/b/a/b"];
+        let mut with_parts = 0;
+        for number in 0..pieces.len().pow(4) {
+            let mut rest = number;
+            let mut text = String::new();
+            for _ in 0..4 {
+                text.push_str(pieces[rest % pieces.len()]);
+                rest /= pieces.len();
+            }
+            for leading in [Leading::Folders, Leading::Anything] {
+                let Some(pattern) = Pattern::of_ignore(&text, leading) else { continue };
+                with_parts += usize::from(pattern.parts.is_some());
+                for path in paths {
+                    let (mut one, mut other) = (u64::MAX, u64::MAX);
+                    let by_tokens = pattern.matches_any(path, &mut one);
+                    assert_eq!(pattern.matches_within(path, &mut other), by_tokens, "{text} {path}");
+                    assert!(one < u64::MAX && other < u64::MAX);
+                }
+            }
+        }
+        assert!(with_parts > 1000, "{with_parts}");
+    }
+
+    #[test]
+    fn steps_that_do_not_last_end_it() {
+        let path = "a".repeat(1000);
+        for text in ["*a".repeat(10_000) + "b", "a**b".repeat(10_000)] {
+            let mut steps = 1500;
+            assert!(!Pattern::of_ignore(&text, Leading::Folders).unwrap().matches_within(&path, &mut steps));
+            assert_eq!(steps, 0, "{}", &text[..10]);
+        }
+        // What can be told by its parts takes few.
+        let mut steps = 3000;
+        assert!(!Pattern::of_source(&("*a".repeat(200) + "b")).unwrap().matches_within(&path, &mut steps));
+        assert!(steps > 0);
     }
 }

@@ -8,15 +8,18 @@ use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use rayon::prelude::*;
 
 use super::attributes;
-use crate::build::dockerfile::{Ignore, Pattern, Verdict};
+use crate::build::dockerfile::{Ignore, MOST_IGNORE_STEPS, Pattern, Verdict};
 use crate::model::inner_path::{join, link};
 
 /// As many links as Linux follows in one path.
 const LINKS: usize = 40;
+
+/// How much a source may still have to go, over all places that wildcards and links lead it to: places with their parts.
+const MOST_PLACES: usize = 1_000_000;
 
 /// A file, folder, link or device of a context.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +60,12 @@ pub fn reached(root: &Path, sources: &BTreeSet<String>, ignore: &Ignore) -> Resu
             continue;
         }
         walk.reach(source, &mut found)?;
+        if ignore.is_spent() {
+            break;
+        }
+    }
+    if ignore.is_spent() {
+        bail!("the ignore file takes more than {MOST_IGNORE_STEPS} steps to compare with {}", root.display());
     }
     Ok(found)
 }
@@ -82,7 +91,12 @@ impl Walk<'_> {
         let mut ahead = vec![Ahead { folder: String::new(), parts: parts(source), links: LINKS }];
         // Links and wildcards may lead to one place in many ways.
         let mut been = BTreeSet::new();
+        let mut places = 0;
         while let Some(next) = ahead.pop() {
+            places += 1 + next.parts.len();
+            if places > MOST_PLACES {
+                bail!("`{source}` leads to more than {MOST_PLACES} places in {}", self.root.display());
+            }
             if !been.insert(next.clone()) {
                 continue;
             }
@@ -152,18 +166,53 @@ impl Walk<'_> {
 
     /// Everything in the folder `path` that is not ignored.
     fn below(&self, path: &str, above: &Verdict) -> Result<Vec<(String, Found)>> {
-        let trees = self.names(path)?.into_par_iter().map(|name| {
+        let mut found = BTreeMap::new();
+        let mut ignored = Vec::new();
+        let mut folders = vec![(path.to_owned(), above.clone())];
+        // All folders of one depth, and then those in them.
+        while !folders.is_empty() && !self.ignore.is_spent() {
+            let inside = folders.par_iter().map(|(path, above)| self.inside(path, above));
+            let inside: Vec<Vec<(String, Found, Verdict)>> = inside.collect::<Result<_>>()?;
+            folders.clear();
+            for (path, here, verdict) in inside.into_iter().flatten() {
+                let is_folder = matches!(here.kind, Kind::Folder(_));
+                if is_folder && !verdict.entered() || !is_folder && verdict.ignored() {
+                    continue;
+                }
+                if is_folder && !verdict.sends_folder() {
+                    ignored.push((path.clone(), here));
+                } else {
+                    found.insert(path.clone(), here);
+                }
+                if is_folder {
+                    folders.push((path, verdict));
+                }
+            }
+        }
+        // An ignored folder comes with what is taken from it; the deepest of them first.
+        for (path, here) in ignored.into_iter().rev() {
+            let inside = format!("{path}/");
+            if found.range(inside.clone()..).next().is_some_and(|(path, _)| path.starts_with(&inside)) {
+                found.insert(path, here);
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    /// What is in the folder `path` and may count.
+    fn inside(&self, path: &str, above: &Verdict) -> Result<Vec<(String, Found, Verdict)>> {
+        let mut inside = Vec::new();
+        for name in self.names(path)? {
             let path = join(path, &name);
             let verdict = self.ignore.look(&path, above);
             if verdict.ignored() && !verdict.entered() {
-                return Ok(Vec::new());
+                continue;
             }
-            match self.look(&path)? {
-                Some(here) => self.tree(path, here, &verdict),
-                None => Ok(Vec::new()),
+            if let Some(here) = self.look(&path)? {
+                inside.push((path, here, verdict));
             }
-        });
-        Ok(trees.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+        }
+        Ok(inside)
     }
 
     fn names(&self, path: &str) -> Result<Vec<String>> {

@@ -11,11 +11,12 @@ use super::hashes::Hashes;
 use super::outputs::kept_out;
 use super::surroundings::Surroundings;
 use super::{Input, Inputs, summary};
-use crate::build::dockerfile::{Asked, Dockerfile, Ignore, Needs};
+use crate::build::dockerfile::{Asked, Dockerfile, Ignore, Needs, Use};
 use crate::config::Build;
 use crate::model::digest::Digest;
 use crate::model::platform::Platform;
 use crate::model::reference::Reference;
+use crate::workspace::bounded;
 use crate::workspace::load::dockerfile_in;
 
 /// What was gathered of one build: everything but the digests of the images that it uses.
@@ -154,8 +155,14 @@ impl Survey {
         let mut inputs = Inputs::default();
         inputs.add(Input::Dockerfile, Digest::of(needs.instructions.join("\n").as_bytes()).hex());
         inputs.add(Input::Platform, platform.normal().for_engine());
-        for (name, value) in build.args.iter().filter(|(name, _)| needs.arguments.contains(*name)) {
-            inputs.add(Input::Argument(name.clone()), value);
+        for (name, value) in &build.args {
+            match needs.arguments.get(name) {
+                Some(Use::Value) => inputs.add(Input::Argument(name.clone()), value),
+                Some(Use::Emptiness) => {
+                    inputs.add(Input::Argument(name.clone()), emptiness(value.is_empty()))
+                }
+                None => {}
+            }
         }
         for (name, value) in &build.labels {
             inputs.add(Input::Label(name.clone()), value);
@@ -174,12 +181,15 @@ impl Survey {
         let given = |name: &str| build.args.contains_key(name) || extra.arguments.contains_key(name);
         let epoch = (!given(EPOCH)).then_some(EPOCH);
         // What it holds may be a secret: only a digest of it is kept.
-        let passed = extra.passed.iter().filter(|name| given(name) || needs.arguments.contains(*name));
+        let passed = extra.passed.iter().filter(|name| given(name) || needs.arguments.contains_key(*name));
         for name in passed.map(String::as_str).chain(HEEDED.iter().copied()).chain(epoch) {
             match surroundings.variable(name).filter(|value| name != EPOCH || !value.is_empty()) {
                 Some(value) => {
-                    let value = Digest::of(value.as_encoded_bytes());
-                    inputs.add(Input::Environment(name.to_owned()), value.hex());
+                    let state = match needs.arguments.get(name) {
+                        Some(Use::Emptiness) if !given(name) => emptiness(value.is_empty()).to_owned(),
+                        _ => Digest::of(value.as_encoded_bytes()).hex().to_owned(),
+                    };
+                    inputs.add(Input::Environment(name.to_owned()), state);
                 }
                 // Whether it then keeps the value that it has elsewhere differs from client to client.
                 None if extra.passed.contains(name) && given(name) => {
@@ -262,6 +272,11 @@ impl Survey {
     }
 }
 
+/// The state of an argument of which only that matters. No argument can have it as its value.
+fn emptiness(is_empty: bool) -> &'static str {
+    if is_empty { "\0empty" } else { "\0not empty" }
+}
+
 fn files(found: &[(Input, Found)]) -> impl Iterator<Item = (PathBuf, u64)> {
     found.iter().filter_map(|(_, found)| match found.kind {
         Kind::File(_, size) => Some((found.location.clone(), size)),
@@ -312,8 +327,7 @@ fn needs(
     args: &BTreeMap<String, String>,
     dockerfile: &Path,
 ) -> Result<Needs> {
-    let text = std::fs::read_to_string(dockerfile)
-        .with_context(|| format!("could not read {}", dockerfile.display()))?;
+    let text = bounded::text(dockerfile)?;
     let stage = extra.stage.as_deref().or(build.stage.as_deref());
     Ok(Dockerfile::parse(&text).needs(Asked { args, stage, platform, contexts: &extra.contexts }))
 }
@@ -322,11 +336,7 @@ fn needs(
 fn ignore(dockerfile: &Path, context: &Path) -> Result<Ignore> {
     let is_link = |path: &Path| path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
     match ignore_file(dockerfile, context)? {
-        Some(path) if !is_link(&path) && !is_link(dockerfile) => {
-            let text = std::fs::read_to_string(&path)
-                .with_context(|| format!("could not read {}", path.display()))?;
-            Ok(Ignore::parse(&text))
-        }
+        Some(path) if !is_link(&path) && !is_link(dockerfile) => Ok(Ignore::parse(&bounded::text(&path)?)),
         _ => Ok(Ignore::default()),
     }
 }

@@ -12,6 +12,7 @@ use super::surroundings::Surroundings;
 use crate::build::dockerfile::Ignore;
 use crate::config::Build;
 use crate::model::platform::Platform;
+use crate::workspace::bounded;
 
 /// The paths of `build.outputs` in its context that one of `sources` takes in with others. What a source names stays: who
 /// copies the lock wants it.
@@ -80,8 +81,7 @@ impl WithoutOutputs {
             return Ok(None);
         }
         let text = match ignore_file(&survey.dockerfile, &build.context)? {
-            Some(file) => std::fs::read_to_string(&file)
-                .with_context(|| format!("could not read {}", file.display()))?,
+            Some(file) => bounded::text(&file)?,
             None => String::new(),
         };
         let rules = Ignore::parse(&text);

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use manifests::model::digest::Digest;
 
@@ -41,6 +42,14 @@ impl Client {
     }
 
     fn run(&self, arguments: &[OsString], environment: &BTreeMap<OsString, OsString>) -> Output {
+        self.command(environment)
+            .args(["build", "--progress", "plain", "--output", "type=tar,dest=-"])
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+
+    fn command(&self, environment: &BTreeMap<OsString, OsString>) -> Command {
         let mut command = Command::new(&self.program);
         command.env_clear().envs(environment);
         for name in ["PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG"] {
@@ -50,14 +59,35 @@ impl Client {
                 command.env(name, value);
             }
         }
+        command.env("DOCKER_BUILDKIT", "1").env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1").stdin(Stdio::null());
         command
-            .env("DOCKER_BUILDKIT", "1")
-            .env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1")
-            .args(["build", "--progress", "plain", "--output", "type=tar,dest=-"])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+    }
+
+    /// The variables in the configuration of those of `stages` that set any with ENV, which their files do not show.
+    pub(super) fn variables(&self, world: &World, stages: &[usize]) -> BTreeMap<usize, String> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let environment = world.environment();
+        let said = |arguments: &[&str]| {
+            let output = self.command(&environment).args(arguments).output().unwrap();
+            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{arguments:?}: {stderr}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let of = |stage: &usize| {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let tag = format!("manifests-differential-{}-{number}", std::process::id());
+            let (file, target) = (world.file(), format!("s{stage}"));
+            let context = world.context();
+            let arguments = world.arguments();
+            let build = ["build", "--quiet", "--tag", &tag, "--target", &target, "--file"];
+            let mut all: Vec<&str> = build.into_iter().chain([file.to_str().unwrap()]).collect();
+            all.extend(arguments.iter().map(String::as_str).chain([context.to_str().unwrap()]));
+            said(&all);
+            let variables = said(&["image", "inspect", "--format", "{{json .Config.Env}}", &tag]);
+            said(&["image", "rm", &tag]);
+            (*stage, variables)
+        };
+        stages.iter().filter(|stage| world.sets_variables(**stage)).map(of).collect()
     }
 
     /// What `stages` give; those that fail are missing.

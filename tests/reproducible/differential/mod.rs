@@ -1,5 +1,5 @@
-//! Contexts, ignore files and Dockerfiles made by chance; something changes; and what an engine makes of it then is compared
-//! with what we say. "Fresh" where the engine's result is another is a defect; "not fresh" where the engine takes all from
+//! Contexts, ignore files and Dockerfiles made by chance; something changes; and what an engine makes of it then (files and
+//! variables of the image) is compared with what we say. "Fresh" where the engine's result is another is a defect; "not fresh" where the engine takes all from
 //! its cache is allowed for one change in ten.
 //!
 //! By hand: `MANIFESTS_DIFFERENTIAL_CASES=2000`, `MANIFESTS_DIFFERENTIAL_SEED=7`, and another engine by `MANIFESTS_ENGINE`
@@ -125,6 +125,7 @@ fn compare(client: &Client, seed: u64, account: &Mutex<Account>) {
     let built = client.build(&world, &all).arrived;
     let stages: Vec<usize> = all.into_iter().filter(|stage| built.contains_key(stage)).collect();
     let before = said(&world, &stages);
+    let variables = client.variables(&world, &stages);
     {
         let mut account = account.lock().unwrap();
         account.cases += stages.len();
@@ -138,9 +139,15 @@ fn compare(client: &Client, seed: u64, account: &Mutex<Account>) {
         let change = world.change(&mut chance);
         let after = said(&world, &stages);
         let Built { arrived, ran } = client.build(&world, &stages);
+        let other = world.has_other_arguments().then(|| {
+            let there: Vec<usize> =
+                stages.iter().copied().filter(|stage| arrived.contains_key(stage)).collect();
+            client.variables(&world, &there)
+        });
         let mut account = account.lock().unwrap();
         for (index, stage) in stages.iter().enumerate() {
-            let same = arrived.get(stage) == built.get(stage);
+            let same_variables = other.as_ref().is_none_or(|other| other.get(stage) == variables.get(stage));
+            let same = arrived.get(stage) == built.get(stage) && same_variables;
             let why = match (&before[index], &after[index]) {
                 (Ok(before), Ok(after)) => summary(&after.since(before)),
                 (_, Err(why)) | (Err(why), _) => why.clone(),

@@ -207,9 +207,19 @@ impl World {
         format!("{}{}", self.global, self.stages.concat())
     }
 
+    /// The Dockerfile without what gathers its stages, on disk.
+    pub(super) fn file(&self) -> PathBuf {
+        self.folder.path().join("Dockerfile")
+    }
+
+    /// Whether a stage, or what it begins with, has an ENV.
+    pub(super) fn sets_variables(&self, stage: usize) -> bool {
+        self.stages[stage].contains("ENV ")
+    }
+
     fn write(&self) {
         fs::write(self.context().join(".dockerignore"), self.ignore.join("\n") + "\n").unwrap();
-        fs::write(self.folder.path().join("Dockerfile"), self.dockerfile()).unwrap();
+        fs::write(self.file(), self.dockerfile()).unwrap();
     }
 
     /// A Dockerfile whose last stage gathers `stages`.
@@ -242,7 +252,7 @@ impl World {
     pub(super) fn build(&self, stage: usize) -> Build {
         Build {
             context: self.context(),
-            dockerfile: Some(self.folder.path().join("Dockerfile")),
+            dockerfile: Some(self.file()),
             args: self.args.clone(),
             extra_args: self.extra(),
             stage: Some(format!("s{stage}")),

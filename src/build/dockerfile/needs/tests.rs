@@ -193,6 +193,113 @@ fn thousands_of_stages_and_arguments_that_double_are_read_at_once() {
 }
 
 #[test]
+fn arguments_count_as_far_as_an_instruction_asks_for_them() {
+    for (text, expected) in [
+        ("FROM scratch\nCOPY a /", ""),
+        // Only the image's history shows it.
+        ("FROM scratch\nARG A\nCOPY a /", ""),
+        ("FROM scratch\nCOPY $A /", ""),
+        ("FROM scratch\nARG A\nCOPY $A /", "A"),
+        ("FROM scratch\nARG A\nCOPY \\$A /", "A"),
+        ("FROM scratch\nARG A\nCOPY ${A:+a} /", "A?"),
+        ("FROM scratch\nARG A\nCOPY ${A:-$B} /", "A"),
+        ("FROM scratch\nARG A B\nCOPY ${N:-$A} ${A:+$B} /", "A B"),
+        ("FROM scratch\nARG E B\nCOPY ${E:+$B}a /", "E?"),
+        ("FROM scratch\nARG A B\nCOPY ${A:-$B} /", "A"),
+        ("FROM scratch\nARG A\nCOPY ${A#x} /", "A"),
+        ("FROM scratch\nARG A\nCOPY ${U:-${A:+x}} /", "A?"),
+        ("FROM scratch\nARG A\nARG C=$A\nCOPY a$C /", "A"),
+        ("FROM scratch\nARG A\nARG C=${A:+x}\nCOPY ${C:-b} /", "A?"),
+        ("FROM scratch\nARG A\nARG C=${A#x}\nCOPY a$C /", "A"),
+        ("FROM scratch\nARG A\nCOPY a /\nCMD [\"$A\"]", ""),
+        ("FROM scratch\nARG A\nLABEL a='$A'", "A"),
+        ("FROM scratch\nARG A\nWORKDIR /$A", "A"),
+        ("FROM scratch\nARG A\nCOPY <<E /b\n$A\nE", "A"),
+        // What is run gets all of them, whatever it names.
+        ("FROM x\nARG A\nRUN true", "A"),
+        ("FROM x\nRUN true\nARG A", ""),
+        ("FROM x AS y\nARG A\nFROM y\nRUN true", "A"),
+        ("FROM x AS y\nRUN true\nARG A\nFROM y\nRUN true", "A"),
+        ("FROM x AS y\nARG A\nRUN true\nFROM x\nCOPY --from=y a /", "A"),
+        ("FROM x AS y\nARG A\nRUN true\nFROM x\nARG B", ""),
+        ("FROM x AS y\nARG A\nONBUILD RUN true\nFROM y", "A"),
+        // What ENV sets is part of the image, and of those that begin with it.
+        ("FROM scratch\nARG A\nENV C=$A", "A"),
+        ("FROM scratch AS y\nARG A\nENV C=${A:+x}\nFROM y\nCOPY a /", "A?"),
+        ("FROM scratch AS y\nARG A\nENV C=$A\nCOPY a /\nFROM scratch\nCOPY --from=y a /", ""),
+        ("FROM scratch AS y\nARG A\nENV C=$A\nFROM y\nARG C=b\nCOPY $C /", "A"),
+        ("ARG A\nFROM $A", "A"),
+        ("ARG A\nFROM b:${A:+1}", "A?"),
+        ("ARG A\nARG C=$A\nFROM b:$C", "A"),
+        ("ARG A\nARG C=$A\nFROM scratch\nARG C\nCOPY a$C /", "A"),
+        ("ARG A\nFROM b", ""),
+        // Not understood, or the builder's own.
+        ("FROM scratch\nENV \"A\"=1\nCOPY a /", "A B E"),
+    ] {
+        let args = [("A", "a"), ("B", "b"), ("E", "")];
+        let found = needs_of(text, None, &args, &[]).arguments.into_iter();
+        let said = found.map(|(name, much)| if much == Use::Value { name } else { format!("{name}?") });
+        assert_eq!(said.collect::<Vec<_>>().join(" "), expected, "{text}");
+    }
+    let given = [("SOURCE_DATE_EPOCH", "1"), ("TARGETARCH", "x"), ("OTHER", "y")];
+    let names: Vec<String> = needs_of("FROM scratch", None, &given, &[]).arguments.into_keys().collect();
+    assert_eq!(names, ["SOURCE_DATE_EPOCH", "TARGETARCH"]);
+}
+
+#[test]
+fn words_of_copy_are_told_by_their_words_alone() {
+    for (text, expected) in [
+        ("FROM scratch\nCOPY  a \t b", "COPY a b"),
+        ("FROM scratch\nCOPY --chown=1 a  b", "COPY --chown=1 a b"),
+        ("FROM scratch\nCOPY [\"a\",  \"b\"]", "COPY [\"a\",  \"b\"]"),
+        ("FROM x\nRUN a  b", "RUN a  b"),
+        ("FROM x\nCOPY <<E  /b\nE", "COPY <<E  /b\nE"),
+    ] {
+        assert_eq!(needs(text).instructions[1], expected);
+    }
+}
+
+#[test]
+fn what_takes_too_many_steps_is_undecided() {
+    let stages = |count: usize, each: &str| {
+        let begins = |index: usize| if index == 0 { "scratch".to_owned() } else { format!("s{}", index - 1) };
+        (0..count).map(|index| format!("FROM {} AS s{index}\n{each}\n", begins(index))).collect::<String>()
+    };
+    let copies = |count: usize| {
+        let from = |index: usize| {
+            if index == 0 { String::new() } else { format!("COPY --from=s{} /a /\n", index - 1) }
+        };
+        (0..count).map(|index| format!("FROM scratch AS s{index}\n{}", from(index))).collect::<String>()
+    };
+    let same = |count: usize| "FROM scratch AS s\nFROM s AS s\nCOPY a /b\n".repeat(count);
+    let uses: String =
+        (0..3000).map(|index| format!("ARG A{index}\nARG B{index}=$A{index}$B{}\n", index + 1)).collect();
+    for (text, too_many) in [
+        (stages(3000, "COPY a$U /"), false),
+        (stages(10_000, "COPY a$U /"), true),
+        (copies(10_000), false),
+        (stages(3000, "ENV A=$A$A"), false),
+        (
+            format!("FROM scratch AS a\n{}{}", "ONBUILD COPY a /\n".repeat(5000), "FROM a\n".repeat(5000)),
+            true,
+        ),
+        (format!("FROM scratch\n{uses}COPY $B0 /"), false),
+        (format!("FROM scratch\nCOPY {} /", "$A".repeat(100_000)), false),
+    ] {
+        let start: String = text.chars().take(60).collect();
+        let undecided = needs(&text).undecided;
+        assert_eq!(undecided.contains(&Undecided::Steps), too_many, "{start:?}");
+        assert!(too_many || undecided.is_empty(), "{start:?}");
+    }
+    // Which of several stages of one name is meant is not told: all that came before count, once.
+    assert_eq!(needs(&same(3_000)).instructions.len(), 3 * 3_000);
+    let args: Vec<(String, String)> = (0..3000).map(|index| (format!("A{index}"), "a".to_owned())).collect();
+    let args: Vec<(&str, &str)> = args.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let needs = needs_of(&format!("FROM scratch\n{uses}COPY $B0 /"), None, &args, &[]);
+    assert!(needs.arguments.contains_key("A0") && needs.undecided.is_empty());
+}
+
+#[test]
 fn an_image_is_for_the_platform_unless_a_stage_around_it_may_not_be() {
     let foreign = |text: &str, args: &[(&str, &str)], contexts: &[(&str, &str)]| {
         let needs = needs_of(text, None, args, contexts);

@@ -10,6 +10,13 @@ use super::super::chance::Chance;
 use super::{World, ignore_line};
 
 impl World {
+    /// Whether the arguments are others than before the change.
+    pub(in super::super) fn has_other_arguments(&self) -> bool {
+        self.kept
+            .as_ref()
+            .is_some_and(|kept| (&kept.args, &kept.environment) != (&self.args, &self.environment))
+    }
+
     /// Changes something, until [`Self::restore`]; says what.
     pub(in super::super) fn change(&mut self, chance: &mut Chance) -> String {
         self.kept = Some(Box::new(self.clone()));
