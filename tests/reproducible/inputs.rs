@@ -138,7 +138,9 @@ const INPUTS: &[Change] = &[
     }),
     ("linked has changed", |project| project.write("linked", "other")),
     ("src/tmp/kept has changed", |project| project.write("src/tmp/kept", "other")),
-    ("src/debug.log is new, src/tmp/gone is new", |project| project.write(".dockerignore", "")),
+    ("src/debug.log is new, src/tmp has changed, src/tmp/gone is new", |project| {
+        project.write(".dockerignore", "")
+    }),
     ("src/main.c is gone", |project| {
         project.write("Dockerfile.dockerignore", "**/*.log\nsrc/tmp\n!src/tmp/kept\nsrc/main.c");
     }),
@@ -171,7 +173,7 @@ const INPUTS: &[Change] = &[
             rustix::fs::setxattr(project.path(path), "user.some", b"thing", flags).unwrap();
         }
     }),
-    ("src/debug.log is new, src/tmp/gone is new", |project| {
+    ("src/debug.log is new, src/tmp has changed, src/tmp/gone is new", |project| {
         // Clients do not agree on ignore files that are links.
         fs::remove_file(project.path(".dockerignore")).unwrap();
         symlink("../ignore", project.path(".dockerignore")).unwrap();
@@ -376,7 +378,7 @@ fn what_comes_from_around_a_build_counts_as_far_as_it_is_passed_on() {
     for (variables, told) in [
         (&[("MODE", "fast")], ""),
         (&[("MODE", "slow")], ""),
-        (&[("MODE", "")], "MODE of the environment has changed, more/slow is new"),
+        (&[("MODE", "")], "more is new, more/slow is new, more/slow/x is new and 1 more"),
     ] {
         assert_eq!(summary(&around(variables).since(&around(&[("MODE", "fast")]))), told, "{variables:?}");
     }

@@ -62,6 +62,16 @@ impl Verdict {
         self.newer && self.older
     }
 
+    /// Which clients alone send the path; empty where all do, or none. That it is sent at all is not enough: what one of
+    /// them leaves out from now on is another build for it.
+    pub fn only(&self) -> &'static str {
+        match (!self.newer, !self.older || self.older_enters) {
+            (true, false) => "newer",
+            (false, true) => "older",
+            _ => "",
+        }
+    }
+
     /// Whether some client sends the folder itself: older ones do where they look into one that is ignored.
     pub fn sends_folder(&self) -> bool {
         !self.ignored() || self.older_enters
@@ -270,6 +280,21 @@ mod tests {
             for path in taken {
                 assert!(!ignore.look_at(path).ignored(), "{text:?} takes {path}");
             }
+        }
+    }
+
+    #[test]
+    fn what_one_client_alone_sends_is_told_apart() {
+        for (text, path, only) in [
+            ("", "a/c", ""),
+            ("a", "a/c", ""),
+            ("a\n!**/c", "a/c", "newer"),
+            ("*\n!*/a/*", "b/a/c", "newer"),
+            ("**.log", "b.log", "older"),
+            ("a\n!a/b", "a", "older"),
+            ("a\n!a/b", "a/b", ""),
+        ] {
+            assert_eq!(Ignore::parse(text).look_at(path).only(), only, "{text:?} {path}");
         }
     }
 

@@ -30,6 +30,8 @@ pub struct Found {
     pub kind: Kind,
     /// A digest of its extended attributes; empty without any.
     pub attributes: String,
+    /// The clients that alone send it, where not all do.
+    pub only: &'static str,
 }
 
 /// What is found at a path. Times and owners do not count.
@@ -107,7 +109,8 @@ impl Walk<'_> {
             }
             let part = rest.remove(0);
             for path in self.named(&folder, &part)? {
-                let Some(here) = self.look(&path)? else { continue };
+                let Some(mut here) = self.look(&path)? else { continue };
+                here.only = self.ignore.look_at(&path).only();
                 match &here.kind {
                     Kind::Link(target) => {
                         let target = target.clone();
@@ -208,7 +211,8 @@ impl Walk<'_> {
             if verdict.ignored() && !verdict.entered() {
                 continue;
             }
-            if let Some(here) = self.look(&path)? {
+            if let Some(mut here) = self.look(&path)? {
+                here.only = verdict.only();
                 inside.push((path, here, verdict));
             }
         }
@@ -255,7 +259,7 @@ impl Walk<'_> {
         };
         let attributes = attributes::digest(&location)
             .with_context(|| format!("could not read the attributes of {}", location.display()))?;
-        Ok(Some(Found { location, kind, attributes }))
+        Ok(Some(Found { location, kind, attributes, only: "" }))
     }
 }
 

@@ -266,6 +266,9 @@ impl Survey {
             if !found.attributes.is_empty() {
                 state.push_str(&format!(" attributes {}", found.attributes));
             }
+            if !found.only.is_empty() {
+                state.push_str(&format!(" of {} clients", found.only));
+            }
             gathered.inputs.add(input, state);
         }
         gathered
