@@ -20,6 +20,9 @@ pub(super) enum Query {
     Value,
 }
 
+/// What is known of each variable.
+pub(super) type Variables<'a> = dyn Fn(&str, Query) -> Variable + 'a;
+
 /// The name of a variable whose value cannot be told, or the form that is not understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unknown(pub(super) String);
@@ -31,11 +34,7 @@ const LONGEST: usize = 16 * 1024;
 const DEEPEST: usize = 16;
 
 /// `word` with variables filled in, and without quotes and escapes.
-pub(super) fn expand(
-    word: &str,
-    escape: char,
-    variable: &dyn Fn(&str, Query) -> Variable,
-) -> Result<String, Unknown> {
+pub(super) fn expand(word: &str, escape: char, variable: &Variables<'_>) -> Result<String, Unknown> {
     let mut reader = Reader { rest: word, escape, variable, depth: 0 };
     reader.text(None)
 }
@@ -46,11 +45,7 @@ pub(super) fn expand(
 /// # Errors
 ///
 /// A form is not understood, or a value is not known: anything that `text` names may be asked for.
-pub(super) fn ask(
-    text: &str,
-    escape: char,
-    variable: &dyn Fn(&str, Query) -> Variable,
-) -> Result<(), Unknown> {
+pub(super) fn ask(text: &str, escape: char, variable: &Variables<'_>) -> Result<(), Unknown> {
     let mut rest = text;
     let mut escaped = false;
     while let Some(at) = rest.find('$') {
@@ -84,7 +79,7 @@ fn is_part(c: char) -> bool {
 struct Reader<'a> {
     rest: &'a str,
     escape: char,
-    variable: &'a dyn Fn(&str, Query) -> Variable,
+    variable: &'a Variables<'a>,
     depth: usize,
 }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use super::reader::Reader;
-use crate::build::dockerfile::expand::{Query, Unknown, Variable, ask, expand, names};
+use crate::build::dockerfile::expand::{Query, Unknown, Variable, Variables, ask, expand, names};
 use crate::build::dockerfile::parse::Instruction;
 use crate::build::dockerfile::scope::{Found, Scope, Set, Uses, find};
 use crate::build::dockerfile::stages::{automatic, reserved};
@@ -37,7 +37,7 @@ impl<'a> Reader<'a> {
         &self,
         text: &str,
         look: &dyn Fn(&str) -> Found<'s, 'a>,
-        work: &dyn Fn(&dyn Fn(&str, Query) -> Variable) -> Result<String, Unknown>,
+        work: &dyn Fn(&Variables<'_>) -> Result<String, Unknown>,
     ) -> Filled<'a>
     where
         'a: 's,
