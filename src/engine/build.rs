@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
@@ -11,6 +12,7 @@ use crate::config::Build;
 use crate::error::Failure;
 use crate::model::platform::Platform;
 use crate::model::reference::Reference;
+use crate::model::secret::{hidden, is_secret_name};
 use crate::workspace::load::dockerfile_in;
 
 /// One image to build.
@@ -68,7 +70,16 @@ impl Engine {
         }
         let folder = tempfile::tempdir().context("could not make a temporary folder")?;
         let id_file = folder.path().join("image-id");
+        let secrets = secrets(&job.build);
+        let lines: Lines = match secrets.is_empty() {
+            true => lines,
+            false => {
+                let secrets = secrets.clone();
+                Arc::new(move |line| lines(&hidden(line, secrets.iter().cloned())))
+            }
+        };
         let build = self.command(arguments(job, self.builder, &id_file)).lines(lines).abridged();
+        let build = passed(&job.build).fold(build, |build, (name, value)| build.env(name, value));
         let ended = build.merged().await?;
         if !ended.success {
             let failure = Failure::new(format!(
@@ -76,7 +87,7 @@ impl Engine {
                 job.reference,
                 job.platform,
                 ended.status,
-                indent(&build_log::failed(&ended.stdout))
+                indent(&hidden(&build_log::failed(&ended.stdout), secrets))
             ));
             return Err(match hint(&ended.stdout, &job.platform) {
                 Some(hint) => failure.hint(hint),
@@ -169,7 +180,8 @@ fn arguments(job: &BuildJob, builder: Builder, id_file: &Path) -> Vec<OsString> 
         option("--file", dockerfile.into());
     }
     for (name, value) in &build.args {
-        option("--build-arg", format!("{name}={value}").into());
+        let argument = if is_heeded(name) { format!("{name}={value}") } else { name.clone() };
+        option("--build-arg", argument.into());
     }
     if let Some(stage) = &build.stage {
         option("--target", stage.into());
@@ -202,6 +214,63 @@ fn arguments(job: &BuildJob, builder: Builder, id_file: &Path) -> Vec<OsString> 
     arguments.extend(build.extra_args.iter().map(OsString::from));
     arguments.push(build.context.clone().into());
     arguments
+}
+
+/// Arguments whose values go to the engine's client in its environment: everybody on the machine can read a command line.
+fn passed(build: &Build) -> impl Iterator<Item = (&str, &str)> {
+    let arguments = build.args.iter().filter(|(name, _)| !is_heeded(name));
+    arguments.map(|(name, value)| (name.as_str(), value.as_str()))
+}
+
+/// Whether a variable of this name may mean something to the client itself, or to what it starts: its argument stays on
+/// the command line. None of them is a place for a secret, but for the password of a proxy.
+fn is_heeded(name: &str) -> bool {
+    const NAMES: [&str; 12] = [
+        "PATH",
+        "HOME",
+        "USER",
+        "SHELL",
+        "PWD",
+        "TMPDIR",
+        "TERM",
+        "LANG",
+        "NO_COLOR",
+        "HOSTNAME",
+        "KUBECONFIG",
+        "REGISTRY_AUTH_FILE",
+    ];
+    const STARTS: [&str; 18] = [
+        "DOCKER_",
+        "BUILDX_",
+        "BUILDKIT_",
+        "BUILDAH_",
+        "PODMAN_",
+        "CONTAINER",
+        "STORAGE_",
+        "COMPOSE_",
+        "EXPERIMENTAL_",
+        "XDG_",
+        "LD_",
+        "DYLD_",
+        "LC_",
+        "SSH_",
+        "SSL_",
+        "GO",
+        "OTEL_",
+        "MANIFESTS_",
+    ];
+    let upper = name.to_ascii_uppercase();
+    let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.is_empty();
+    !is_name
+        || upper.ends_with("_PROXY")
+        || NAMES.contains(&upper.as_str())
+        || STARTS.iter().any(|start| upper.starts_with(start))
+}
+
+/// The values of arguments whose names say that they are secrets.
+fn secrets(build: &Build) -> Vec<String> {
+    let named = build.args.iter().filter(|(name, _)| is_secret_name(name));
+    named.map(|(_, value)| value.clone()).collect()
 }
 
 /// The way out of failures that have one well-known cause; only the hint depends on what the engine says.
@@ -255,6 +324,28 @@ mod tests {
     }
 
     #[test]
+    fn values_of_arguments_stay_off_the_command_line() {
+        for (name, on_command_line) in [
+            ("VERSION", false),
+            ("NPM_TOKEN", false),
+            ("npm_token", false),
+            ("PATH", true),
+            ("HTTP_PROXY", true),
+            ("https_proxy", true),
+            ("DOCKER_HOST", true),
+            ("BUILDKIT_INLINE_CACHE", true),
+            ("LD_PRELOAD", true),
+            ("a.b", true),
+        ] {
+            let args = BTreeMap::from([(name.to_owned(), "the value".to_owned())]);
+            let build = Build { context: "/src".into(), args, ..Build::default() };
+            let in_environment = passed(&build).any(|pair| pair == (name, "the value"));
+            assert_eq!(line(build, Builder::BuildKit).contains("the value"), on_command_line, "{name}");
+            assert_eq!(in_environment, !on_command_line, "{name}");
+        }
+    }
+
+    #[test]
     fn well_known_failures_come_with_their_way_out() {
         let platform: Platform = "linux/arm64".parse().unwrap();
         let hint = |output: &str| hint(output, &platform);
@@ -286,7 +377,7 @@ mod tests {
         };
         assert_eq!(
             line(build, Builder::BuildKit),
-            "build --platform linux/arm/v7 --tag ghcr.io/o/app:1 --file /src/D --build-arg A=1 2 --target s --label l=m \
+            "build --platform linux/arm/v7 --tag ghcr.io/o/app:1 --file /src/D --build-arg A --target s --label l=m \
              --label n=o --secret id=x --ssh default --cache-from c --cache-to d --iidfile /tmp/id --progress plain \
              --no-cache --pull --network none /src"
         );

@@ -11,4 +11,5 @@ pub mod manifest;
 pub mod media;
 pub mod platform;
 pub mod reference;
+pub mod secret;
 pub(crate) mod suggest;

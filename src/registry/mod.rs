@@ -16,7 +16,6 @@ mod ping;
 mod proxies;
 mod referrers;
 mod retry;
-mod secret;
 mod source;
 mod tags;
 mod tls;
@@ -51,8 +50,8 @@ pub use self::manifests::{Fetched, Head, LARGEST_MANIFEST};
 pub use self::ping::Ping;
 pub use self::referrers::fallback_tag;
 pub use self::retry::{RetryPolicy, Wait, Waits};
-pub use self::secret::Secret;
 pub use self::transfer::Copied;
+pub use crate::model::secret::Secret;
 
 /// All registries of a run. Cheap to clone.
 #[derive(Clone)]

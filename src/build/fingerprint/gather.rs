@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use super::command_line::{Extra, secret_id};
 use super::context::{Found, Kind, reached};
 use super::hashes::Hashes;
+use super::key::Key;
 use super::outputs::kept_out;
 use super::surroundings::Surroundings;
 use super::{Input, Inputs, summary};
@@ -16,6 +17,7 @@ use crate::config::Build;
 use crate::model::digest::Digest;
 use crate::model::platform::Platform;
 use crate::model::reference::Reference;
+use crate::model::secret::is_secret_name;
 use crate::workspace::bounded;
 use crate::workspace::load::dockerfile_in;
 
@@ -28,6 +30,8 @@ pub struct Gathered {
     syntax: Option<Reference>,
     base: Option<Reference>,
     undecided: Vec<String>,
+    /// Inputs that may be secrets.
+    secrets: BTreeSet<String>,
 }
 
 impl Gathered {
@@ -55,6 +59,27 @@ impl Gathered {
     /// Why the inputs do not decide what comes out; empty when they do.
     pub fn undecided(&self) -> &[String] {
         &self.undecided
+    }
+
+    /// The names of inputs that may be secrets, if there are any.
+    pub(crate) fn secrets(&self) -> Option<String> {
+        let names: Vec<&str> = self.secrets.iter().map(String::as_str).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    }
+
+    /// With `key` for an input, where a secret is one: the fingerprint is published with the lock, and whoever knows all
+    /// other inputs could try values until it comes out. `None` for a key that is not to be had, without which nothing is
+    /// decided.
+    #[must_use]
+    pub(crate) fn keyed(mut self, key: Option<&Key>) -> Self {
+        let Some(names) = self.secrets() else { return self };
+        match key {
+            Some(key) => self.inputs.add(Input::Key(names), key.reveal()),
+            None => self.undecided.push(format!(
+                "{names} may hold a secret, and this machine's key for fingerprints cannot be kept"
+            )),
+        }
+        self
     }
 
     /// What differs from an earlier look, in a few words; `None` when nothing does.
@@ -203,10 +228,15 @@ impl Survey {
         if surroundings.variable(HEEDED[1]).is_some() {
             undecided.push(format!("{} is set", HEEDED[1]));
         }
+        let named = build.args.keys().chain(extra.arguments.keys()).chain(&extra.passed);
+        let mut secrets: BTreeSet<String> = named.filter(|name| is_secret_name(name)).cloned().collect();
         if needs.proxies {
             match surroundings.proxies() {
                 Ok(None) => {}
                 Ok(Some(proxies)) => {
+                    if proxies.contains('@') {
+                        secrets.insert("proxies".to_owned());
+                    }
                     inputs
                         .add(Input::Environment("proxies".to_owned()), Digest::of(proxies.as_bytes()).hex());
                 }
@@ -230,6 +260,7 @@ impl Survey {
             syntax: needs.syntax.clone(),
             base: needs.base.clone(),
             undecided,
+            secrets,
         };
         let named_elsewhere = extra.dockerfile.is_some();
         Ok(Self { gathered, needs, contexts, dockerfile, named_elsewhere, kept_out })

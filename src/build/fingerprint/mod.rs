@@ -12,6 +12,7 @@ mod command_line;
 mod differences;
 mod gather;
 mod hashes;
+mod key;
 mod outputs;
 mod surroundings;
 
@@ -27,6 +28,7 @@ use crate::model::fingerprint::Fingerprint;
 pub use differences::{Difference, summary};
 pub use gather::{Gathered, base, gather, gather_after, gather_in, paths};
 pub use hashes::Hashes;
+pub(crate) use key::Key;
 pub(crate) use outputs::{TakenIn, WithoutOutputs};
 pub use surroundings::Surroundings;
 
@@ -44,6 +46,8 @@ pub enum Input {
     Path(String),
     /// The same of a named context.
     PathOf(String, String),
+    /// This machine's key, as the inputs of these names may be secrets.
+    Key(String),
     /// `build.args`.
     Argument(String),
     /// `build.stage`.
@@ -68,6 +72,7 @@ impl fmt::Display for Input {
             Self::Dockerfile => f.write_str("the Dockerfile"),
             Self::Path(path) => f.write_str(if path.is_empty() { "the context" } else { path }),
             Self::PathOf(context, path) => write!(f, "{path} of the context `{context}`"),
+            Self::Key(names) => write!(f, "this machine's key (for {names})"),
             Self::Argument(name) => write!(f, "argument {name}"),
             Self::Stage => f.write_str("`build.stage`"),
             Self::Label(name) => write!(f, "label {name}"),

@@ -38,6 +38,8 @@ pub(crate) enum Stale {
     HashedOtherwise(u32),
     /// These inputs are not what they were.
     Changed(Vec<Difference>),
+    /// The same, and these inputs may be secrets, of which the lock tells nothing to another machine.
+    Secret(String),
     /// Some are, and what they were is not known on this machine.
     ChangedSomehow,
     /// The inputs do not decide what comes out.
@@ -66,6 +68,11 @@ impl fmt::Display for Stale {
                 write!(f, "its inputs were hashed by {age} version of manifests")
             }
             Self::Changed(differences) => f.write_str(&summary(differences)),
+            Self::Secret(names) => write!(
+                f,
+                "inputs have changed, or it was built on another machine: whether {names}, which may hold a secret, \
+                 has changed is known there alone"
+            ),
             Self::ChangedSomehow => f.write_str("inputs have changed since the locked release"),
             Self::Undecided(reasons) => f.write_str(&reasons.join(", ")),
             Self::BaseMoved(base) => write!(f, "base {base} has moved"),
@@ -105,7 +112,7 @@ pub(crate) fn unchanged(
     let before = before().filter(|before| before.fingerprint() == *fingerprint);
     match before.map(|before| inputs.since(&before)) {
         Some(differences) => Err(Stale::Changed(differences)),
-        None => Err(Stale::ChangedSomehow),
+        None => Err(gathered.secrets().map_or(Stale::ChangedSomehow, Stale::Secret)),
     }
 }
 

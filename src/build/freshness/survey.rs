@@ -11,7 +11,7 @@ use super::records::Records;
 use super::{Heads, MadeOf, Stale, bases_unmoved, made_of, moved, unchanged};
 use crate::build::bases::Base;
 use crate::build::bases::read::{Moved, still_the_same};
-use crate::build::fingerprint::{Gathered, Hashes, gather_after};
+use crate::build::fingerprint::{Gathered, Hashes, Key, gather_after};
 use crate::config::{Build, Declaration, Image, Target};
 use crate::lock::{Lock, LockedImage, Origin};
 use crate::model::digest::Digest;
@@ -48,6 +48,7 @@ pub struct Survey {
     images: BTreeMap<Place, Surveyed>,
     hashes: Arc<Hashes>,
     heads: Heads,
+    key: Option<Key>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,14 +79,18 @@ impl Survey {
         let jobs: Vec<(Build, Platform)> =
             built.iter().map(|(_, _, image, build)| (build.clone(), image.platform.clone())).collect();
         let folder = folder.to_owned();
-        let ((gathered, hashes), records) = tokio::task::spawn_blocking(move || {
+        let ((gathered, hashes), records, key) = tokio::task::spawn_blocking(move || {
             let jobs: Vec<(&Build, &Platform)> =
                 jobs.iter().map(|(build, platform)| (build, platform)).collect();
             // Where there is nothing to compare with, nothing is read.
-            (gather_after(&jobs, &Hashes::default()), Records::read(&folder))
+            let gathered = gather_after(&jobs, &Hashes::default());
+            let key =
+                gathered.0.iter().any(|gathered| gathered.secrets().is_some()).then(|| Key::of(&folder));
+            (gathered, Records::read(&folder), key.and_then(Result::ok))
         })
         .await?;
         let images = built.into_iter().zip(gathered).map(|((target, index, image, build), gathered)| {
+            let gathered = gathered.keyed(key.as_ref());
             let locked_target = lock.targets.get(&target.name);
             let locked = locked_target.and_then(|locked| locked.image(&image.platform)).cloned();
             let makes_inputs = !build.before.is_empty() || build.cargo.is_some();
@@ -111,7 +116,8 @@ impl Survey {
             let platform = image.platform.clone();
             ((target.name.clone(), index), Surveyed { build, platform, gathered, locked, state })
         });
-        Ok(Self { images: images.collect(), hashes: Arc::new(hashes), heads: Heads::new() })
+        let images = images.collect();
+        Ok(Self { images, hashes: Arc::new(hashes), heads: Heads::new(), key })
     }
 
     /// What of an image's inputs is not what it was when this survey was made, in a few words. Asked once the image is
@@ -126,7 +132,8 @@ impl Survey {
         let hashes = Arc::clone(&self.hashes);
         let after = tokio::task::spawn_blocking(move || gather_after(&[(&build, &platform)], &hashes));
         let (gathered, hashes) = after.await?;
-        let difference = gathered.first().and_then(|gathered| gathered.difference(&image.gathered));
+        let gathered = gathered.into_iter().next().map(|gathered| gathered.keyed(self.key.as_ref()));
+        let difference = gathered.and_then(|gathered| gathered.difference(&image.gathered));
         Ok(difference.or_else(|| {
             let written = hashes.rewritten().first()?;
             let written = written.strip_prefix(&image.build.context).unwrap_or(written);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::build::fingerprint::gather;
+use crate::build::fingerprint::{Key, gather};
 use crate::config::Build;
 use crate::model::platform::Platform;
 
@@ -164,4 +164,29 @@ fn a_frontend_is_of_no_platform() {
     let frontend: Reference = "docker/dockerfile:1".parse().unwrap();
     assert_eq!((gathered.syntax(), gathered.base()), (Some(&frontend), Some(&base())));
     assert!(!gathered.is_for_platform(&frontend) && gathered.is_for_platform(&base()));
+}
+
+#[test]
+fn what_may_be_a_secret_is_fresh_where_it_was_built_alone() {
+    let project = Project::new();
+    project.write("Dockerfile", "FROM alpine:3\nARG NPM_TOKEN\nRUN npm\nCOPY a /\n");
+    let gathered = |token: &str| {
+        let args = BTreeMap::from([("NPM_TOKEN".to_owned(), token.to_owned())]);
+        let build = Build { context: project.folder.path().to_owned(), args, ..Build::default() };
+        gather(&[(&build, &platform())]).remove(0)
+    };
+    let (here, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let [here, elsewhere] = [here.path(), elsewhere.path()].map(|folder| Key::of(folder).unwrap());
+    let keyed = |token: &str, key: &Key| gathered(token).keyed(Some(key));
+    let made = made_of(&keyed("1234", &here), &heads("base")).unwrap();
+    let locked = locked(&made);
+    let state = |gathered: &Gathered| unchanged(gathered, Some(&locked), || None);
+    assert_eq!(state(&keyed("1234", &here)), Ok(()));
+    let names = || Stale::Secret("NPM_TOKEN".to_owned());
+    assert_eq!(state(&keyed("1235", &here)), Err(names()));
+    assert_eq!(state(&keyed("1234", &elsewhere)), Err(names()));
+    assert!(matches!(state(&gathered("1234").keyed(None)), Err(Stale::Undecided(_))));
+    // Whoever has the lock and everything but key and value cannot find the value by trying all of them.
+    let found = (1200..1300).map(|pin| pin.to_string()).find(|pin| state(&gathered(pin)) == Ok(()));
+    assert_eq!(found, None);
 }

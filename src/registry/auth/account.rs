@@ -9,13 +9,13 @@ use futures_util::future::join_all;
 use tokio::sync::OnceCell;
 
 use super::super::error::{Kind, RegistryError, Task};
-use super::super::secret::Secret;
 use super::super::wire::Wire;
 use super::Needs;
 use super::challenge::Bearer;
 use super::credentials::{Found, Search, is_within};
 use super::scopes::Scopes;
 use super::token;
+use crate::model::secret::Secret;
 
 /// An account. Nearly always there is one for a registry; podman's files can name others for parts of it.
 pub(crate) struct Account {

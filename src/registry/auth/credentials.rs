@@ -14,9 +14,9 @@ use base64::prelude::BASE64_STANDARD;
 use reqwest::header::HeaderValue;
 use serde::Deserialize;
 
-use super::super::secret::Secret;
 use super::{helper, sensitive};
 use crate::model::go_json::Json;
+use crate::model::secret::Secret;
 
 /// Where credentials are looked for: the environment of one run.
 #[derive(Clone, Debug)]

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::super::secret::Secret;
 use super::credentials::Credential;
 use crate::children::Program;
 use crate::model::go_json;
+use crate::model::secret::Secret;
 
 /// What helpers say for an address that they hold nothing for: the first two by protocol, the others as seen of helpers
 /// that pass on what their store says (docker/docker-credential-helpers, `credentials/error.go`).

@@ -23,8 +23,8 @@ use self::account::{Account, Held, namespace_of};
 use self::challenge::Scheme;
 use self::credentials::Credential;
 use super::error::{Kind, RegistryError, Task};
-use super::secret::{Secret, hidden};
 use super::wire::Wire;
+use crate::model::secret::{Secret, hidden_bytes};
 
 pub(crate) use self::challenge::OwnAnswer;
 pub use self::credentials::Credentials;
@@ -117,7 +117,7 @@ impl Grant {
 
     /// What a registry says, without the secret that it was sent.
     pub(crate) fn hide(&self, said: Bytes) -> Bytes {
-        hidden(said, self.header.iter().flat_map(secrets))
+        hidden_bytes(said, self.header.iter().flat_map(secrets))
     }
 
     pub(crate) fn is_withheld(&self) -> bool {

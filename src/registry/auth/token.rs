@@ -9,13 +9,13 @@ use serde::Deserialize;
 
 use super::super::error::{Answered, Kind, RegistryError, Task};
 use super::super::retry::{retry_after, retrying};
-use super::super::secret::{Secret, hidden};
 use super::super::wire::{Request, Wire, authority};
 use super::challenge::Bearer;
 use super::credentials::{Credential, Found};
 use super::scopes::Scopes;
 use super::secrets;
 use crate::model::go_json;
+use crate::model::secret::{Secret, hidden_bytes};
 
 /// A token and how long to use it.
 pub(crate) struct Fetched {
@@ -145,7 +145,7 @@ fn hide(said: Bytes, request: &Request) -> Bytes {
     let refresh = Url::parse(&format!("http://localhost/?{form}")).ok().and_then(|url| {
         url.query_pairs().find(|(name, _)| name == "refresh_token").map(|(_, value)| value.into_owned())
     });
-    hidden(said, header.into_iter().flat_map(secrets).chain(refresh))
+    hidden_bytes(said, header.into_iter().flat_map(secrets).chain(refresh))
 }
 
 /// As `application/x-www-form-urlencoded`.
