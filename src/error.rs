@@ -1,5 +1,6 @@
 //! What a failed run tells a person and the shell: one message, the causes below it, a `hint:` and an exit code.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// The exit codes of every command. docs/reference/exit-codes.md is written from them.
@@ -120,20 +121,51 @@ pub fn render(error: &anyhow::Error) -> String {
         while lines.ends_with('\n') {
             lines.pop();
         }
-        text.push_str(&lines);
+        text.push_str(&hanging(&lines));
         text.push('\n');
     }
     for hint in hints(error) {
         text.push_str("hint: ");
-        text.push_str(hint);
+        text.push_str(&hanging(hint));
         text.push('\n');
     }
     text
 }
 
+/// `text` with every line behind the first indented: a line end in a file's name, or in anything else that a message
+/// quotes, does not begin a line that looks like one of ours.
+pub(crate) fn hanging(text: &str) -> Cow<'_, str> {
+    let is_hanging = |line: &str| line.is_empty() || line.starts_with("  ");
+    if text.split('\n').skip(1).all(is_hanging) {
+        return Cow::Borrowed(text);
+    }
+    let mut lines = text.split('\n');
+    let mut out = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        out.push_str(if is_hanging(line) { "\n" } else { "\n  " });
+        out.push_str(line);
+    }
+    Cow::Owned(out)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_line_of_a_message_looks_like_the_first_of_another() {
+        for (text, shown) in [
+            ("one line", "one line"),
+            ("several:\n  - one\n\n    two", "several:\n  - one\n\n    two"),
+            ("no file `a\nerror: b\n c`", "no file `a\n  error: b\n   c`"),
+        ] {
+            assert_eq!(hanging(text), shown);
+            assert_eq!(
+                render(&Failure::new(text).hint(text).into()),
+                format!("error: {shown}\nhint: {shown}\n")
+            );
+        }
+    }
 
     #[test]
     fn the_whole_chain_and_every_hint_is_shown() {

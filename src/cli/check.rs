@@ -10,6 +10,7 @@ use super::context::Context;
 use crate::build::fingerprint::TakenIn;
 use crate::config::{Declaration, Strictness, Target};
 use crate::error::Exit;
+use crate::model::foreign::Foreign;
 
 pub(super) fn run(context: &Context, _: &Check) -> Result<Exit> {
     let declaration = context.declaration(&Targets { targets: Vec::new() }, Strictness::Check)?;
@@ -77,7 +78,7 @@ fn images(target: &Target) -> String {
 }
 
 fn text(declaration: &Declaration) -> String {
-    let mut out = format!("{}: no problems\n", declaration.path.display());
+    let mut out = format!("{}: no problems\n", Foreign(&declaration.path.to_string_lossy()));
     for target in &declaration.targets {
         let tags: Vec<&str> = target.tags.iter().map(|tag| tag.name.as_str()).collect();
         let tags = match tags[..] {

@@ -13,6 +13,7 @@ use crate::config::{Declaration, Strictness};
 use crate::engine::Request;
 use crate::engine::doctor::{Check, Fix, State, checks, run as run_fix};
 use crate::error::Exit;
+use crate::model::foreign::child_line;
 use crate::registry::{Registry, RetryPolicy};
 use crate::report::style::{Ink, Style};
 
@@ -95,7 +96,7 @@ async fn fix(context: &Context, found: &[Check]) -> Result<bool> {
         done.push(fix);
         context.progress.stage("Fixing", &format!("{}: {}", check.name, fix.shown()));
         let progress = context.progress.clone();
-        let lines: Lines = Arc::new(move |line: &str| progress.line(line));
+        let lines: Lines = Arc::new(move |line: &str| progress.line(&child_line(line)));
         run_fix(fix, lines).await?;
     }
     Ok(!done.is_empty())

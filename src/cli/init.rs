@@ -14,6 +14,7 @@ use crate::author::init::{self, Found, Written};
 use crate::children::quoted;
 use crate::error::Exit;
 use crate::invocation::program;
+use crate::model::foreign::Foreign;
 use crate::model::manifest::Role;
 use crate::observe;
 use crate::registry::RetryPolicy;
@@ -41,7 +42,7 @@ pub(super) async fn run(context: &Context, arguments: &Init) -> Result<Exit> {
         context.progress.line(note);
     }
     context.print(
-        |_| written.paths.iter().map(|path| format!("{}\n", path.display())).collect(),
+        |_| written.paths.iter().map(|path| format!("{}\n", Foreign(&path.to_string_lossy()))).collect(),
         || json!({ "version": 1, "written": written.paths, "notes": written.notes }),
     );
     let elsewhere = std::env::current_dir()?.canonicalize()? != root.canonicalize()?;

@@ -38,7 +38,7 @@ use clap::FromArgMatches as _;
 use futures_util::FutureExt as _;
 
 use crate::config::Problems;
-use crate::error::{Exit, Failure, exit_of, render};
+use crate::error::{Exit, Failure, exit_of, hanging, render};
 use crate::report::output::Output;
 use crate::report::style::{Ink, Style};
 use args::{Arguments, Command, Format};
@@ -58,6 +58,8 @@ pub fn main() -> ExitCode {
                     && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
                 let text = error.render();
                 let text = if is_coloured { text.ansi().to_string() } else { text.to_string() };
+                let is_broken = std::env::args_os().any(|argument| argument.to_string_lossy().contains('\n'));
+                let text = if is_broken { hanging(&text) } else { text.as_str().into() };
                 Output::stderr(Style::new(is_coloured)).write(&text);
                 let exit = manifest::args::usage_exit(&error).unwrap_or(Exit::Usage);
                 return ExitCode::from(exit.code());

@@ -30,7 +30,7 @@ pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<Exit> 
         (None, Some(from), Some(tag)) => moved_tag(&registry, &declaration, &lock, from, tag).await?,
         _ => Vec::new(),
     };
-    context.progress.line(report::plan::text(&plans, context.progress.style()).trim_end());
+    context.progress.block(&report::plan::text(&plans, context.progress.style()));
     stop_on_problems(&plans)?;
     let carried = apply_all(&registry, &plans, &context.events).await;
     let applied = carried.complete()?;

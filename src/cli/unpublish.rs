@@ -27,7 +27,7 @@ pub(super) async fn run(context: &Context, arguments: &Unpublish) -> Result<Exit
         context.print(|style| style.fold(&report::plan_text(&plan, style)), || report::plan_json(&plan));
         return Err(not_asked_for(target));
     }
-    context.progress.line(report::plan_text(&plan, context.progress.style()).trim_end());
+    context.progress.block(&report::plan_text(&plan, context.progress.style()));
     let on_event = |event| context.progress.line(&report::event(&event));
     let unpublished = unpublish::carry_out(&registry, target, &plan, &journal, &on_event).await?;
     context.print(|style| style.fold(&report::text(&unpublished, style)), || report::json(&unpublished));

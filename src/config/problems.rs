@@ -134,7 +134,7 @@ impl Problems {
     /// One line about all of them: `manifests.toml has 2 problems`.
     pub fn summary(&self) -> String {
         let plural = if self.list.len() == 1 { "problem" } else { "problems" };
-        format!("{} has {} {plural}", self.path.display(), self.list.len())
+        format!("{} has {} {plural}", visible(&self.path.to_string_lossy()), self.list.len())
     }
 
     /// Every problem with its line of the file, a caret and the way out; of long lines what has to do with it, as far as
@@ -145,7 +145,7 @@ impl Problems {
             Some(columns) => renderer.term_width(columns),
             None => renderer,
         };
-        let path = self.path.display().to_string();
+        let path = visible(&self.path.to_string_lossy()).into_owned();
         let lines = Lines::of(&self.text);
         let shown: Vec<String> =
             self.list.iter().map(|problem| renderer.render(&[group(problem, &path, &lines)])).collect();

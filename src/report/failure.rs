@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::printer;
 use crate::config::Problems;
 use crate::error::{exit_of, hints};
-use crate::model::foreign::visible;
 
 /// The last value of a run that failed.
 pub(crate) fn json(error: &anyhow::Error) -> Value {
@@ -73,8 +73,7 @@ fn problems_of(error: &anyhow::Error) -> Option<&Problems> {
 
 /// As the runner reads it back: it ends a command at the line's end.
 fn message(text: &str) -> String {
-    let lines = text.split('\n').map(|line| visible(line.trim_end_matches('\r')).replace('%', "%25"));
-    lines.collect::<Vec<_>>().join("%0A")
+    printer::terminal(text, false).replace('%', "%25").replace('\n', "%0A")
 }
 
 fn property(text: &str) -> String {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::printer::{code, prose};
+use super::printer::{code, prose, terminal};
 use super::style::{Ink, Style};
 use crate::model::digest::Digest;
 use crate::model::foreign::{Foreign, visible};
@@ -175,13 +175,16 @@ pub(crate) fn brief(plans: &[impl AsRef<TargetPlan>], style: Style) -> String {
     out
 }
 
+/// The widest name that details are aligned behind: published ones may have any length.
+const WIDEST: usize = 60;
+
 fn target_text(plan: &TargetPlan, style: Style) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{}  {}", style.paint(Ink::Strong, &plan.target), verdict(plan));
     for place in &plan.places {
         let _ = writeln!(out, "  {}", place.repository);
         let lines = lines(plan, place);
-        let width = lines.iter().map(|line| line.name.chars().count()).max().unwrap_or_default();
+        let width = lines.iter().map(|line| line.name.chars().count()).max().unwrap_or_default().min(WIDEST);
         for line in &lines {
             let sign = style.paint(line.ink(), &line.sign.to_string());
             let _ = writeln!(out, "    {sign} {:width$}  {}", line.name, line.detail);
@@ -241,7 +244,8 @@ pub(crate) fn markdown(plans: &[impl AsRef<TargetPlan>]) -> String {
             out.push('\n');
         }
     }
-    out
+    // Somebody prints it in a log.
+    terminal(&out, false).into_owned()
 }
 
 /// A table, unless there is nothing in it.

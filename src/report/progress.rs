@@ -12,6 +12,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use super::elapsed;
 use super::output::Output;
 use super::style::{Ink, Style};
+use crate::error::hanging;
 use crate::events::{Ending, Event, Subject};
 use crate::model::digest::Digest;
 use crate::model::foreign::child_line;
@@ -68,7 +69,7 @@ impl Progress {
         match event {
             Event::Stage(verb, rest) => self.stage(verb, rest),
             Event::Warned(text) => self.warn(text),
-            Event::Planned(plans) => self.line(self.plans(plans).trim_end()),
+            Event::Planned(plans) => self.block(&self.plans(plans)),
             Event::Waiting(subject) => {
                 let mut tasks = self.tasks();
                 tasks.width = tasks.width.max(subject.name.chars().count());
@@ -92,10 +93,17 @@ impl Progress {
         self.style
     }
 
-    /// A line that stays.
+    /// A line that stays; what comes behind a line end in it is indented.
     pub(crate) fn line(&self, text: &str) {
         if self.volume > Volume::Quiet {
-            self.write(text);
+            self.write(&hanging(text));
+        }
+    }
+
+    /// Lines that stay, as they are laid out.
+    pub(crate) fn block(&self, text: &str) {
+        if self.volume > Volume::Quiet {
+            self.write(text.trim_end());
         }
     }
 
@@ -108,7 +116,7 @@ impl Progress {
 
     /// Something that went on nevertheless; shown even when quiet.
     pub(crate) fn warn(&self, text: &str) {
-        self.write(&format!("{} {text}", self.style.paint(Ink::Change, "warning:")));
+        self.write(&format!("{} {}", self.style.paint(Ink::Change, "warning:"), hanging(text)));
     }
 
     /// A command to copy, as it is.

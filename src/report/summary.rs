@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::printer::{code, prose};
+use super::printer::{code, prose, terminal};
 use super::style::{Ink, Screen, Style};
 use crate::apply::{Applied, AppliedTag, Outcome};
 
@@ -83,7 +83,7 @@ pub(crate) fn markdown(applied: &[Applied], heading: &str) -> String {
             }
         }
     }
-    out
+    terminal(&out, false).into_owned()
 }
 
 fn state(tag: &AppliedTag) -> String {

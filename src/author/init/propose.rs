@@ -109,7 +109,7 @@ fn target(text: &mut String, draft: &Draft) {
         line(&format!("build.{key} = {}", array(values)));
     }
     if !draft.open.is_empty() {
-        let args: Vec<String> = draft.open.iter().map(|arg| format!("{arg} = \"…\"")).collect();
+        let args: Vec<String> = draft.open.iter().map(|arg| format!("{} = \"…\"", bare(arg))).collect();
         line("# The Dockerfile gives these no value:");
         line(&format!("# build.args = {{ {} }}", args.join(", ")));
     }
