@@ -58,6 +58,19 @@ impl BuildJob {
     }
 }
 
+impl BuildJob {
+    /// Names a `dockerfile` that is used because there is no `Dockerfile`. Engines that find it themselves look for its
+    /// ignore file under the usual name, or under its own.
+    fn with_unusual_dockerfile_named(&self) -> Self {
+        let mut job = self.clone();
+        let found = dockerfile_in(&job.build.context);
+        if job.build.dockerfile.is_none() && found.file_name().is_some_and(|name| name != "Dockerfile") {
+            job.build.dockerfile = Some(found);
+        }
+        job
+    }
+}
+
 impl Engine {
     /// Builds, after [`BuildJob::run_before`], which may have made the context; every line goes to `lines`.
     ///
@@ -78,7 +91,8 @@ impl Engine {
                 Arc::new(move |line| lines(&hidden(line, secrets.iter().cloned())))
             }
         };
-        let build = self.command(arguments(job, self.builder, &id_file)).lines(lines).abridged();
+        let named = job.with_unusual_dockerfile_named();
+        let build = self.command(arguments(&named, self.builder, &id_file)).lines(lines).abridged();
         let build = passed(&job.build).fold(build, |build, (name, value)| build.env(name, value));
         let ended = build.merged().await?;
         if !ended.success {
@@ -343,6 +357,21 @@ mod tests {
             assert_eq!(line(build, Builder::BuildKit).contains("the value"), on_command_line, "{name}");
             assert_eq!(in_environment, !on_command_line, "{name}");
         }
+    }
+
+    #[test]
+    fn a_dockerfile_is_named_where_engines_would_not_agree_on_its_ignore_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (usual, other) = (folder.path().join("Dockerfile"), folder.path().join("dockerfile"));
+        let build = Build { context: folder.path().to_owned(), ..Build::default() };
+        let declared = Build { dockerfile: Some("D".into()), ..build.clone() };
+        let named = |build: &Build| job(build.clone()).with_unusual_dockerfile_named().build.dockerfile;
+        assert_eq!(named(&build), None);
+        std::fs::write(&other, "").unwrap();
+        assert_eq!(named(&build), Some(other));
+        assert_eq!(named(&declared), Some("D".into()));
+        std::fs::write(&usual, "").unwrap();
+        assert_eq!(named(&build), None);
     }
 
     #[test]

@@ -73,18 +73,22 @@ impl Registry {
             Ok(_) => return Ok(Conditional::Written),
             Err(error) => error,
         };
-        if !is_conditional || !matches!(error.status(), Some(400 | 412 | 501)) {
+        if !is_conditional || !error.status().is_some_and(may_be_of_the_condition) {
             return Err(error);
         }
-        if error.status() == Some(412) {
-            let served = self.head_manifest(repository, tag).await?.map(|head| head.digest);
-            match served {
-                // By an attempt whose answer was lost, or by another writer of the same.
-                Some(served) if served.matches(bytes) => return Ok(Conditional::Written),
-                served if served.as_ref() != expected.digest() => return Ok(Conditional::Differs(served)),
-                // The condition holds: it is the header that is refused.
-                _ => {}
-            }
+        let served = match self.head_manifest(repository, tag).await {
+            Ok(head) => head.map(|head| head.digest),
+            Err(lookup) if error.status() == Some(412) => return Err(lookup),
+            // Some registries hide what is not there.
+            Err(lookup) if lookup.is_unreadable() && expected == Expected::Absent => None,
+            Err(_) => return Err(error),
+        };
+        match served {
+            // By an attempt whose answer was lost, or by another writer of the same.
+            Some(served) if served.matches(bytes) => return Ok(Conditional::Written),
+            served if served.as_ref() != expected.digest() => return Ok(Conditional::Differs(served)),
+            // The condition holds: it is the header that is refused, or the write for another reason.
+            _ => {}
         }
         self.put(repository, tag, media_type, bytes, None).await?;
         host.refuses_conditions();
@@ -103,4 +107,9 @@ impl Registry {
         };
         host.takes_conditions(ask).await
     }
+}
+
+/// Whether a write may be refused with this status for having a condition.
+fn may_be_of_the_condition(status: u16) -> bool {
+    matches!(status, 400 | 405 | 409 | 412 | 417 | 428 | 501)
 }

@@ -31,6 +31,8 @@ impl Page {
     }
 }
 
+/// How many items are asked for at once.
+const PAGE_SIZE: &str = "?n=1000";
 /// So many pages are more than any repository has; registries that choose their size themselves send 50 items or more.
 const MOST_PAGES: usize = 2_000;
 /// One page, in bytes. A registry may send everything in one.
@@ -122,6 +124,11 @@ impl Registry {
             let reply = host.call(&call).await?;
             match reply.status {
                 StatusCode::OK => {}
+                // CNCF distribution refuses to send more at once than it is set to (`PAGINATION_NUMBER_INVALID`).
+                StatusCode::BAD_REQUEST if call.address.ends_with(PAGE_SIZE) => {
+                    call.address.truncate(call.address.len() - PAGE_SIZE.len());
+                    continue;
+                }
                 // Only the first page may be absent: a list that ends in the middle is not the whole one.
                 StatusCode::NOT_FOUND if page_number == 0 => {
                     return confirm_absence(&host, &call, &reply).await.map(|()| false);
@@ -159,5 +166,5 @@ impl Registry {
 }
 
 fn tags_address(repository: &Repository) -> String {
-    format!("v2/{}/tags/list?n=1000", repository.path)
+    format!("v2/{}/tags/list{PAGE_SIZE}", repository.path)
 }

@@ -16,19 +16,28 @@ pub(crate) const LONGEST_TEXT: u64 = 4 * 1024 * 1024;
 ///
 /// It cannot be read, is no regular file, too long, or not UTF-8.
 pub(crate) fn text(path: &Path) -> Result<String> {
+    String::from_utf8(bytes(path)?).with_context(|| format!("could not read {}", path.display()))
+}
+
+/// As [`text`], whatever its encoding.
+///
+/// # Errors
+///
+/// As [`text`].
+pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>> {
     let what = || format!("could not read {}", path.display());
     let metadata = path.metadata().with_context(what)?;
     if !metadata.is_file() {
         bail!("could not read {}: it is not a regular file", path.display());
     }
-    let mut text = Vec::new();
+    let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(LONGEST_TEXT + 1).read_to_end(&mut text))
+        .and_then(|file| file.take(LONGEST_TEXT + 1).read_to_end(&mut bytes))
         .with_context(what)?;
-    if text.len() as u64 > LONGEST_TEXT {
+    if bytes.len() as u64 > LONGEST_TEXT {
         bail!("could not read {}: it is longer than {LONGEST_TEXT} bytes", path.display());
     }
-    String::from_utf8(text).with_context(what)
+    Ok(bytes)
 }
 
 #[cfg(test)]

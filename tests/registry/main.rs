@@ -6,6 +6,7 @@
 mod addresses;
 mod auth;
 mod commands;
+mod conditions;
 mod debian;
 mod elsewhere;
 mod faults;

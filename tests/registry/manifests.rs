@@ -420,3 +420,21 @@ async fn deleting_says_what_a_registry_cannot() {
         assert_eq!(error.kind(), Kind::Unsupported, "{lookup}");
     }
 }
+
+#[tokio::test]
+async fn a_registry_that_sends_fewer_tags_at_once_is_asked_for_as_many_as_it_likes() {
+    let server = Server::start(|seen, _| {
+        let page = |body: &str| Some(Reply::status(200).body(body));
+        match seen.target.split_once("/tags/list")?.1 {
+            "?n=1000" => Some(Reply::error(400, "PAGINATION_NUMBER_INVALID")),
+            "" => page(r#"{"name":"o/app","tags":["1"]}"#)
+                .map(|page| page.header("link", "</v2/o/app/tags/list?n=1&last=1>; rel=\"next\"")),
+            _ => page(r#"{"name":"o/app","tags":["2"]}"#),
+        }
+    })
+    .await;
+    let tags = registry().tags(&server.repository("o/app")).await.unwrap().unwrap();
+    assert_eq!(tags, ["1", "2"]);
+    let refusing = Server::start(|_, _| Some(Reply::status(400))).await;
+    assert!(registry().tags(&refusing.repository("o/app")).await.is_err());
+}

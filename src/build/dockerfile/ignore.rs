@@ -191,7 +191,14 @@ fn rule(line: &str) -> Option<Rule> {
         Some(rest) => (rest.trim(), true),
         None => (line, false),
     };
-    let text = cleaned(text)?;
+    // Clients read what comes of that once more: `/!a` is `!a` for them.
+    let again = format!("{}{}", if exception { "!" } else { "" }, cleaned(text)?);
+    let again = cleaned(again.trim())?;
+    let (text, exception) = match again.strip_prefix('!') {
+        Some("") => return None,
+        Some(rest) => (rest.to_owned(), true),
+        None => (again, false),
+    };
     let newer = Pattern::of_ignore(&text, Leading::Anything);
     let older = if text.contains(['+', '(', ')', '{', '}', '|']) {
         Older::Other(None)
@@ -222,8 +229,8 @@ fn cleaned(text: &str) -> Option<String> {
 /// `path` as a pattern that means it alone.
 fn escaped(path: &str) -> String {
     let mut text = String::from("/");
-    for c in path.chars() {
-        if WILD.contains(&c) {
+    for (at, c) in path.char_indices() {
+        if WILD.contains(&c) || (at == 0 && c == '!') {
             text.push('\\');
         }
         text.push(c);
@@ -272,6 +279,11 @@ mod tests {
             ("**/gone\n!a/b/gone/k", &["c/gone/x"], &["a/b/gone/k", "a/b/gone/x"]),
             ("*\n![[:alpha:]]", &[], &["a", "b/c"]),
             ("a\n!**/c", &["a", "a/b"], &["a/c"]),
+            ("*\n/!b", &["a"], &["b"]),
+            ("*\n./!b", &["a"], &["b"]),
+            ("*\na/../!b/c", &["a", "b/d"], &["b/c"]),
+            ("*\n!/!b", &["b"], &["!b"]),
+            ("a /.\n/!", &["a"], &["a ", "!"]),
         ] {
             let ignore = Ignore::parse(text);
             for path in ignored {
@@ -313,6 +325,8 @@ mod tests {
         let ignore = Ignore::parse("!a/[x]\n!**").without(&["a/[x]".to_owned()]);
         assert!(ignore.look_at("a/[x]").ignored() && ignore.look_at("a/[x]/b").ignored());
         assert!(!ignore.look_at("a/x").ignored());
+        let ignore = Ignore::default().without(&["!a/b".to_owned()]);
+        assert!(ignore.look_at("!a/b").ignored() && !ignore.look_at("a/b").ignored());
     }
 
     #[test]

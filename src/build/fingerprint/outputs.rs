@@ -81,11 +81,12 @@ impl WithoutOutputs {
             return Ok(None);
         }
         let text = match ignore_file(&survey.dockerfile, &build.context)? {
-            Some(file) => bounded::text(&file)?,
-            None => String::new(),
+            Some(file) => bounded::bytes(&file)?,
+            None => Vec::new(),
         };
-        let rules = Ignore::parse(&text);
-        if survey.kept_out.iter().all(|path| rules.look_at(path).ignored()) {
+        // Engines take a file that is not UTF-8, too.
+        let rules = std::str::from_utf8(&text).map(Ignore::parse);
+        if rules.is_ok_and(|rules| survey.kept_out.iter().all(|path| rules.look_at(path).ignored())) {
             return Ok(None);
         }
         let folder = tempfile::tempdir().context("could not make a temporary folder")?;
@@ -94,8 +95,9 @@ impl WithoutOutputs {
         let mut own = dockerfile.clone().into_os_string();
         own.push(".dockerignore");
         let kept_out = Ignore::patterns(&survey.kept_out).join("\n");
+        let all = [&text, format!("\n{kept_out}\n").as_bytes()].concat();
         std::fs::copy(&survey.dockerfile, &dockerfile)
-            .and_then(|_| std::fs::write(own, format!("{text}\n{kept_out}\n")))
+            .and_then(|_| std::fs::write(own, all))
             .with_context(|| format!("could not copy {}", survey.dockerfile.display()))?;
         Ok(Some(Self { _folder: folder, dockerfile }))
     }
@@ -114,6 +116,29 @@ fn resolved(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ignore_file_is_kept_byte_for_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        let build =
+            Build { context: at(""), outputs: vec![at("manifests.lock")], ..Build::default() };
+        std::fs::write(at("Dockerfile"), "FROM scratch\nCOPY . /\n").unwrap();
+        let platform = "linux/amd64".parse().unwrap();
+        for (ignore, expected) in [
+            (&b"manifests.lock\n"[..], None),
+            (b"a\n", Some(&b"a\n\n/manifests.lock\n"[..])),
+            (b"# caf\xe9\nmanifests.lock\n", Some(b"# caf\xe9\nmanifests.lock\n\n/manifests.lock\n")),
+        ] {
+            std::fs::write(at(".dockerignore"), ignore).unwrap();
+            let made = WithoutOutputs::of(&build, &platform).unwrap();
+            let own = made.map(|made| {
+                let own = made.dockerfile.with_file_name("Dockerfile.dockerignore");
+                std::fs::read(own).unwrap()
+            });
+            assert_eq!(own.as_deref(), expected);
+        }
+    }
 
     #[test]
     fn outputs_that_come_along_are_kept_out_and_those_named_are_not() {
