@@ -101,13 +101,16 @@ impl Client {
             let output = self.run(&arguments, &world.environment());
             let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
             if output.status.success() {
-                return Built { arrived: arrived(&output.stdout, &left), ran: ran(&stderr) };
+                return Built { arrived: arrived(&output.stdout, &left), ran: ran(&stderr), is_told: true };
             }
             let failed = failed(&stderr);
             let before = left.len();
             left.retain(|stage| !failed.contains(stage));
             // Where the engine does not say which stage failed, none is compared.
-            if left.is_empty() || left.len() == before {
+            if left.is_empty() && !failed.is_empty() {
+                return Built { is_told: true, ..Built::default() };
+            }
+            if left.len() == before {
                 let last = stderr.trim_end().lines().next_back().unwrap_or_default();
                 let _ = writeln!(std::io::stderr(), "the engine built nothing of a world: {last}");
                 return Built::default();
@@ -123,6 +126,9 @@ pub(super) struct Built {
     pub(super) arrived: BTreeMap<usize, Arrived>,
     /// The stages with a step that did not come from the cache.
     pub(super) ran: BTreeSet<usize>,
+    /// Whether the engine said of each stage what it gives, if only that it fails. Older clients do not get through some
+    /// ignore files at all.
+    pub(super) is_told: bool,
 }
 
 /// The stages that a build's output tells as failed, itself, by what they begin with, or by what was to be taken from

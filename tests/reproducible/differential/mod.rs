@@ -35,7 +35,7 @@ const MOST_EMPTY: usize = 5;
 #[derive(Default)]
 struct Account {
     cases: usize,
-    /// Worlds that the engine built nothing of.
+    /// Worlds that the engine built nothing of, before a change or after it.
     empty: usize,
     compared: usize,
     /// Changes that the engine ignores, and how many of them stay fresh for us.
@@ -138,7 +138,12 @@ fn compare(client: &Client, seed: u64, account: &Mutex<Account>) {
         let story = world.story();
         let change = world.change(&mut chance);
         let after = said(&world, &stages);
-        let Built { arrived, ran } = client.build(&world, &stages);
+        let Built { arrived, ran, is_told } = client.build(&world, &stages);
+        if !is_told {
+            account.lock().unwrap().empty += 1;
+            world.restore();
+            continue;
+        }
         let other = world.has_other_arguments().then(|| {
             let there: Vec<usize> =
                 stages.iter().copied().filter(|stage| arrived.contains_key(stage)).collect();
