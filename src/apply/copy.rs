@@ -94,8 +94,24 @@ async fn fetch<'a>(registry: &Registry, copy: &'a CopyPlan) -> Result<Fetched<'a
         Failure::new(format!("{} is no longer there", copy.from.digest(&copy.manifest.digest)))
             .hint("somebody deleted it since the plan was made; run again")
     })?;
-    let content = Content::of(&fetched.bytes, &fetched.media_type)
-        .map_err(|error| error.at(copy.from.digest(&copy.manifest.digest)))?;
+    let reference = || copy.from.digest(&copy.manifest.digest);
+    // It is written as what names it says that it is.
+    let content =
+        Content::of(&fetched.bytes, &copy.manifest.media_type).map_err(|error| error.at(reference()))?;
+    if let CopyRole::Referrer(subject) = &copy.role
+        && content.subject.as_ref() != Some(subject)
+    {
+        let says = match &content.subject {
+            Some(other) => format!("it refers to {other}"),
+            None => "it refers to nothing".to_owned(),
+        };
+        return Err(Failure::new(format!(
+            "{} is listed as a referrer of {subject}, and says that {says}",
+            reference()
+        ))
+        .hint("leave referrers behind with `attestations = \"drop\"`")
+        .into());
+    }
     Ok(Fetched { copy, bytes: fetched.bytes, content })
 }
 

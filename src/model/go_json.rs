@@ -22,6 +22,9 @@ use serde::de::{
 use serde::{Deserialize, forward_to_deserialize_any};
 use serde_json::{Map, Number, Value};
 
+/// How many values one text may have.
+pub(crate) const MOST_VALUES: usize = 2_000_000;
+
 /// A JSON value whose objects keep every member, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Json {
@@ -98,7 +101,9 @@ impl Json {
     ///
     /// It is not JSON.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        serde_json::from_str(&text(bytes)).map_err(not_json)
+        let text = text(bytes);
+        within_budget(&text)?;
+        serde_json::from_str(&text).map_err(not_json)
     }
 
     /// Reads the first value of a text and ignores what follows, as Go's `Decoder` does with a file; `None` when there
@@ -109,6 +114,7 @@ impl Json {
     /// It is not JSON.
     pub(crate) fn first(bytes: &[u8]) -> Result<Option<Self>, Error> {
         let text = text(bytes);
+        within_budget(&text)?;
         let mut values = serde_json::Deserializer::from_str(&text).into_iter();
         values.next().transpose().map_err(not_json)
     }
@@ -163,6 +169,16 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
         text.to_mut().replace_range(at..at + 6, "\\ufffd");
     }
     text
+}
+
+/// Each value takes much more memory than the byte or two that it is written with. All but the first come after a comma,
+/// a colon or a bracket, so that there are at most as many; those in strings are counted, too.
+fn within_budget(text: &str) -> Result<(), Error> {
+    let values = text.bytes().filter(|byte| matches!(byte, b',' | b':' | b'[')).count();
+    match values > MOST_VALUES {
+        true => Err(de::Error::custom(format!("more than {MOST_VALUES} values"))),
+        false => Ok(()),
+    }
 }
 
 /// The code of the escape `\uXXXX` at this place.

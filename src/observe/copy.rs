@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
+use super::budget::{Budget, MOST_BYTES, MOST_PARTS};
+use super::parts::parts;
 use super::referrers::{Finder, Wanted};
 use super::{descriptor_of, held};
 use crate::concurrency;
@@ -46,7 +48,11 @@ pub async fn observe_copy(
     let Some(fetched) = registry.manifest(from, digest.as_str()).await? else { return Ok(None) };
     let root = descriptor_of(&fetched);
     let mut manifests = match media::is_list(&root.media_type) {
-        true => Finder::new(registry).parts(from, &root).await?,
+        true => {
+            let budget = Budget::new(MOST_PARTS, MOST_BYTES, "");
+            let what = || format!("{} lists", from.digest(digest));
+            budget.in_time(what, parts(registry, &budget, from, &root)).await?
+        }
         false => Vec::new(),
     };
     manifests.push(root);

@@ -3,10 +3,12 @@
 //! Everything independent is asked for at once. Only a confirmed not-found is "absent": an answer that leaves it open
 //! is kept as such, and any other failure ends the run.
 
+mod budget;
 mod contents;
 mod copy;
 mod image;
 mod inspect;
+mod parts;
 mod referrers;
 mod released;
 mod tag;
@@ -23,6 +25,9 @@ use crate::model::reference::{Reference, Repository};
 use crate::plan::{FoundImage, ObservedImage, ObservedPlace, ObservedTag, ObservedTarget, Unserved};
 use crate::registry::{Fetched, Registry, RegistryError};
 
+pub use self::budget::{
+    DEEPEST, LONGEST_WALK, MOST_BYTES, MOST_CONTENTS, MOST_PARTS, MOST_REFERRERS, MOST_REFERRERS_TOGETHER,
+};
 pub use self::contents::contents;
 pub use self::copy::{CopyState, observe_copy};
 pub use self::inspect::{Inspected, InspectedImage, images, inspect};

@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use futures_util::future::{BoxFuture, join, try_join, try_join_all};
+use futures_util::future::{join, try_join, try_join_all};
 use tokio::sync::OnceCell;
 
+use super::budget::{Budget, MOST_BYTES, MOST_REFERRERS, MOST_REFERRERS_TOGETHER};
+use super::parts::parts;
 use super::unreadable;
-use crate::error::Failure;
-use crate::model::content::{Content, is_manifest};
+use crate::concurrency;
 use crate::model::digest::Digest;
 use crate::model::manifest::Descriptor;
 use crate::model::media;
@@ -21,13 +22,15 @@ use crate::single_flight::SingleFlight;
 /// What cosign appends to the digest: signatures, attestations, bills of material.
 const SUFFIXES: [&str; 3] = ["sig", "att", "sbom"];
 
-/// Nothing has so much hanging on it but by mistake or malice.
-const MOST: usize = 1000;
+/// What to do about too many referrers.
+const HINT: &str = "leave them behind with `attestations = \"drop\"`";
 
 /// Looks for what hangs on manifests; cheap to make, one for all that is looked for together.
 pub(super) struct Finder<'a> {
     registry: &'a Registry,
     tags: SingleFlight<Repository, OnceCell<FewTags>>,
+    /// For all that is found.
+    budget: Budget,
 }
 
 /// A manifest in `from` that is to be copied to each of `to`.
@@ -42,21 +45,23 @@ type FewTags = Option<BTreeSet<String>>;
 
 impl<'a> Finder<'a> {
     pub(super) fn new(registry: &'a Registry) -> Self {
-        Self { registry, tags: SingleFlight::default() }
+        let budget = Budget::new(MOST_REFERRERS_TOGETHER, MOST_BYTES, HINT);
+        Self { registry, tags: SingleFlight::default(), budget }
     }
 
     /// What hangs on the manifests, all looked for at once.
     pub(super) async fn referrers(&self, wanted: Vec<Wanted<'_>>) -> Result<Referrers> {
         let mut referrers = Referrers::default();
-        for found in try_join_all(wanted.into_iter().map(|wanted| self.referrers_of(wanted))).await? {
+        for found in concurrency::try_over(&wanted, |wanted| self.referrers_of(wanted)).await? {
             referrers.extend(found);
         }
         Ok(referrers)
     }
 
-    async fn referrers_of(&self, wanted: Wanted<'_>) -> Result<Referrers> {
+    async fn referrers_of(&self, wanted: &Wanted<'_>) -> Result<Referrers> {
         let Wanted { from, digest, to } = wanted;
-        let all = self.over_all(from, digest).await?;
+        let walk = self.over_all(from, digest);
+        let all = self.budget.in_time(|| on(from, digest), walk).await?;
         let tags = all.iter().filter_map(|one| match &one.role {
             CopyRole::Tagged(tag) => Some(tag),
             _ => None,
@@ -70,66 +75,39 @@ impl<'a> Finder<'a> {
             }
         }));
         let served = served.await?.into_iter().flatten().collect();
-        Ok(Referrers { on: [(digest.clone(), all)].into(), served })
+        Ok(Referrers { on: [((*digest).clone(), all)].into(), served })
     }
 
     /// What hangs on `digest`, and what hangs on that.
     async fn over_all(&self, from: &Repository, digest: &Digest) -> Result<Vec<ReferrerManifest>> {
+        let own = Budget::new(MOST_REFERRERS, MOST_BYTES, HINT);
+        let what = || on(from, digest);
         let mut found: Vec<ReferrerManifest> = Vec::new();
         let mut next = vec![digest.clone()];
         let mut seen = BTreeSet::from([digest.clone()]);
         while !next.is_empty() {
-            let level = try_join_all(next.iter().map(|digest| self.directly_on(from, digest))).await?;
-            let level: Vec<_> = level.into_iter().flatten().collect();
+            let level = concurrency::try_over(&next, |digest| async {
+                let found = self.directly_on(from, digest).await?;
+                let manifests = || found.iter().map(|one| &one.manifest);
+                own.take(what, manifests())?;
+                self.budget.take(what, manifests())?;
+                anyhow::Ok(found)
+            });
+            let level: Vec<_> = level.await?.into_iter().flatten().collect();
             next = level
                 .iter()
                 .map(|one| one.manifest.digest.clone())
                 .filter(|d| seen.insert(d.clone()))
                 .collect();
-            let lists = level.iter().filter(|one| media::is_list(&one.manifest.media_type));
-            let parts = try_join_all(lists.map(|one| self.parts(from, &one.manifest))).await?;
-            found.extend(
-                parts
-                    .into_iter()
-                    .flatten()
-                    .map(|manifest| ReferrerManifest { manifest, role: CopyRole::Part }),
-            );
-            found.extend(level);
-            if found.len() > MOST {
-                return Err(Failure::new(format!(
-                    "more than {MOST} referrers hang on {}",
-                    from.digest(digest)
-                ))
-                .hint("leave them behind with `attestations = \"drop\"`")
-                .into());
+            for list in level.iter().filter(|one| media::is_list(&one.manifest.media_type)) {
+                let parts = parts(self.registry, &own, from, &list.manifest).await?;
+                self.budget.take(what, &parts)?;
+                let parts = parts.into_iter();
+                found.extend(parts.map(|manifest| ReferrerManifest { manifest, role: CopyRole::Part }));
             }
+            found.extend(level);
         }
         Ok(found)
-    }
-
-    /// The manifests that an index lists, those of an inner index before it.
-    pub(super) fn parts<'f>(
-        &'f self,
-        from: &'f Repository,
-        index: &'f Descriptor,
-    ) -> BoxFuture<'f, Result<Vec<Descriptor>>> {
-        Box::pin(async move {
-            let Some(fetched) = self.registry.named_manifest(from, index).await? else {
-                return Err(Failure::new(format!("{} is not there", from.digest(&index.digest))).into());
-            };
-            let content = Content::of(&fetched.bytes, &fetched.media_type)
-                .map_err(|error| error.at(from.digest(&index.digest)))?;
-            let children = content.children.into_iter().filter(|child| is_manifest(&child.media_type));
-            let all = try_join_all(children.map(|child| async move {
-                let mut all = match media::is_list(&child.media_type) {
-                    true => self.parts(from, &child).await?,
-                    false => Vec::new(),
-                };
-                all.push(Descriptor::new(&child.media_type, child.digest, child.size));
-                anyhow::Ok(all)
-            }));
-            Ok(all.await?.into_iter().flatten().collect())
-        })
     }
 
     async fn directly_on(&self, from: &Repository, digest: &Digest) -> Result<Vec<ReferrerManifest>> {
@@ -172,4 +150,9 @@ impl<'a> Finder<'a> {
         });
         tags.await.clone()
     }
+}
+
+/// The beginning of what is wrong with all that hangs on a manifest.
+fn on(from: &Repository, digest: &Digest) -> String {
+    format!("the referrers of {} are", from.digest(digest))
 }

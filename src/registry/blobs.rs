@@ -41,7 +41,7 @@ pub struct Session {
 }
 
 /// Images' configurations are some kilobytes; this is what a few registries allow at most.
-const LARGEST_SMALL_BLOB: u64 = 32 << 20;
+pub const LARGEST_SMALL_BLOB: u64 = 32 << 20;
 
 impl Registry {
     /// Whether `repository` holds the blob.

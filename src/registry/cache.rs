@@ -97,14 +97,36 @@ async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Option<T> + Sen
 
 /// The file's bytes; it counts as used now.
 fn read(path: &Path) -> Option<Vec<u8>> {
-    let mut file = File::open(path).ok()?;
-    let used = file.metadata().ok()?.modified().ok()?;
+    let file = open(path).ok()?;
+    let metadata = file.metadata().ok().filter(|metadata| metadata.is_file() && fits(metadata.len()))?;
+    let used = metadata.modified().ok()?;
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).ok()?;
+    // It may grow meanwhile.
+    (&file).take(LARGEST as u64 + 1).read_to_end(&mut bytes).ok()?;
+    if !fits(bytes.len() as u64) {
+        return None;
+    }
     if used.elapsed().is_ok_and(|age| age > USE_GRAIN) {
         let _ = file.set_modified(SystemTime::now());
     }
     Some(bytes)
+}
+
+/// Opens what may be anything: a link is not followed, and a pipe without a writer is not waited for.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        options.custom_flags(flags.bits().cast_signed());
+    }
+    options.open(path)
+}
+
+fn fits(length: u64) -> bool {
+    length <= LARGEST as u64
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -189,6 +211,37 @@ mod tests {
         let content = Bytes::from_static(b"a manifest");
         cache.keep(&Digest::of(&content), &content).await.unwrap();
         assert_eq!(cache.content(&Digest::of(&content)).await, None);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn what_is_no_file_of_the_cache_is_not_read() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::new(folder.path().join("cache"));
+        let content = Bytes::from_static(b"a manifest");
+        let digest = Digest::of(&content);
+        let elsewhere = folder.path().join("elsewhere");
+        fs::write(&elsewhere, &content).unwrap();
+        let make: [(&str, &dyn Fn(&Path)); 5] = [
+            ("a link to endless bytes", &|path| symlink("/dev/zero", path).unwrap()),
+            ("a link to the right bytes", &|path| symlink(&elsewhere, path).unwrap()),
+            ("a folder", &|path| fs::create_dir(path).unwrap()),
+            ("a pipe", &|path| {
+                assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+            }),
+            ("a file of a terabyte", &|path| File::create(path).unwrap().set_len(1 << 40).unwrap()),
+        ];
+        for (what, make) in make {
+            cache.keep(&digest, &content).await.unwrap();
+            assert!(cache.content(&digest).await.is_some(), "{what}");
+            let path = cache.content_path(&digest);
+            fs::remove_file(&path).unwrap();
+            make(&path);
+            let read = tokio::time::timeout(Duration::from_secs(20), cache.content(&digest)).await;
+            assert_eq!(read.expect(what), None, "{what}");
+            let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
+        }
     }
 
     #[test]

@@ -133,18 +133,27 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// As [`Registry::get_manifest`].
+    /// As [`Registry::get_manifest`]; and it has another size than `named` says, unless that says 0, which means that it
+    /// is not known.
     pub async fn named_manifest(
         &self,
         repository: &Repository,
         named: &Descriptor,
     ) -> Result<Option<Fetched>, RegistryError> {
-        match self.cached(&named.digest).await {
+        let fetched = match self.cached(&named.digest).await {
             Some(bytes) => {
                 let (digest, media_type) = (named.digest.clone(), named.media_type.clone());
-                Ok(Some(Fetched { bytes, digest, media_type }))
+                Some(Fetched { bytes, digest, media_type })
             }
-            None => self.get_manifest(repository, named.digest.as_str()).await,
+            None => self.get_manifest(repository, named.digest.as_str()).await?,
+        };
+        let length = |fetched: &Fetched| fetched.bytes.len() as u64;
+        match fetched.as_ref().map(length).filter(|length| named.size != 0 && *length != named.size) {
+            Some(length) => {
+                let detail = format!("it has {length} bytes, and what names it says {}", named.size);
+                Err(self.task("read", repository, named.digest.as_str()).error(Kind::Corrupt, detail))
+            }
+            None => Ok(fetched),
         }
     }
 

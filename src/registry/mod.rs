@@ -43,13 +43,14 @@ use crate::model::reference::Repository;
 use crate::single_flight::SingleFlight;
 
 pub use self::auth::{Access, Credentials};
-pub use self::blobs::{BlobHead, Mount, Session};
+pub use self::blobs::{BlobHead, LARGEST_SMALL_BLOB, Mount, Session};
 pub use self::conditional::{Conditional, Expected};
 pub use self::error::{Kind, RegistryError, Said};
 pub use self::manifests::{Fetched, Head, LARGEST_MANIFEST};
 pub use self::ping::Ping;
 pub use self::referrers::fallback_tag;
 pub use self::retry::{RetryPolicy, Wait, Waits};
+pub use self::tags::{LARGEST_LIST, LARGEST_PAGE, LONGEST_LIST, MOST_LISTED, MOST_PAGES};
 pub use self::transfer::Copied;
 pub use crate::model::secret::Secret;
 

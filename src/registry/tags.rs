@@ -1,6 +1,7 @@
 //! Content discovery: tags, and lists that come in pages (distribution-spec, "Listing Tags").
 
 use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
 
 use reqwest::header::{ACCEPT, HeaderValue};
 use reqwest::{Method, StatusCode};
@@ -34,11 +35,15 @@ impl Page {
 /// How many items are asked for at once.
 const PAGE_SIZE: &str = "?n=1000";
 /// So many pages are more than any repository has; registries that choose their size themselves send 50 items or more.
-const MOST_PAGES: usize = 2_000;
+pub const MOST_PAGES: usize = 2_000;
 /// One page, in bytes. A registry may send everything in one.
-const LARGEST_PAGE: usize = 16 << 20;
+pub const LARGEST_PAGE: usize = 16 << 20;
 /// All pages, in bytes. A tag takes 131 at most.
-const LARGEST_LIST: usize = 64 << 20;
+pub const LARGEST_LIST: usize = 64 << 20;
+/// All items of a list, in number: short tags take much more memory than their bytes.
+pub const MOST_LISTED: usize = 500_000;
+/// How long all pages may take.
+pub const LONGEST_LIST: Duration = Duration::from_secs(15 * 60);
 
 impl Registry {
     /// All tags of `repository` as served; `None` when there is no such repository.
@@ -109,9 +114,23 @@ impl Registry {
         verb: &'static str,
         repository: &Repository,
         address: &str,
-        mut take: impl FnMut(P) -> Option<usize>,
+        take: impl FnMut(P) -> Option<usize>,
     ) -> Result<bool, RegistryError> {
         let task = super::Task::new(verb, repository, &repository.host);
+        let pages = self.each_page(task.clone(), repository, address, take);
+        tokio::time::timeout(LONGEST_LIST, pages).await.unwrap_or_else(|_| {
+            let minutes = LONGEST_LIST.as_secs() / 60;
+            Err(task.error(Kind::Timeout, format!("the list takes more than {minutes} minutes")).lasting())
+        })
+    }
+
+    async fn each_page<P: DeserializeOwned>(
+        &self,
+        task: super::Task,
+        repository: &Repository,
+        address: &str,
+        mut take: impl FnMut(P) -> Option<usize>,
+    ) -> Result<bool, RegistryError> {
         let host = self.host(&task)?;
         let mut call = Call::new(task, Method::GET, address, pull(repository));
         call.answer = Wanted::Body(LARGEST_PAGE);
@@ -119,7 +138,7 @@ impl Registry {
             ACCEPT,
             HeaderValue::from_static("application/json, application/vnd.oci.image.index.v1+json"),
         );
-        let (mut seen, mut length) = (BTreeSet::new(), 0);
+        let (mut seen, mut length, mut listed) = (BTreeSet::new(), 0, 0);
         for page_number in 0..MOST_PAGES {
             let reply = host.call(&call).await?;
             match reply.status {
@@ -147,6 +166,11 @@ impl Registry {
             let unlike =
                 || call.task.error(Kind::Protocol, "the answer is not what it should be: it lists nothing");
             let new = take(page).ok_or_else(unlike)?;
+            listed += new;
+            if listed > MOST_LISTED {
+                let detail = format!("the list has more than {MOST_LISTED} items");
+                return Err(call.task.error(Kind::TooLarge, detail));
+            }
             let wrong = |why: String| call.task.error(Kind::Protocol, format!("the answer links to {why}"));
             let Some(next) = address::next(&reply.headers).map_err(wrong)? else { return Ok(true) };
             let next = host.wire.named(&reply.url, next).map_err(wrong)?;

@@ -133,9 +133,13 @@ impl Registry {
                 Err(error) => return Err(error),
             }
         }
-        if self.has_blob(to, digest).await? {
+        if let Some(head) = self.head_blob(to, digest).await? {
             if let Some(session) = &session {
                 self.cancel_upload(to, session).await;
+            }
+            if let Some(there) = head.size.filter(|there| *there != size) {
+                let detail = format!("it has {there} bytes, and what names it says {size}");
+                return Err(self.task("write", to, digest.as_str()).error(Kind::Corrupt, detail));
             }
             return Ok(Copied::Present);
         }

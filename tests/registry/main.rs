@@ -5,6 +5,7 @@
 
 mod addresses;
 mod auth;
+mod budgets;
 mod commands;
 mod conditions;
 mod debian;

@@ -158,3 +158,14 @@ proptest! {
         prop_assert_eq!(read, from_slice::<Outer>(&serde_json::to_vec(&plain).unwrap()).unwrap());
     }
 }
+
+#[test]
+fn more_values_than_any_manifest_has_are_not_read() {
+    let of = |count: usize, item: &str| format!("[{}]", vec![item; count].join(","));
+    assert!(Json::parse(of(MOST_VALUES, "0").as_bytes()).is_ok());
+    for text in [of(MOST_VALUES + 1, "0"), of(MOST_VALUES, "[]"), of(MOST_VALUES, r#"{"":0}"#)] {
+        let error = Json::parse(text.as_bytes()).unwrap_err();
+        assert_eq!(error.to_string(), "more than 2000000 values");
+        assert!(Json::first(text.as_bytes()).is_err());
+    }
+}
