@@ -100,7 +100,8 @@ mod tests {
             // Known from above before it is met below.
             (&[("root", &["p", "q"]), ("p", &["q"]), ("q", &["r"])], &["r", "q", "p"]),
         ] {
-            let inner = lists.iter().map(|(list, inner)| (digest(list), inner.iter().map(|i| digest(i)).collect()));
+            let inner =
+                lists.iter().map(|(list, inner)| (digest(list), inner.iter().map(|i| digest(i)).collect()));
             let expected: Vec<Digest> = expected.iter().map(|name| digest(name)).collect();
             assert_eq!(in_order(&digest("root"), &inner.collect()), expected, "{lists:?}");
         }

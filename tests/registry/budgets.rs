@@ -1,13 +1,21 @@
 //! Chains, doublings and lies: what is in a registry may be of any shape.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use manifests::apply::bring;
 use manifests::config::Attestations;
 use manifests::events::Events;
 use manifests::model::digest::Digest;
 use manifests::model::reference::Repository;
-use manifests::observe::{CopyState, DEEPEST, MOST_PARTS, MOST_REFERRERS, observe_copy};
+use manifests::observe::{
+    CopyState, DEEPEST, LONGEST_WALK, MOST_BYTES, MOST_CONTENTS, MOST_PARTS, MOST_REFERRERS,
+    MOST_REFERRERS_TOGETHER, observe_copy,
+};
 use manifests::plan::Missing;
-use manifests::registry::{Kind, MOST_PAGES, fallback_tag};
+use manifests::registry::{
+    Kind, LARGEST_LIST, LARGEST_MANIFEST, LARGEST_PAGE, LARGEST_SMALL_BLOB, LONGEST_LIST, MOST_LISTED,
+    MOST_PAGES, fallback_tag,
+};
 use serde_json::{Value, json};
 
 use crate::scripted::{OCI_INDEX, Reply, Server, Store, registry};
@@ -27,9 +35,11 @@ fn index(store: &Store, entries: &[Value]) -> Value {
 }
 
 fn artifact(store: &Store, name: &str, subject: Option<&Value>) -> Value {
-    let mut manifest = json!({ "schemaVersion": 2, "mediaType": OCI_IMAGE, "layers": [], "annotations": { "name": name } });
+    let mut manifest =
+        json!({ "schemaVersion": 2, "mediaType": OCI_IMAGE, "layers": [], "annotations": { "name": name } });
     let config = store.put_blob("o/app", b"{}");
-    manifest["config"] = json!({ "mediaType": "application/vnd.oci.empty.v1+json", "digest": config, "size": 2 });
+    manifest["config"] =
+        json!({ "mediaType": "application/vnd.oci.empty.v1+json", "digest": config, "size": 2 });
     if let Some(subject) = subject {
         manifest["subject"] = subject.clone();
     }
@@ -58,7 +68,8 @@ async fn copied(server: &Server, root: &Value) -> Result<usize, String> {
     let registry = registry();
     let (keep, state) = (Attestations::Keep, CopyState::Unfinished);
     let said = |error: anyhow::Error| manifests::error::render(&error);
-    let observed = observe_copy(&registry, &from, &digest(root), &to, keep, state).await.map_err(said)?.unwrap();
+    let observed =
+        observe_copy(&registry, &from, &digest(root), &to, keep, state).await.map_err(said)?.unwrap();
     let Missing { copies, .. } = observed.missing();
     bring(&registry, &copies, &to, &Events::ignored()).await.map_err(said)?;
     Ok(copies.len())
@@ -79,13 +90,15 @@ async fn indexes_are_read_up_to_a_depth_and_a_number_and_each_once() {
         let said = copied(&server, &chain(depth, 1)).await.unwrap_err();
         assert!(said.contains(&format!("nests indexes more than {DEEPEST} deep")), "{said}");
     }
-    let entry = |n: usize| json!({ "mediaType": OCI_IMAGE, "digest": Digest::of(&n.to_be_bytes()), "size": 2 });
+    let entry =
+        |n: usize| json!({ "mediaType": OCI_IMAGE, "digest": Digest::of(&n.to_be_bytes()), "size": 2 });
     let before = server.log().len();
     let wide = index(&server.store, &(0..=MOST_PARTS).map(entry).collect::<Vec<_>>());
     let said = copied(&server, &wide).await.unwrap_err();
     assert!(said.contains(&format!("lists more than {MOST_PARTS} manifests")), "{said}");
     assert!(server.log().len() - before < 10, "nothing that it lists is asked for");
-    let heavy = |n: usize| json!({ "mediaType": OCI_IMAGE, "digest": Digest::of(&n.to_be_bytes()), "size": 4 << 20 });
+    let heavy =
+        |n: usize| json!({ "mediaType": OCI_IMAGE, "digest": Digest::of(&n.to_be_bytes()), "size": 4 << 20 });
     let heavy = index(&server.store, &(0..17).map(heavy).collect::<Vec<_>>());
     let said = copied(&server, &heavy).await.unwrap_err();
     assert!(said.contains("lists manifests of more than 64 MiB together"), "{said}");
@@ -105,7 +118,8 @@ async fn referrers_are_followed_up_to_a_number() {
     let said = copied(&server, &image).await.unwrap_err();
     assert!(said.contains("nests indexes more than") && said.contains("attestations = \"drop\""), "{said}");
 
-    let entry = |n: usize| json!({ "mediaType": OCI_IMAGE, "digest": Digest::of(&n.to_be_bytes()), "size": 2 });
+    let entry =
+        |n: usize| json!({ "mediaType": OCI_IMAGE, "digest": Digest::of(&n.to_be_bytes()), "size": 2 });
     hang(&server.store, &image, &(0..=MOST_REFERRERS).map(entry).collect::<Vec<_>>());
     let said = copied(&server, &image).await.unwrap_err();
     assert!(said.contains(&format!("are more than {MOST_REFERRERS} manifests")), "{said}");
@@ -159,14 +173,75 @@ async fn pages_end() {
     assert_eq!(error.kind(), Kind::TooLarge);
     assert_eq!(server.log().len(), MOST_PAGES);
     // One page of many.
-    let server = Server::start(|seen, _| {
-        seen.target.contains("/tags/list").then(|| {
-            let tags: Vec<String> = (0..600_000).map(|n| format!("{n:x}")).collect();
-            let page = json!({ "name": "o/app", "tags": tags });
-            Reply::status(200).header("content-type", "application/json").body(page.to_string())
-        })
+    let tags: Vec<String> = (0..=MOST_LISTED).map(|n| format!("{n:x}")).collect();
+    let page = json!({ "name": "o/app", "tags": tags }).to_string();
+    let server = Server::start(move |seen, _| {
+        let is_list = seen.target.contains("/tags/list");
+        is_list.then(|| Reply::status(200).header("content-type", "application/json").body(page.clone()))
     })
     .await;
     let error = registry().tags(&server.repository("o/app")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::TooLarge, "{error}");
+}
+
+#[tokio::test]
+async fn a_piece_is_no_longer_than_what_is_left() {
+    let is_first = AtomicBool::new(true);
+    let server = Server::start(move |seen, store| match seen.method.as_str() {
+        "POST" => Some(store.reply(seen).header("oci-chunk-min-length", u64::MAX.to_string())),
+        "PUT" if seen.target.contains("/uploads/") && is_first.swap(false, Ordering::Relaxed) => {
+            Some(Reply::cut())
+        }
+        _ => None,
+    })
+    .await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), b"four").unwrap();
+    let (to, digest) = (server.repository("o/app"), Digest::of(b"four"));
+    registry().upload_file(&to, &digest, 4, file.path()).await.unwrap();
+    assert_eq!(server.store.blob("o/app", &digest).unwrap(), "four");
+    assert_eq!((server.count("PATCH", ""), server.count("PUT", "/uploads/")), (0, 2));
+}
+
+/// The rows of docs/reference/limits.md that are about registries have the limits of the code.
+#[test]
+fn limits_are_documented() {
+    let page = include_str!("../../docs/reference/limits.md");
+    let number = |number: usize| {
+        let digits = number.to_string();
+        let groups: Vec<&str> =
+            digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).unwrap()).collect();
+        groups.join(",")
+    };
+    let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
+    let minutes = |time: std::time::Duration| format!("{} minutes", time.as_secs() / 60);
+    for (what, limits) in [
+        ("manifest", vec![mib(LARGEST_MANIFEST as u64)]),
+        ("configuration of an image", vec![mib(LARGEST_SMALL_BLOB)]),
+        ("one page of a list of tags or referrers", vec![mib(LARGEST_PAGE as u64)]),
+        (
+            "all pages of such a list",
+            vec![
+                mib(LARGEST_LIST as u64),
+                format!("{} pages", number(MOST_PAGES)),
+                format!("{} items", number(MOST_LISTED)),
+                minutes(LONGEST_LIST),
+            ],
+        ),
+        ("indexes in indexes", vec![format!("{DEEPEST} deep")]),
+        ("manifests that an index lists, with those of its inner indexes", vec![number(MOST_PARTS)]),
+        ("manifests that hang on one manifest, with what hangs on these", vec![number(MOST_REFERRERS)]),
+        (
+            "manifests that hang on all manifests that are copied together",
+            vec![number(MOST_REFERRERS_TOGETHER)],
+        ),
+        ("manifests of one such walk together", vec![mib(MOST_BYTES), minutes(LONGEST_WALK)]),
+        (
+            "manifests and entries of lists that a repository shows to `unpublish`",
+            vec![number(MOST_CONTENTS)],
+        ),
+    ] {
+        let row = format!("| {what} | {} |", limits.join(", "));
+        assert!(page.contains(&row), "{row}");
+    }
 }
