@@ -223,7 +223,8 @@ mod tests {
         let digest = Digest::of(&content);
         let elsewhere = folder.path().join("elsewhere");
         fs::write(&elsewhere, &content).unwrap();
-        let make: [(&str, &dyn Fn(&Path)); 5] = [
+        type Make<'a> = (&'static str, &'a dyn Fn(&Path));
+        let make: [Make<'_>; 5] = [
             ("a link to endless bytes", &|path| symlink("/dev/zero", path).unwrap()),
             ("a link to the right bytes", &|path| symlink(&elsewhere, path).unwrap()),
             ("a folder", &|path| fs::create_dir(path).unwrap()),

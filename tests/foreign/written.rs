@@ -37,7 +37,7 @@ fn an_imported_list_is_declared_and_published_as_it_is() {
             assert_eq!(image.annotations["note"], text);
             assert_eq!(image.annotations[&text], text);
         }
-        assert_eq!(target.images[1].platform.os_features, [text.clone()]);
+        assert_eq!(target.images[1].platform.os_features, vec![text.clone()]);
         // It is what is published, so that there is nothing to do.
         let plan = run(&workspace, &["plan", "--exit-code"]);
         assert_eq!(plan.code, Some(0), "{}{}", plan.stdout, plan.stderr);
@@ -58,7 +58,7 @@ fn what_manifest_annotate_is_given_is_declared_as_it_is() {
         let annotated = run(&workspace, &["manifest", "annotate", &list, &image, &features, &version]);
         assert_eq!(annotated.code, Some(0), "{text:?}: {}", annotated.stderr);
         let platform = &declared(&workspace).targets[0].images[0].platform;
-        assert_eq!(platform.os_features, [text.clone()]);
+        assert_eq!(platform.os_features, vec![text.clone()]);
         assert_eq!(platform.os_version.as_deref(), Some(&*text));
     }
 }

@@ -142,7 +142,7 @@ async fn what_a_descriptor_says_is_compared_with_what_is_there() {
         (&list, "ambiguous".to_owned()),
         (&longer, "what names it says".to_owned()),
     ] {
-        hang(&server.store, &image, &[referrer.clone()]);
+        hang(&server.store, &image, std::slice::from_ref(referrer));
         let said = copied(&server, &image).await.unwrap_err();
         assert!(said.contains(&expected), "{said}");
         assert!(server.store.manifest(&copy_of(&image), digest(referrer).as_str()).is_none());
@@ -158,15 +158,14 @@ async fn what_a_descriptor_says_is_compared_with_what_is_there() {
 #[tokio::test]
 async fn pages_end() {
     let server = Server::start(|seen, _| {
-        let page = seen.target.contains("/tags/list").then(|| {
+        seen.target.contains("/tags/list").then(|| {
             let number = seen.target.rsplit_once("page=").map_or(0, |(_, number)| number.parse().unwrap());
             let next = number + 1_usize;
             Reply::status(200)
                 .header("content-type", "application/json")
                 .header("link", format!("</v2/o/app/tags/list?page={next}>; rel=\"next\""))
                 .body(format!(r#"{{"name":"o/app","tags":["{number}"]}}"#))
-        });
-        page
+        })
     })
     .await;
     let error = registry().tags(&server.repository("o/app")).await.unwrap_err();

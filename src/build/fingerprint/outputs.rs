@@ -121,8 +121,7 @@ mod tests {
     fn an_ignore_file_is_kept_byte_for_byte() {
         let folder = tempfile::tempdir().unwrap();
         let at = |path: &str| folder.path().join(path);
-        let build =
-            Build { context: at(""), outputs: vec![at("manifests.lock")], ..Build::default() };
+        let build = Build { context: at(""), outputs: vec![at("manifests.lock")], ..Build::default() };
         std::fs::write(at("Dockerfile"), "FROM scratch\nCOPY . /\n").unwrap();
         let platform = "linux/amd64".parse().unwrap();
         for (ignore, expected) in [
