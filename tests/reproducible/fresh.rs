@@ -110,11 +110,11 @@ fn what_a_declaration_asks_to_check_is_checked_of_fresh_images_too() {
 
     // A check that was off is made once it is declared.
     declare(&project, |_| {
-        format!("{}binary-check = \"off\"\n", plain.replace("build = {}", "build.args.A = \"1\""))
+        format!("{}binary-check = \"off\"\n", plain.replace("build = {}", "build.labels.a = \"1\""))
     });
     project.said(&["release"]);
     assert!(!project.lock().contains("binary-check"), "{}", project.lock());
-    declare(&project, |_| plain.replace("build = {}", "build.args.A = \"1\""));
+    declare(&project, |_| plain.replace("build = {}", "build.labels.a = \"1\""));
     project.said(&["release"]);
     assert_eq!(project.lock().matches("checked = [\"binary-check\"]").count(), 2, "{}", project.lock());
 }
