@@ -120,6 +120,7 @@ impl Progress {
     }
 
     /// A command to copy, as it is.
+    #[cfg(feature = "embedded-registry")]
     pub(crate) fn command(&self, text: &str) {
         if self.volume > Volume::Quiet {
             self.put(&format!("  {text}"), Output::write);
